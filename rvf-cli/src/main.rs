@@ -1,0 +1,2 @@
+//! The `rvf` command.
+fn main() {}

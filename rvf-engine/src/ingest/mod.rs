@@ -1,0 +1,1 @@
+//! Reads and writes vectors in files of other formats.

@@ -1,0 +1,1 @@
+//! Distance kernels: numbers in, numbers out.

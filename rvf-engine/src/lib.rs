@@ -1,0 +1,3 @@
+//! RVF: an embedded, single-file vector store.
+pub mod ingest;
+pub mod kernel;

@@ -1,0 +1,1 @@
+//! Reads files of the published RVF crates.

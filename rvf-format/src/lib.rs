@@ -1,0 +1,2 @@
+//! The bytes of an RVF file. Knows no algorithm.
+pub mod legacy;

@@ -1,2 +1,44 @@
-//! The bytes of an RVF file. Knows no algorithm.
+//! The bytes of an RVF file: segments, payload layouts, manifests, roots, storage. No algorithms live here.
+//!
+//! The normative description is the folder `spec/`; every structure below is declared once with [`layout!`] and
+//! compared with the specification's tables by the test suite. Every finding about a damaged file carries the
+//! [`Clause`] of the sentence that the file breaks.
+//!
+//! | module | owns |
+//! | --- | --- |
+//! | [`clause`], [`error`] | clause ids, the error type |
+//! | [`layout`], [`limits`], [`kind`], [`schema`] | how structures are declared, fixed numbers, segment kinds, dtypes and metrics |
+//! | [`digest`] | the hashes of the format and the group tree |
+//! | [`segment`], [`build`] | header, prelude, sections: reading them, building them |
+//! | [`identity`] | the FILE segment |
+//! | [`root`], [`manifest`], [`state`] | the root page, manifests, the state hash |
+//! | [`payload`] | what each kind of segment holds |
+//! | [`storage`] | where bytes live: file, memory, a shared view |
+//! | [`recover`], [`chain`] | which root is true; from a root to its live segments |
+//! | [`verify`] | every byte of a file against the specification |
+//! | [`legacy`] | files of the published RVF crates |
+
+pub mod build;
+pub mod chain;
+pub mod clause;
+pub mod digest;
+pub mod error;
+pub mod identity;
+pub mod kind;
+pub mod layout;
 pub mod legacy;
+pub mod limits;
+pub mod manifest;
+pub mod payload;
+pub mod recover;
+pub mod root;
+pub mod schema;
+pub mod segment;
+pub mod state;
+pub mod storage;
+pub mod verify;
+
+pub use clause::Clause;
+pub use error::{Error, Result};
+pub use kind::Kind;
+pub use schema::{Dtype, IdType, Metric, Schema};

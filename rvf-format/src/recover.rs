@@ -1,0 +1,106 @@
+//! Which root is true: the last one that is whole, and whose manifest is (`spec/commit.md`, "Which root is true").
+
+use crate::identity;
+use crate::limits::{PAGE, PAGE_LEN, ROOT_MAGIC};
+use crate::manifest::{Manifest, is_manifest_header};
+use crate::root::RootPage;
+use crate::storage::Bytes;
+use crate::{Error, Result};
+
+/// A whole root with its manifest.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    /// The root page.
+    pub root: RootPage,
+    /// The manifest that ends with it.
+    pub manifest: Manifest,
+}
+
+/// What follows the newest root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tail {
+    /// Where it starts.
+    pub start: u64,
+    /// Bytes.
+    pub length: u64,
+    /// Whether it holds a MANIFEST header on a page (TAIL-2).
+    pub holds_manifest: bool,
+}
+
+/// The newest whole root of `file`. O(1) when the file ends with it, else a scan backwards by pages.
+///
+/// # Errors
+/// [`Error::NotRvf`], [`Error::PublishedRvf`], [`Error::Newer`], [`Error::NoRoot`], FILE-4.
+pub fn newest(file: &Bytes) -> Result<Commit> {
+    let file_id = match identity::open_identity(file) {
+        Ok(id) => Some(id),
+        // The identity is damaged or page 0 is gone: a whole root still tells whose file this is (FILE-5).
+        Err(error @ (Error::PublishedRvf | Error::Newer { .. })) => return Err(error),
+        Err(Error::Corrupt { clause: crate::Clause::File2, .. } | Error::NotRvf) => None,
+        Err(error) => return Err(error),
+    };
+    match scan(file, file_id)? {
+        Some(commit) => Ok(commit),
+        None if file_id.is_none() && identity::recognise(file) == identity::Recognised::Unknown => Err(Error::NotRvf),
+        None => Err(Error::NoRoot),
+    }
+}
+
+fn scan(file: &Bytes, file_id: Option<[u8; 16]>) -> Result<Option<Commit>> {
+    // A hostile file can hold many roots that name long manifests; the bytes hashed in search of a whole one are bounded.
+    let mut budget = (file.len() as u64).saturating_mul(2).saturating_add(64 * PAGE);
+    for page in (0..file.len() / PAGE_LEN).rev() {
+        let start = page * PAGE_LEN;
+        let bytes = file.get(start..start + PAGE_LEN).unwrap_or_default();
+        if !bytes.starts_with(&ROOT_MAGIC.to_le_bytes()) {
+            continue;
+        }
+        let root = match RootPage::read(bytes, start as u64, file_id) {
+            Ok(root) => root,
+            Err(error @ Error::Newer { .. }) => return Err(error),
+            Err(_) => continue,
+        };
+        let Some(rest) = budget.checked_sub(root.manifest_length.get()) else { return Ok(None) };
+        budget = rest;
+        if let Ok(manifest) = read_manifest(file, &root) {
+            return Ok(Some(Commit { root, manifest }));
+        }
+    }
+    Ok(None)
+}
+
+/// The commit whose root page stands at `offset`.
+///
+/// # Errors
+/// Those of [`RootPage::read`] and [`Manifest::read`]; ROOT-1 where no page is.
+pub fn commit_at(file: &Bytes, offset: u64, file_id: [u8; 16]) -> Result<Commit> {
+    let root = root_at(file, offset, file_id)?;
+    let manifest = read_manifest(file, &root)?;
+    Ok(Commit { root, manifest })
+}
+
+/// The root page at `offset`, without its manifest.
+///
+/// # Errors
+/// Those of [`RootPage::read`]; ROOT-1 where no page is.
+pub fn root_at(file: &Bytes, offset: u64, file_id: [u8; 16]) -> Result<RootPage> {
+    let start = usize::try_from(offset).unwrap_or(usize::MAX);
+    let page = file.get(start..start.saturating_add(PAGE_LEN)).unwrap_or_default();
+    RootPage::read(page, offset, Some(file_id))
+}
+
+fn read_manifest(file: &Bytes, root: &RootPage) -> Result<Manifest> {
+    let start = usize::try_from(root.manifest_offset.get()).unwrap_or(usize::MAX);
+    let length = usize::try_from(root.manifest_length.get()).unwrap_or(usize::MAX);
+    let segment = file.slice(start, length).ok_or(Error::NoRoot)?;
+    Manifest::read(segment, root)
+}
+
+/// What follows `root` in `file`; `None` if the file ends with it.
+pub fn tail(file: &Bytes, root: &RootPage) -> Option<Tail> {
+    let start = root.end();
+    let length = (file.len() as u64).checked_sub(start).filter(|length| *length > 0)?;
+    let bytes = file.get(start as usize..).unwrap_or_default();
+    let holds_manifest = bytes.chunks(PAGE_LEN).any(is_manifest_header);
+    Some(Tail { start, length, holds_manifest })
+}

@@ -1,0 +1,165 @@
+//! Files of the operating system.
+
+use super::{Access, Bytes, Place, Storage};
+use memmap2::{Mmap, MmapOptions};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The file system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FilePlace;
+
+struct FileStorage {
+    file: File,
+}
+
+impl Place for FilePlace {
+    fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn Storage>> {
+        let mut options = OpenOptions::new();
+        options.read(true);
+        match access {
+            Access::Read => {}
+            Access::Write => {
+                options.write(true);
+            }
+            Access::CreateNew => {
+                options.write(true).create_new(true);
+            }
+        }
+        let file = options.open(path)?;
+        if file.metadata()?.is_dir() {
+            return Err(io::Error::from(io::ErrorKind::IsADirectory));
+        }
+        Ok(Arc::new(FileStorage { file }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        let parent = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        sync_folder(parent)
+    }
+
+    fn identity(&self, path: &Path) -> io::Result<(u64, u64)> {
+        identity_of(&File::open(path)?)
+    }
+}
+
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Windows cannot sync folders; NTFS journals the names itself.
+#[cfg(not(unix))]
+fn sync_folder(_folder: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(unix)]
+fn identity_of(file: &File) -> io::Result<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = file.metadata()?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// Stable Rust has no file index on Windows; creation time changes when compaction puts a new file in place.
+#[cfg(not(unix))]
+fn identity_of(file: &File) -> io::Result<(u64, u64)> {
+    let created = file.metadata()?.created()?;
+    let since = created.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Ok((since.as_secs(), u64::from(since.subsec_nanos())))
+}
+
+impl Storage for FileStorage {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    #[cfg(unix)]
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(&self.file, buffer, at)
+    }
+
+    #[cfg(unix)]
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::write_all_at(&self.file, bytes, at)
+    }
+
+    #[cfg(windows)]
+    fn read_at(&self, mut buffer: &mut [u8], mut at: u64) -> io::Result<()> {
+        while !buffer.is_empty() {
+            match std::os::windows::fs::FileExt::seek_read(&self.file, buffer, at)? {
+                0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+                read => {
+                    buffer = buffer.get_mut(read..).unwrap_or_default();
+                    at += read as u64;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(windows)]
+    fn write_at(&self, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match std::os::windows::fs::FileExt::seek_write(&self.file, bytes, at)? {
+                0 => return Err(io::Error::from(io::ErrorKind::WriteZero)),
+                written => {
+                    bytes = bytes.get(written..).unwrap_or_default();
+                    at += written as u64;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.file.set_len(length)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn view(&self, length: u64) -> io::Result<Bytes> {
+        if length > self.len()? {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+        }
+        let length = usize::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        if length == 0 {
+            return Ok(Bytes::from(Vec::new()));
+        }
+        Ok(Bytes::mapped(map(&self.file, length)?))
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        match self.file.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn identity(&self) -> io::Result<(u64, u64)> {
+        identity_of(&self.file)
+    }
+}
+
+fn map(file: &File, length: usize) -> io::Result<Mmap> {
+    // SAFETY: RVF never rewrites or cuts bytes before the newest root (spec/format.md, "Container"), and writers of other
+    // programs are outside the contract that the engine documents for mapped files: they must not change the file while it
+    // is open.
+    unsafe { MmapOptions::new().len(length).map(file) }
+}

@@ -1,0 +1,122 @@
+//! Where bytes live. The seams where crash, fault and fuzz tests plug in.
+//!
+//! | file | owns |
+//! | --- | --- |
+//! | `bytes.rs` | [`Bytes`]: a shared, immutable range of mapped or owned memory |
+//! | `file.rs` | [`FilePlace`]: files of the operating system |
+//! | `memory.rs` | [`MemoryPlace`]: files in memory |
+
+mod bytes;
+mod file;
+mod memory;
+
+pub use bytes::Bytes;
+pub use file::FilePlace;
+pub use memory::MemoryPlace;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// One file. Bytes before the newest root never change, which is what makes [`Storage::view`] sound.
+pub trait Storage: Send + Sync {
+    /// Length, bytes.
+    ///
+    /// # Errors
+    /// As the medium reports.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Whether the file has no bytes.
+    ///
+    /// # Errors
+    /// As the medium reports.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Fills `buffer` from offset `at`.
+    ///
+    /// # Errors
+    /// As the medium reports; `UnexpectedEof` past the end.
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()>;
+
+    /// Writes all of `bytes` at offset `at`.
+    ///
+    /// # Errors
+    /// As the medium reports.
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()>;
+
+    /// Sets the length. Only ever used to cut an uncommitted tail.
+    ///
+    /// # Errors
+    /// As the medium reports.
+    fn set_len(&self, length: u64) -> io::Result<()>;
+
+    /// Returns when all writes so far are on the medium.
+    ///
+    /// # Errors
+    /// As the medium reports; after an error nothing is known about earlier writes.
+    fn sync(&self) -> io::Result<()>;
+
+    /// The first `length` bytes as shared memory: mapped where the medium can.
+    ///
+    /// # Errors
+    /// As the medium reports.
+    fn view(&self, length: u64) -> io::Result<Bytes>;
+
+    /// Takes the exclusive lock of writers; `false` if another holds it. Released when the storage is dropped.
+    ///
+    /// # Errors
+    /// As the medium reports.
+    fn try_lock(&self) -> io::Result<bool>;
+
+    /// Something that is equal for two storages of one file and only then.
+    ///
+    /// # Errors
+    /// As the medium reports.
+    fn identity(&self) -> io::Result<(u64, u64)>;
+}
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reading only.
+    Read,
+    /// Reading and writing.
+    Write,
+    /// Reading and writing a file that must not exist yet.
+    CreateNew,
+}
+
+/// Where files are: opening, renaming, removing them.
+pub trait Place: Send + Sync {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// As the medium reports; `AlreadyExists` for [`Access::CreateNew`] on a file that is there.
+    fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn Storage>>;
+
+    /// Puts `from` in the place of `to`, atomically.
+    ///
+    /// # Errors
+    /// As the medium reports.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// As the medium reports; `NotFound` if there is none.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Returns when names in the folder of `path` are on the medium.
+    ///
+    /// # Errors
+    /// As the medium reports.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// [`Storage::identity`] of the file that the path names now.
+    ///
+    /// # Errors
+    /// As the medium reports.
+    fn identity(&self, path: &Path) -> io::Result<(u64, u64)>;
+}

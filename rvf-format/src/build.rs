@@ -47,6 +47,12 @@ impl<'a> Draft<'a> {
         self
     }
 
+    /// The same draft, owning its bytes.
+    pub fn into_owned(self) -> Draft<'static> {
+        let sections = self.sections.into_iter().map(|(tag, bytes)| (tag, Cow::Owned(bytes.into_owned()))).collect();
+        Draft { kind: self.kind, form: self.form, space: self.space, base_row: self.base_row, rows: self.rows, sections }
+    }
+
     /// The bytes of the draft's sections together, an upper bound on what building it copies.
     pub fn content_len(&self) -> usize {
         self.sections.iter().map(|section| section.1.len()).sum()

@@ -1,0 +1,337 @@
+//! The one error type of the engine.
+
+use core::fmt;
+use rvf_format::{Clause, Dtype, IdType};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A result with the engine's [`Error`].
+pub type Result<T> = core::result::Result<T, Error>;
+
+/// Why something could not be done. [`Error::kind`] names the case for machines, [`Error::hint`] says what to do.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file breaks a sentence of the specification.
+    Corrupt {
+        /// The sentence.
+        clause: Clause,
+        /// File offset, bytes.
+        at: u64,
+        /// What was found.
+        what: &'static str,
+    },
+    /// Neither ours nor a published RVF file.
+    NotRvf,
+    /// A file of the published RVF crates.
+    PublishedRvf,
+    /// Made by a newer version of RVF.
+    Newer {
+        /// The clause of the version or feature field.
+        clause: Clause,
+        /// Its file offset, bytes.
+        at: u64,
+    },
+    /// Ours, but without a whole root.
+    NoRoot,
+    /// The epoch is not in the file's history.
+    NoEpoch {
+        /// The epoch asked for.
+        epoch: u64,
+        /// The oldest epoch kept.
+        oldest: u64,
+        /// The newest epoch.
+        newest: u64,
+    },
+    /// Reading or writing failed.
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The file to be created is there already.
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another writer has the file.
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is frozen: it takes no further commits.
+    Frozen,
+    /// The file uses a feature that this version may read but not write.
+    ReadOnlyFeature,
+    /// An earlier write failed in a way that leaves the medium unknown; open the file anew.
+    Poisoned,
+    /// The parts of a schema do not go together.
+    Schema(&'static str),
+    /// A vector has another dimension than the store.
+    Dimension {
+        /// Of the store.
+        expected: u32,
+        /// Of the vector.
+        found: usize,
+    },
+    /// A component is not a finite number.
+    NotFinite {
+        /// Row of the batch, from 0.
+        row: u64,
+        /// Component, from 0.
+        component: usize,
+    },
+    /// A vector of zeros has no cosine.
+    ZeroVector {
+        /// Row of the batch, from 0.
+        row: u64,
+    },
+    /// A component would not be stored exactly.
+    Precision {
+        /// Row of the batch, from 0.
+        row: u64,
+        /// Component, from 0.
+        component: usize,
+        /// The component.
+        value: f64,
+        /// Dtype of the store.
+        dtype: Dtype,
+    },
+    /// Vectors of this element type do not go into the store.
+    Element {
+        /// Name of the element type.
+        found: &'static str,
+        /// Dtype of the store.
+        dtype: Dtype,
+    },
+    /// An id of the other type.
+    IdKind {
+        /// Id type of the store.
+        expected: IdType,
+    },
+    /// An id that no record can have.
+    BadId {
+        /// Row of the batch, from 0.
+        row: u64,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The number of ids is not the number of vectors.
+    IdCount {
+        /// Number of ids.
+        ids: usize,
+        /// Number of vectors.
+        vectors: usize,
+    },
+    /// Records of a store with string ids need ids.
+    IdsMissing,
+    /// Default ids have come to their end.
+    IdsExhausted,
+    /// A commit would be larger than a segment can be.
+    TooLarge,
+    /// An input file could not be read.
+    Input(crate::ingest::InputError),
+    /// An output file could not be written.
+    Output(crate::ingest::SinkError),
+    /// A file of the published crates could not be read.
+    Legacy(rvf_format::legacy::LegacyError),
+    /// The caller asked to stop.
+    Interrupted,
+}
+
+impl Error {
+    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Error::Io { action, path: path.to_owned(), source }
+    }
+
+    /// The case, for machines: stable names.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Error::Corrupt { .. } => "corrupt",
+            Error::NotRvf => "not_rvf",
+            Error::PublishedRvf => "published_rvf",
+            Error::Newer { .. } => "newer_version",
+            Error::NoRoot => "no_root",
+            Error::NoEpoch { .. } => "no_epoch",
+            Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => "not_found",
+            Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => "no_space",
+            Error::Io { .. } => "io",
+            Error::Exists { .. } => "exists",
+            Error::Locked { .. } => "locked",
+            Error::Frozen => "frozen",
+            Error::ReadOnlyFeature => "read_only_feature",
+            Error::Poisoned => "poisoned",
+            Error::Schema(_) => "schema",
+            Error::Dimension { .. } => "dimension",
+            Error::NotFinite { .. } => "not_finite",
+            Error::ZeroVector { .. } => "zero_vector",
+            Error::Precision { .. } => "precision",
+            Error::Element { .. } => "element",
+            Error::IdKind { .. } => "id_type",
+            Error::BadId { .. } => "bad_id",
+            Error::IdCount { .. } => "id_count",
+            Error::IdsMissing => "ids_missing",
+            Error::IdsExhausted => "ids_exhausted",
+            Error::TooLarge => "too_large",
+            Error::Input(_) => "input",
+            Error::Output(_) => "output",
+            Error::Legacy(_) => "published_rvf_damaged",
+            Error::Interrupted => "interrupted",
+        }
+    }
+
+    /// The clause that the file breaks, if that is what is wrong.
+    pub fn clause(&self) -> Option<Clause> {
+        match self {
+            Error::Corrupt { clause, .. } | Error::Newer { clause, .. } => Some(*clause),
+            _ => None,
+        }
+    }
+
+    /// The file offset of what is wrong, bytes.
+    pub fn offset(&self) -> Option<u64> {
+        match self {
+            Error::Corrupt { at, .. } | Error::Newer { at, .. } => Some(*at),
+            _ => None,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Error::Corrupt { .. } => "run `rvf verify` for every finding; restore the file from a copy".into(),
+            Error::NotRvf => "check the path; `rvf import NEW.rvf INPUT --metric M` makes a store from vectors".into(),
+            Error::PublishedRvf => "`rvf convert SOURCE OUT` makes a store of it".into(),
+            Error::Newer { .. } => "use a newer rvf".into(),
+            Error::NoRoot => "run `rvf verify` to see what is left; restore the file from a copy".into(),
+            Error::NoEpoch { oldest, newest, .. } => format!("choose an epoch from {oldest} to {newest} that `rvf log` lists"),
+            Error::Io { source, .. } => io_hint(source).into(),
+            Error::Exists { .. } => "choose another name, or remove the file first".into(),
+            Error::Locked { .. } => "try again when the other writer is done".into(),
+            Error::Frozen => "make a branch, or copy the file's records to a new one".into(),
+            Error::ReadOnlyFeature => "use a newer rvf to write this file".into(),
+            Error::Poisoned => "open the file anew: it holds the last commit that returned".into(),
+            Error::Schema(_) => "metrics l2, cosine and dot take f32, f16, i8 or u8; hamming takes binary".into(),
+            Error::Dimension { expected, .. } => format!("give vectors of {expected} components"),
+            Error::NotFinite { .. } => "remove the vector, or give it finite numbers".into(),
+            Error::ZeroVector { .. } => "remove the vector, or use metric l2 or dot".into(),
+            Error::Precision { dtype, .. } => precision_hint(*dtype),
+            Error::Element { dtype, .. } => format!("give vectors that {dtype} holds exactly"),
+            Error::IdKind { expected: IdType::U64 } => "give numbers from 0 to 18446744073709551614 as ids".into(),
+            Error::IdKind { expected: IdType::Str } => "give strings as ids".into(),
+            Error::BadId { .. } => "numeric ids end at 18446744073709551614; string ids have 1 to 1,024 bytes without NUL".into(),
+            Error::IdCount { .. } => "give one id for each vector".into(),
+            Error::IdsMissing => "give ids, for example with --ids or in a .jsonl file".into(),
+            Error::IdsExhausted => "give ids of your own".into(),
+            Error::TooLarge => "commit smaller batches".into(),
+            Error::Input(error) => error.hint(),
+            Error::Output(error) => error.hint().into(),
+            Error::Legacy(_) => "restore the file from a copy; nothing was converted".into(),
+            Error::Interrupted => "run it again: what was committed stays".into(),
+        }
+    }
+}
+
+fn io_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "check the path; `rvf create` makes a new file",
+        io::ErrorKind::PermissionDenied => "check who owns the file and its folder",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space; the last commit is intact",
+        io::ErrorKind::IsADirectory => "name a file, not a folder",
+        _ => "the last commit is intact; try again",
+    }
+}
+
+fn precision_hint(dtype: Dtype) -> String {
+    match dtype {
+        Dtype::F16 => "say --dtype f16 to accept rounding, or use a store with dtype f32".into(),
+        other => format!("use a store with dtype f32; {other} holds whole numbers in its range only"),
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Corrupt { what, .. } => f.write_str(what),
+            Error::NotRvf => f.write_str("not an RVF file"),
+            Error::PublishedRvf => f.write_str("a file of the published RVF crates, which this engine does not open"),
+            Error::Newer { .. } => f.write_str("made by a newer version of RVF"),
+            Error::NoRoot => f.write_str("an RVF file without a whole root: nothing in it was committed, or it is damaged"),
+            Error::NoEpoch { epoch, .. } => write!(f, "epoch {epoch} is not in the file"),
+            Error::Io { action, source, .. } => write!(f, "{action} failed: {source}"),
+            Error::Exists { .. } => f.write_str("the file exists already"),
+            Error::Locked { .. } => f.write_str("another writer has the file"),
+            Error::Frozen => f.write_str("the file is frozen and takes no commits"),
+            Error::ReadOnlyFeature => f.write_str("the file uses a feature that this version must not write"),
+            Error::Poisoned => f.write_str("an earlier write failed and the handle takes no more"),
+            Error::Schema(what) => f.write_str(what),
+            Error::Dimension { expected, found } => write!(f, "the store has dimension {expected}, the vector {found}"),
+            Error::NotFinite { row, component } => write!(f, "component {component} of vector {row} is not a finite number"),
+            Error::ZeroVector { row } => write!(f, "vector {row} is all zero, and the metric is cosine"),
+            Error::Precision { row, component, value, dtype } => {
+                write!(f, "component {component} of vector {row} is {value}, which {dtype} does not hold exactly")
+            }
+            Error::Element { found, dtype } => write!(f, "vectors of {found} do not go into a store of {dtype}"),
+            Error::IdKind { expected } => write!(f, "the store has ids of type {expected}"),
+            Error::BadId { row, what } => write!(f, "the id of vector {row} {what}"),
+            Error::IdCount { ids, vectors } => write!(f, "{ids} ids for {vectors} vectors"),
+            Error::IdsMissing => f.write_str("a store with string ids needs an id for each vector"),
+            Error::IdsExhausted => f.write_str("no default ids are left"),
+            Error::TooLarge => f.write_str("a commit of this size does not fit into a segment of 4 GiB"),
+            Error::Input(error) => error.fmt(f),
+            Error::Output(error) => error.fmt(f),
+            Error::Legacy(error) => error.fmt(f),
+            Error::Interrupted => f.write_str("interrupted"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Io { source, .. } => Some(source),
+            Error::Input(error) => Some(error),
+            Error::Output(error) => Some(error),
+            Error::Legacy(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<rvf_format::Error> for Error {
+    fn from(error: rvf_format::Error) -> Self {
+        use rvf_format::Error as Format;
+        match error {
+            Format::Corrupt { clause, at, what } => Error::Corrupt { clause, at, what },
+            Format::NotRvf => Error::NotRvf,
+            Format::PublishedRvf => Error::PublishedRvf,
+            Format::Newer { clause, at } => Error::Newer { clause, at },
+            Format::NoRoot => Error::NoRoot,
+            Format::NoEpoch { epoch, oldest, newest } => Error::NoEpoch { epoch, oldest, newest },
+            Format::SegmentTooLarge => Error::TooLarge,
+            Format::Io(source) => Error::Io { action: "reading", path: PathBuf::new(), source },
+            _ => Error::NoRoot,
+        }
+    }
+}
+
+impl From<crate::ingest::InputError> for Error {
+    fn from(error: crate::ingest::InputError) -> Self {
+        Error::Input(error)
+    }
+}
+
+impl From<crate::ingest::SinkError> for Error {
+    fn from(error: crate::ingest::SinkError) -> Self {
+        Error::Output(error)
+    }
+}
+
+impl From<rvf_format::legacy::LegacyError> for Error {
+    fn from(error: rvf_format::legacy::LegacyError) -> Self {
+        Error::Legacy(error)
+    }
+}

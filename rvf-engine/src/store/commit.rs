@@ -1,0 +1,411 @@
+//! [`Store`]: a file that this process may write, and `commit`, the one door that writes it.
+//!
+//! ```text
+//! lock -> cut the tail -> [ append segments -> sync -> append manifest + root -> sync -> next snapshot ] per commit
+//! ```
+//! Why this order survives a crash at any point is argued in `spec/commit.md`, "Commit order".
+
+use super::append::Appender;
+use super::audit::{next_entry, unsealed};
+use super::edit::Edit;
+use super::merge::{self, Merged};
+use super::snapshot::Snapshot;
+use crate::{Error, Result};
+use rvf_format::chain::State;
+use rvf_format::limits::{FULL_EVERY, PAGE};
+use rvf_format::manifest::{Facts, Manifest, ManifestEntry};
+use rvf_format::payload::witness::{Entry, Operation};
+use rvf_format::payload::{journal, meta, vec, witness};
+use rvf_format::recover::Tail;
+use rvf_format::root::{KNOWN_READ_ONLY, RootPage};
+use rvf_format::state::state_hash;
+use rvf_format::storage::{Access, Place, Storage};
+use rvf_format::{Kind, Schema, digest, identity};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Where the time of a commit comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clock {
+    /// The system's clock.
+    #[default]
+    System,
+    /// Always this time, nanoseconds since 1970: the same input gives the same bytes.
+    Fixed(u64),
+}
+
+impl Clock {
+    fn now_ns(self) -> u64 {
+        match self {
+            Clock::Fixed(time) => time,
+            Clock::System => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+            }
+        }
+    }
+}
+
+/// What a commit needs to know beyond its edit.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// The time of commits.
+    pub clock: Clock,
+    /// Who commits; stands in the audit entry. At most 1,024 bytes are kept.
+    pub actor: String,
+    /// How long to wait for another writer.
+    pub lock_wait: Duration,
+}
+
+/// What was done about an uncommitted tail when a file was opened for writing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TailReport {
+    /// Bytes that were cut.
+    pub length: u64,
+    /// Where they were saved, because they hold a manifest.
+    pub saved: Option<PathBuf>,
+}
+
+/// A file that this process may write: holds its lock.
+pub struct Store {
+    pub(crate) place: Arc<dyn Place>,
+    pub(crate) path: PathBuf,
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) context: Context,
+    pub(crate) poisoned: bool,
+}
+
+impl Store {
+    /// Creates a file. It appears under its name only when its first commit is on the medium.
+    ///
+    /// # Errors
+    /// [`Error::Schema`], [`Error::Exists`], [`Error::Locked`] while another process creates it, [`Error::Io`].
+    pub fn create(
+        place: Arc<dyn Place>,
+        path: &Path,
+        schema: &Schema,
+        items: &meta::Items,
+        file_id: [u8; 16],
+        context: Context,
+    ) -> Result<Self> {
+        schema.check().map_err(Error::Schema)?;
+        if place.identity(path).is_ok() {
+            return Err(Error::Exists { path: path.to_owned() });
+        }
+        let temporary = beside(path, ".new-tmp");
+        let storage = create_temporary(place.as_ref(), &temporary)?;
+        let state = write_first(storage.as_ref(), path, schema, items, file_id, &context);
+        let state = state.inspect_err(|_| drop(place.remove(&temporary)))?;
+        place.rename(&temporary, path).map_err(|error| Error::io("renaming", path, error))?;
+        place.sync_dir(path).map_err(|error| Error::io("syncing the folder of", path, error))?;
+        let snapshot = Arc::new(snapshot_of(storage.as_ref(), path, state)?);
+        Ok(Self { place, path: path.to_owned(), storage, snapshot, context, poisoned: false })
+    }
+
+    /// Opens a file for writing: takes its lock, cuts an uncommitted tail (saving one that holds a manifest), removes what an
+    /// interrupted compaction left.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::Io`], those of [`Snapshot::newest`].
+    pub fn open(place: Arc<dyn Place>, path: &Path, context: Context) -> Result<(Self, Option<TailReport>)> {
+        let storage = open_locked(place.as_ref(), path, context.lock_wait)?;
+        let snapshot = open_newest(storage.as_ref(), path)?;
+        drop(place.remove(&beside(path, COMPACT_SUFFIX)));
+        let mut store = Self { place, path: path.to_owned(), storage, snapshot: Arc::new(snapshot), context, poisoned: false };
+        let report = match store.snapshot.tail() {
+            Some(tail) => Some(store.cut(tail)?),
+            None => None,
+        };
+        Ok((store, report))
+    }
+
+    /// The newest commit.
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// The path that the file was opened by.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes `edit` the next commit. When this returns, the commit is on the medium; when it fails, the file holds the last one.
+    ///
+    /// # Errors
+    /// [`Error::Frozen`], [`Error::ReadOnlyFeature`], [`Error::Poisoned`], [`Error::TooLarge`], [`Error::Io`].
+    pub fn commit(&mut self, edit: &Edit<'_>) -> Result<Arc<Snapshot>> {
+        self.check_writable()?;
+        let end = self.snapshot.root().end();
+        match self.append_commit(edit) {
+            Ok(snapshot) => {
+                self.snapshot = Arc::new(snapshot);
+                Ok(self.snapshot.clone())
+            }
+            Err(error) => {
+                // After a failed sync nothing is known about the medium, and a cut that fails leaves the tail to the next writer.
+                let synced = !matches!(&error, Error::Io { action: "syncing", .. });
+                self.poisoned = !synced;
+                if self.storage.set_len(end).is_err() {
+                    self.poisoned = true;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        if self.poisoned {
+            return Err(Error::Poisoned);
+        }
+        if self.snapshot.root().is_frozen() {
+            return Err(Error::Frozen);
+        }
+        if self.snapshot.root().features_read_only.get() & !KNOWN_READ_ONLY != 0 {
+            return Err(Error::ReadOnlyFeature);
+        }
+        Ok(())
+    }
+
+    fn append_commit(&self, edit: &Edit<'_>) -> Result<Snapshot> {
+        let base = &self.snapshot;
+        let mut root = *base.root();
+        root.set_epoch(root.epoch() + 1);
+        root.modified_ns.set(self.context.clock.now_ns());
+        root.previous_root.set(base.root().own_offset.get());
+        let full = root.since_full.get() + 1 >= FULL_EVERY;
+        root.since_full.set(if full { 0 } else { root.since_full.get() + 1 });
+
+        let mut appender = Appender::new(self.storage.as_ref(), &self.path, base.root().end(), root.next_segment_id.get());
+        appender.stamp(root.epoch(), root.modified_ns.get());
+        let mut next_row = root.next_row.get();
+        append_rows(&mut appender, base.schema(), edit, &mut next_row)?;
+        let merged = if full { merge::plan(base, edit, &mut next_row)? } else { Merged::default() };
+        append_rest(&mut appender, base, edit, &merged)?;
+        if full {
+            let entries = unsealed(base)?;
+            if !entries.is_empty() {
+                appender.append(&witness::draft(&entries))?;
+            }
+        }
+        root.next_row.set(next_row);
+        root.next_id.set(root.next_id.get().max(edit.next_id));
+        let live_count = root.live_count.get() + edit.added() - edit.dead.len() as u64;
+        root.live_count.set(live_count);
+
+        let mut entry = next_entry(Some(base.root()), edit.operation, &edit.parameters, &self.context.actor);
+        entry.fixed.added.set(edit.added());
+        entry.fixed.deleted.set(edit.dead.len() as u64);
+        let removed = edit.removed.iter().copied().chain(merged.removed).collect();
+        let change = Change { full, removed, facts: edit.facts.clone() };
+        let state = finish(&mut appender, root, &base.state().live, &base.state().facts, change, entry)?;
+        snapshot_of(self.storage.as_ref(), &self.path, state)
+    }
+
+    fn cut(&mut self, tail: Tail) -> Result<TailReport> {
+        let saved = if tail.holds_manifest { Some(self.save_tail(tail)?) } else { None };
+        let length = self.snapshot.root().end();
+        self.storage.set_len(length).map_err(|error| Error::io("cutting the tail of", &self.path, error))?;
+        self.storage.sync().map_err(|error| Error::io("syncing", &self.path, error))?;
+        self.snapshot = Arc::new(open_newest(self.storage.as_ref(), &self.path)?);
+        Ok(TailReport { length: tail.length, saved })
+    }
+
+    fn save_tail(&self, tail: Tail) -> Result<PathBuf> {
+        let bytes = self.snapshot.file().slice(tail.start as usize, tail.length as usize).unwrap_or_else(|| Vec::new().into());
+        let stem = beside(&self.path, &format!(".tail-{}", self.snapshot.epoch()));
+        for attempt in 0..1000 {
+            let name = if attempt == 0 { stem.clone() } else { beside(&stem, &format!(".{attempt}")) };
+            let storage = match self.place.open(&name, Access::CreateNew) {
+                Ok(storage) => storage,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(Error::io("saving the tail to", &name, error)),
+            };
+            let written = storage.write_at(&bytes, 0).and_then(|()| storage.sync()).and_then(|()| self.place.sync_dir(&name));
+            return written.map(|()| name.clone()).map_err(|error| Error::io("saving the tail to", &name, error));
+        }
+        Err(Error::io("saving the tail to", &stem, io::Error::from(io::ErrorKind::AlreadyExists)))
+    }
+}
+
+/// Name of the file that compaction writes before it takes the place of the old one.
+pub(crate) const COMPACT_SUFFIX: &str = ".compact-tmp";
+
+/// `path` with `suffix` after its last character.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// What a manifest changes, beyond the segments that an appender added.
+pub(crate) struct Change {
+    pub(crate) full: bool,
+    pub(crate) removed: Vec<u64>,
+    pub(crate) facts: Facts,
+}
+
+/// Ends a commit: syncs the segments, works out state hash and audit entry, appends manifest and root, syncs them.
+/// `root` is complete but for hashes, places and the audit chain; `live` and `facts` are those before the change.
+pub(crate) fn finish(
+    appender: &mut Appender<'_>,
+    mut root: RootPage,
+    live: &[ManifestEntry],
+    facts: &Facts,
+    mut change: Change,
+    mut entry: Entry,
+) -> Result<State> {
+    appender.sync()?;
+    change.removed.sort_unstable();
+    let mut live: Vec<ManifestEntry> =
+        live.iter().filter(|entry| change.removed.binary_search(&entry.segment_id.get()).is_err()).copied().collect();
+    live.extend_from_slice(&appender.added);
+    live.sort_by_key(|entry| entry.segment_id.get());
+    let mut facts = facts.clone();
+    facts.extend(change.facts.clone());
+    facts.retain(|_, value| !value.is_empty());
+
+    root.state_hash = state_hash(&root, &facts, &live);
+    entry.fixed.epoch.set(root.epoch());
+    entry.fixed.time_ns.set(root.modified_ns.get());
+    entry.fixed.count.set(root.live_count.get());
+    entry.fixed.state_hash = root.state_hash;
+    let witness = entry.encode();
+    root.witness_size.set(entry.fixed.index.get() + 1);
+    root.witness_head = digest::shake256(&witness);
+
+    let mut added = if change.full { live.clone() } else { std::mem::take(&mut appender.added) };
+    added.sort_by_key(|entry| entry.segment_id.get());
+    appender.added.clear();
+    let (removed, changed) = if change.full { (Vec::new(), facts.clone()) } else { (change.removed, change.facts) };
+    let manifest = Manifest { full: change.full, added, removed, witness, facts: changed };
+    let id = appender.take_id();
+    root.next_segment_id.set(appender.next_segment_id);
+    let bytes = manifest.encode(appender.cursor, id, &mut root)?;
+    appender.append_manifest(&bytes)?;
+    appender.sync()?;
+    let schema = root.schema()?;
+    Ok(State { root, schema, live, facts })
+}
+
+/// The root of a new file before its first commit: schema, file id, creation time.
+pub fn new_root(schema: &Schema, file_id: [u8; 16], created_ns: u64) -> RootPage {
+    let mut root = RootPage::new();
+    root.set_schema(schema);
+    root.file_id = file_id;
+    root.created_ns.set(created_ns);
+    root.modified_ns.set(created_ns);
+    root.set_epoch(1);
+    root
+}
+
+fn write_first(
+    storage: &dyn Storage,
+    path: &Path,
+    schema: &Schema,
+    items: &meta::Items,
+    file_id: [u8; 16],
+    context: &Context,
+) -> Result<State> {
+    let root = new_root(schema, file_id, context.clock.now_ns());
+    let mut appender = Appender::new(storage, path, 0, 0);
+    appender.stamp(1, root.created_ns.get());
+    let page = identity::encode_file_segment(file_id, root.created_ns.get());
+    let mut entry = ManifestEntry::zeroed();
+    entry.kind = Kind::FILE.0;
+    entry.length.set(PAGE);
+    entry.epoch.set(1);
+    entry.hash = digest::blake3(&page);
+    appender.take_id();
+    appender.put(&page, entry)?;
+    if !items.is_empty() {
+        appender.append(&meta::draft(items))?;
+    }
+    let parameters = format!("dim={} metric={} dtype={} id_type={}", schema.dimension, schema.metric, schema.dtype, schema.id_type);
+    let first = next_entry(None, Operation::CREATE, &parameters, &context.actor);
+    let change = Change { full: true, removed: Vec::new(), facts: Facts::new() };
+    finish(&mut appender, root, &[], &Facts::new(), change, first)
+}
+
+fn append_rows(appender: &mut Appender<'_>, schema: &Schema, edit: &Edit<'_>, next_row: &mut u64) -> Result<()> {
+    for rows in edit.rows.iter().filter(|rows| !rows.ids.is_empty()) {
+        appender.append(&vec::draft(schema, *next_row, &rows.vectors, rows.ids))?;
+        *next_row += rows.ids.len() as u64;
+    }
+    Ok(())
+}
+
+/// Other drafts, what merging made, and the journal of rows that no merge dropped.
+fn append_rest(appender: &mut Appender<'_>, base: &Snapshot, edit: &Edit<'_>, merged: &Merged<'_>) -> Result<()> {
+    for draft in edit.drafts.iter().chain(&merged.drafts) {
+        appender.append(draft)?;
+    }
+    let gone: Vec<(u64, u64)> = base
+        .parts()
+        .iter()
+        .filter(|part| {
+            let id = part.entry.segment_id.get();
+            merged.removed.contains(&id) || edit.removed.contains(&id)
+        })
+        .map(|part| (part.entry.base_row.get(), part.entry.end_row()))
+        .collect();
+    let stays = |row: &u64| !gone.iter().any(|(first, end)| (first..end).contains(&row));
+    let words = journal::words_of(edit.dead.iter().copied().filter(stays));
+    if !words.is_empty() {
+        appender.append(&journal::draft(&words))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn snapshot_of(storage: &dyn Storage, path: &Path, state: State) -> Result<Snapshot> {
+    let file = storage.view(state.root.end()).map_err(|error| Error::io("mapping", path, error))?;
+    Ok(Snapshot::of_state(file, state))
+}
+
+pub(crate) fn open_newest(storage: &dyn Storage, path: &Path) -> Result<Snapshot> {
+    let length = storage.len().map_err(|error| Error::io("reading", path, error))?;
+    let file = storage.view(length).map_err(|error| Error::io("mapping", path, error))?;
+    Snapshot::newest(file)
+}
+
+/// Opens and locks the file that the path names, also when a compaction renames another one over it meanwhile.
+fn open_locked(place: &dyn Place, path: &Path, wait: Duration) -> Result<Arc<dyn Storage>> {
+    let until = Instant::now() + wait;
+    loop {
+        let storage = place.open(path, Access::Write).map_err(|error| Error::io("opening", path, error))?;
+        if storage.try_lock().map_err(|error| Error::io("locking", path, error))? {
+            let own = storage.identity().map_err(|error| Error::io("reading", path, error))?;
+            if place.identity(path).is_ok_and(|named| named == own) {
+                return Ok(storage);
+            }
+            continue;
+        }
+        if Instant::now() >= until {
+            return Err(Error::Locked { path: path.to_owned() });
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A new, locked file; one that an interrupted writer left is removed first.
+pub(crate) fn create_temporary(place: &dyn Place, path: &Path) -> Result<Arc<dyn Storage>> {
+    for _ in 0..2 {
+        match place.open(path, Access::CreateNew) {
+            Ok(storage) => {
+                storage.try_lock().map_err(|error| Error::io("locking", path, error))?;
+                return Ok(storage);
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let old = place.open(path, Access::Write).map_err(|error| Error::io("opening", path, error))?;
+                if !old.try_lock().map_err(|error| Error::io("locking", path, error))? {
+                    return Err(Error::Locked { path: path.to_owned() });
+                }
+                place.remove(path).map_err(|error| Error::io("removing", path, error))?;
+            }
+            Err(error) => return Err(Error::io("creating", path, error)),
+        }
+    }
+    Err(Error::Locked { path: path.to_owned() })
+}

@@ -1,0 +1,176 @@
+//! [`Snapshot`]: one commit of a file. Immutable; shared between threads without locks.
+
+use super::rows::{DeadRows, Fault, Part, RowId, dead_rows};
+use crate::Result;
+use rvf_format::chain::{self, State};
+use rvf_format::payload::journal::JournalView;
+use rvf_format::payload::vec::{IdRef, VecView};
+use rvf_format::payload::meta;
+use rvf_format::recover::{self, Commit, Tail};
+use rvf_format::root::RootPage;
+use rvf_format::storage::Bytes;
+use rvf_format::manifest::ManifestEntry;
+use rvf_format::{Clause, Error, Kind, Schema};
+use std::sync::OnceLock;
+
+/// One commit of a file: what was live when it was made.
+///
+/// Opening costs the root page and at most 64 manifests; segments are parsed when first touched and never copied.
+#[derive(Debug)]
+pub struct Snapshot {
+    file: Bytes,
+    state: State,
+    parts: Vec<Part>,
+    dead: OnceLock<std::result::Result<DeadRows, Fault>>,
+}
+
+impl Snapshot {
+    /// The newest commit in `file`.
+    ///
+    /// # Errors
+    /// Those of [`recover::newest`] and [`State::open`].
+    pub fn newest(file: Bytes) -> Result<Self> {
+        let commit = recover::newest(&file)?;
+        Self::of_commit(file, commit)
+    }
+
+    /// The commit of `epoch` in the same file.
+    ///
+    /// # Errors
+    /// [`crate::Error::NoEpoch`]; corruption of older roots and manifests.
+    pub fn at_epoch(&self, epoch: u64) -> Result<Self> {
+        let commit = chain::at_epoch(&self.file, &self.state.root, epoch)?;
+        Self::of_commit(self.file.clone(), commit)
+    }
+
+    fn of_commit(file: Bytes, commit: Commit) -> Result<Self> {
+        let state = State::open(&file, commit)?;
+        Ok(Self::of_state(file, state))
+    }
+
+    pub(crate) fn of_state(file: Bytes, state: State) -> Self {
+        let live = state.live.iter().filter(|entry| entry.kind() == Kind::VEC && entry.space.get() == 0);
+        let mut parts: Vec<Part> = live.map(|entry| Part::new(*entry)).collect();
+        parts.sort_by_key(|part| part.entry.base_row.get());
+        Self { file, state, parts, dead: OnceLock::new() }
+    }
+
+    /// The bytes of the file, up to the end that was seen when the snapshot was opened.
+    pub fn file(&self) -> &Bytes {
+        &self.file
+    }
+
+    /// Root, live segments and facts.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The root page.
+    pub fn root(&self) -> &RootPage {
+        &self.state.root
+    }
+
+    /// Dimension, dtype, metric, id type.
+    pub fn schema(&self) -> &Schema {
+        &self.state.schema
+    }
+
+    /// Number of the commit.
+    pub fn epoch(&self) -> u64 {
+        self.state.root.epoch()
+    }
+
+    /// Live records.
+    pub fn count(&self) -> u64 {
+        self.state.root.live_count.get()
+    }
+
+    /// What follows the newest root in the file.
+    pub fn tail(&self) -> Option<Tail> {
+        recover::tail(&self.file, &self.state.root)
+    }
+
+    /// The segments that hold rows, by ascending row.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The rows of a part in place.
+    pub(crate) fn view(&self, part: u32) -> Result<&VecView> {
+        let missing = Error::corrupt(Clause::Man4, 0, "a part that is not there");
+        self.parts.get(part as usize).ok_or(missing)?.view(&self.file, &self.state.schema)
+    }
+
+    /// The bytes of a listed segment.
+    pub(crate) fn segment(&self, entry: &ManifestEntry) -> Result<Bytes> {
+        let bytes = self.file.slice(entry.offset.get() as usize, entry.length.get() as usize);
+        Ok(bytes.ok_or(Error::corrupt(Clause::Man4, entry.offset.get(), "a listed segment lies outside the file"))?)
+    }
+
+    /// Dead rows of each part.
+    pub(crate) fn dead(&self) -> Result<&DeadRows> {
+        let dead = self.dead.get_or_init(|| self.collect_dead().map_err(Fault::from));
+        dead.as_ref().map_err(|fault| (*fault).into())
+    }
+
+    fn collect_dead(&self) -> rvf_format::Result<DeadRows> {
+        let mut journals = Vec::new();
+        for entry in self.state.of_kind(Kind::JOURNAL) {
+            let segment = self.file.slice(entry.offset.get() as usize, entry.length.get() as usize);
+            let missing = Error::corrupt(Clause::Man4, entry.offset.get(), "a listed segment lies outside the file");
+            journals.push(JournalView::parse(segment.ok_or(missing)?, entry.offset.get())?);
+        }
+        Ok(dead_rows(&self.parts, journals.iter().flat_map(JournalView::words)))
+    }
+
+    /// Whether a row of a part is dead.
+    pub(crate) fn is_dead(&self, at: RowId) -> Result<bool> {
+        let dead = self.dead()?.get(at.part as usize);
+        Ok(dead.and_then(Option::as_ref).is_some_and(|bits| bits.get(at.row)))
+    }
+
+    /// The live row of an id. At most one binary search a segment.
+    ///
+    /// # Errors
+    /// Corruption of segments that are touched.
+    pub fn find(&self, id: IdRef<'_>) -> Result<Option<RowId>> {
+        for part in (0..self.parts.len() as u32).rev() {
+            let view = self.view(part)?;
+            if view.id_range().is_none_or(|(first, last)| id < first || last < id) {
+                continue;
+            }
+            for row in view.find(id) {
+                let at = RowId { part, row };
+                if !self.is_dead(at)? {
+                    return Ok(Some(at));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The row number of a place.
+    pub(crate) fn global_row(&self, at: RowId) -> u64 {
+        let base = self.parts.get(at.part as usize).map_or(0, |part| part.entry.base_row.get());
+        base.saturating_add(u64::from(at.row))
+    }
+
+    /// The id of a row.
+    pub(crate) fn id_of(&self, at: RowId) -> Result<IdRef<'_>> {
+        let place = self.parts.get(at.part as usize).map_or(0, |part| part.entry.offset.get());
+        let malformed = Error::corrupt(Clause::Vec4, place, "an id is malformed");
+        Ok(self.view(at.part)?.id(at.row).ok_or(malformed)?)
+    }
+
+    /// Facts about the file: model name, creator, unknown ones.
+    ///
+    /// # Errors
+    /// PAY-1, PAY-2, PAY-6, META-1.
+    pub fn meta(&self) -> Result<meta::Items> {
+        let mut items = meta::Items::new();
+        for entry in self.state.of_kind(Kind::META) {
+            items.extend(meta::parse(self.segment(entry)?, entry.offset.get())?);
+        }
+        Ok(items)
+    }
+}

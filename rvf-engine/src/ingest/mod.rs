@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | `format` | [`Format`]: which formats there are, and which one a path means |
 //! | `batch` | [`VectorBatch`], [`Elements`], [`Ids`]: what a reader hands on |
-//! | `error`, `fault` | [`InputError`]: path, place, fault and hint |
+//! | `error`, `fault`, `fault_words` | [`InputError`]: path, place, fault and hint |
 //! | `input` | opening a file; exact reads that know their offset |
 //! | `npy`, `npy_header` | `.npy` matrices; the header, read and written |
 //! | `ids` | `.npy` arrays of ids: one column, or a table (truth) |
@@ -21,6 +21,7 @@
 mod batch;
 mod error;
 mod fault;
+mod fault_words;
 mod finite;
 mod format;
 mod ids;

@@ -227,10 +227,7 @@ impl<'de> Visitor<'de> for VectorSeed<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
         let mut count = 0;
         self.notes.part.set(JsonPart::Element(0));
-        while let Some(element) = elements.next_element_seed(ElementSeed {
-            notes: self.notes,
-            position: count,
-        })? {
+        while let Some(element) = elements.next_element_seed(ElementSeed)? {
             if count == MAX_DIM {
                 return self.notes.refuse(RowFault::Dim {
                     found: count as i64 + 1,
@@ -247,12 +244,9 @@ impl<'de> Visitor<'de> for VectorSeed<'_> {
     }
 }
 
-struct ElementSeed<'a> {
-    notes: &'a Notes,
-    position: usize,
-}
+struct ElementSeed;
 
-impl<'de> DeserializeSeed<'de> for ElementSeed<'_> {
+impl<'de> DeserializeSeed<'de> for ElementSeed {
     type Value = f32;
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<f32, D::Error> {
@@ -260,22 +254,16 @@ impl<'de> DeserializeSeed<'de> for ElementSeed<'_> {
     }
 }
 
-impl Visitor<'_> for ElementSeed<'_> {
+impl Visitor<'_> for ElementSeed {
     type Value = f32;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a number")
     }
 
-    /// The parser has rounded to f32 already; nothing is lost here.
+    /// The parser has rounded to f32 and refused what is out of range: nothing is lost here.
     fn visit_f64<E: Error>(self, value: f64) -> Result<f32, E> {
-        let element = value as f32;
-        match element.is_finite() {
-            true => Ok(element),
-            false => self.notes.refuse(JsonFault::OutOfRange {
-                position: self.position,
-            }),
-        }
+        Ok(value as f32)
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<f32, E> {

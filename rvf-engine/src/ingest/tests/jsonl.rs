@@ -95,7 +95,7 @@ fn refusals_name_line_and_column() {
             "element 1 of the vector is not a number (input, line 3 column 16)",
         ),
         ("{\"vector\":[]}", "a vector of 0 elements"),
-        (&wide, "a vector of 65536 elements"),
+        (&wide, "a vector of 65536 elements (input"),
         (
             "{\"vector\":[1,2]}",
             "a vector of 2 elements after vectors of 1 (input, line 3",
@@ -116,6 +116,7 @@ fn refusals_name_line_and_column() {
             "{\"id\":-1,\"vector\":[1]}",
             "the id is negative (input, line 3 column 8)",
         ),
+        ("{\"id\":-1.5,\"vector\":[1]}", "the id is negative"),
         (
             "{\"id\":1.5,\"vector\":[1]}",
             "the id is not written as a whole number",

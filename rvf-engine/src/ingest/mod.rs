@@ -1,1 +1,106 @@
 //! Reads and writes vectors in files of other formats.
+//!
+//! Owns the bytes of those files: it checks every claim of a header against the real length of the file before it
+//! allocates, and streams in batches. It does not own what a vector may hold: whether a value is finite, and whether
+//! a dimension or an element type suits a store, is decided at the engine's door ([`first_non_finite`] helps it).
+//!
+//! | file | duty |
+//! | --- | --- |
+//! | `format` | [`Format`]: which formats there are, and which one a path means |
+//! | `batch` | [`VectorBatch`], [`Elements`], [`Ids`]: what a reader hands on |
+//! | `error`, `fault`, `fault_words` | [`InputError`]: path, place, fault and hint |
+//! | `input` | opening a file; exact reads that know their offset |
+//! | `npy`, `npy_header` | `.npy` matrices; the header, read and written |
+//! | `ids` | `.npy` arrays of ids: one column, or a table (truth) |
+//! | `vecs` | `.fvecs` and `.bvecs` |
+//! | `jsonl`, `json_record` | `.jsonl` files; one line of them |
+//! | `finite` | the search for NaN and infinity |
+//! | `sink`, `sink_error`, `temp_file` | [`VectorSink`] and the file that appears whole or not at all |
+//! | `npy_sink`, `vecs_sink`, `jsonl_sink`, `ids_sink` | one writer a format, and the ids beside a binary one |
+
+mod batch;
+mod error;
+mod fault;
+mod fault_words;
+mod finite;
+mod format;
+mod ids;
+mod ids_sink;
+mod input;
+mod json_record;
+mod jsonl;
+mod jsonl_sink;
+mod npy;
+mod npy_header;
+mod npy_sink;
+mod sink;
+mod sink_error;
+mod temp_file;
+mod vecs;
+mod vecs_sink;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+pub use batch::{Element, Elements, IdKind, Ids, VectorBatch};
+pub use error::{InputError, Place};
+pub use fault::{FileFault, InputFault, JsonFault, JsonPart, NpyFault, RowFault};
+pub use finite::{first_non_finite, first_non_finite_f16};
+pub use format::Format;
+pub use ids::{IdTable, read_id_table, read_ids};
+pub use ids_sink::ids_companion;
+pub use jsonl::{JsonlSource, MAX_LINE_BYTES, read_json_vector};
+pub use npy::NpySource;
+pub use sink::{SinkOptions, VectorSink, create_sink};
+pub use sink_error::{SinkError, SinkFault};
+pub use vecs::VecsSource;
+
+/// The longest vector that any reader accepts, in elements.
+pub const MAX_DIM: usize = 65_535;
+
+/// A file of vectors, read forwards in batches.
+pub trait VectorSource: Send {
+    /// Elements in each vector, where a first record has told.
+    fn dim(&self) -> Option<usize>;
+
+    /// The type of the elements that every batch will hold.
+    fn element(&self) -> Element;
+
+    /// How many vectors the whole file holds, where the format tells before the end. Of an `.fvecs` or `.bvecs` file
+    /// it is what the length implies, and is confirmed row by row.
+    fn total(&self) -> Option<u64>;
+
+    /// The next `max_rows` vectors (at least one is read), fewer at the end or where lines are very long, `None` after
+    /// the last.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not what its format demands; the error names the place. After an error the
+    /// position is undefined: drop the source.
+    fn next_batch(&mut self, max_rows: usize) -> Result<Option<VectorBatch>, InputError>;
+}
+
+/// Opens a file of vectors, in the given format or else in the one that its extension names.
+///
+/// # Errors
+/// The extension is unknown, the file is missing, a directory or empty, or its head is not what the format demands.
+pub fn open_source(
+    path: &Path,
+    format: Option<Format>,
+) -> Result<Box<dyn VectorSource>, InputError> {
+    let format = match format {
+        Some(format) => format,
+        None => Format::of_path(path)?,
+    };
+    if format == Format::Jsonl {
+        let file = input::open_stream(path)?;
+        return Ok(Box::new(JsonlSource::new(file, path)?));
+    }
+    let (file, len) = input::open_regular(path)?;
+    Ok(match format {
+        Format::Npy => Box::new(NpySource::new(file, len, path)?),
+        Format::Fvecs => Box::new(VecsSource::new(file, len, path, Element::F32)?),
+        _ => Box::new(VecsSource::new(file, len, path, Element::U8)?),
+    })
+}

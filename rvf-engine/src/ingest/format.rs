@@ -1,0 +1,69 @@
+//! The formats of vector files, and the one that a path means. It opens nothing.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use super::error::InputError;
+use super::fault::FileFault;
+
+/// A format of vector files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// NumPy's array file: two dimensions, C order, f32, f16, i8 or u8.
+    Npy,
+    /// Rows of an i32 dimension and that many f32.
+    Fvecs,
+    /// Rows of an i32 dimension and that many u8.
+    Bvecs,
+    /// A JSON object a line: `{"id":..,"vector":[..],"metadata":{..}}`.
+    Jsonl,
+}
+
+impl Format {
+    /// Every format that is read and written.
+    pub const ALL: [Format; 4] = [Format::Npy, Format::Fvecs, Format::Bvecs, Format::Jsonl];
+
+    /// The format that the extension of `path` names, in any case of letters.
+    ///
+    /// # Errors
+    /// The extension is missing or not one of ours.
+    pub fn of_path(path: &Path) -> Result<Format, InputError> {
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        named(&extension).map_err(|fault| InputError::of_file(path, fault))
+    }
+
+    /// The name, which is the extension too.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Npy => "npy",
+            Format::Fvecs => "fvecs",
+            Format::Bvecs => "bvecs",
+            Format::Jsonl => "jsonl",
+        }
+    }
+}
+
+impl FromStr for Format {
+    type Err = InputError;
+
+    fn from_str(name: &str) -> Result<Format, InputError> {
+        named(name).map_err(InputError::without_path)
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+fn named(name: &str) -> Result<Format, FileFault> {
+    let known = Format::ALL
+        .into_iter()
+        .find(|format| name.eq_ignore_ascii_case(format.name()));
+    known.ok_or_else(|| FileFault::UnknownFormat {
+        given: name.to_owned(),
+    })
+}

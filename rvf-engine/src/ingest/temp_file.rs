@@ -1,0 +1,106 @@
+//! A file that is written beside its target, and takes the target's name when it is complete.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::sink_error::SinkError;
+
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// A file under a temporary name; it is removed on drop, unless it was renamed.
+pub(super) struct TempFile {
+    writer: BufWriter<File>,
+    temporary: PathBuf,
+    target: PathBuf,
+    renamed: bool,
+}
+
+impl TempFile {
+    pub(super) fn create(target: &Path) -> Result<TempFile, SinkError> {
+        let temporary = temporary_name(target);
+        let options = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&temporary);
+        let file = options.map_err(|error| SinkError::of_io(target, error))?;
+        let writer = BufWriter::with_capacity(BUFFER_BYTES, file);
+        Ok(TempFile {
+            writer,
+            temporary,
+            target: target.to_owned(),
+            renamed: false,
+        })
+    }
+
+    pub(super) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
+        self.run(|writer| writer.write_all(bytes))
+    }
+
+    /// Overwrites the first bytes.
+    pub(super) fn rewrite_head(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
+        self.run(|writer| {
+            writer.seek(SeekFrom::Start(0))?;
+            writer.write_all(bytes)?;
+            writer.seek(SeekFrom::End(0)).map(|_| ())
+        })
+    }
+
+    /// Brings everything to the medium, still under the temporary name.
+    pub(super) fn complete(&mut self) -> Result<(), SinkError> {
+        self.run(|writer| {
+            writer.flush()?;
+            writer.get_ref().sync_all()
+        })
+    }
+
+    /// Takes the target's name, in place of any file there. [`TempFile::complete`] comes first.
+    pub(super) fn rename(mut self) -> Result<(), SinkError> {
+        fs::rename(&self.temporary, &self.target)
+            .map_err(|error| SinkError::of_io(&self.target, error))?;
+        self.renamed = true;
+        Ok(())
+    }
+
+    /// The whole content from its beginning.
+    pub(super) fn read_back(&mut self) -> Result<&File, SinkError> {
+        self.run(|writer| writer.seek(SeekFrom::Start(0)).map(|_| ()))?;
+        Ok(self.writer.get_ref())
+    }
+
+    fn run(
+        &mut self,
+        action: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    ) -> Result<(), SinkError> {
+        action(&mut self.writer).map_err(|error| SinkError::of_io(&self.target, error))
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        if !self.renamed {
+            // Nobody is left to tell; the name says what the file is.
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+fn temporary_name(target: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let mut name = OsString::from(".");
+    name.push(target.file_name().unwrap_or_default());
+    name.push(format!(
+        ".{}.{}.tmp",
+        process::id(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    ));
+    target.with_file_name(name)
+}

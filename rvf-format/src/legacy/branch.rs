@@ -7,6 +7,7 @@ use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
 use super::error::{Fault, LegacyError};
+use super::hash;
 use super::header::Header;
 
 #[derive(FromBytes, KnownLayout, Immutable, Unaligned)]
@@ -153,8 +154,7 @@ pub(super) struct Membership {
     exclude: bool,
 }
 
-/// Reads a MEMBERSHIP. Its own hash over the bits is left alone: the way it is made is not known (it is not the fold
-/// over the parent's tail), and the segment's content hash covers the same bytes.
+/// Reads a MEMBERSHIP.
 pub(super) fn membership(header: &Header, payload: &[u8]) -> Result<Membership, LegacyError> {
     let (raw, bits) = RawMembership::ref_from_prefix(payload)
         .map_err(|_| header.malformed(Fault::Short("the fixed fields")))?;
@@ -187,6 +187,7 @@ pub(super) fn membership(header: &Header, payload: &[u8]) -> Result<Membership, 
             "the number of members",
             raw.member_count.get() == ones(bits),
         ),
+        ("the hash of the bits", raw.filter_hash == hash::fold(bits)),
     ];
     if let Some((what, _)) = facts.iter().find(|(_, agrees)| !agrees) {
         return Err(header.malformed(Fault::Disagree(what)));

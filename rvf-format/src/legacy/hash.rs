@@ -62,20 +62,23 @@ pub(super) fn crc32_rotations(bytes: &[u8]) -> [u8; 16] {
 
 /// The fold over the last 64 KiB of a parent file that a branch records. It finds accidents, not attacks.
 pub(super) fn tail_fold(bytes: &[u8]) -> [u8; 32] {
-    let mut out = [0u8; 32];
-    let tail = bytes
-        .get(bytes.len().saturating_sub(64 << 10)..)
-        .unwrap_or_default();
-    let mut add = |index: usize, value: u8| {
-        if let Some(cell) = out.get_mut(index % 32) {
-            *cell = cell.wrapping_add(value);
-        }
-    };
-    for (index, &byte) in tail.iter().enumerate() {
-        add(index, byte);
-        add(index + 13, byte.rotate_left(3));
+    fold(
+        bytes
+            .get(bytes.len().saturating_sub(64 << 10)..)
+            .unwrap_or_default(),
+    )
+}
+
+/// The 32 running sums that the crates call SHAKE-256. Each step adds a byte to one, and that sum, rotated, to
+/// another.
+pub(super) fn fold(bytes: &[u8]) -> [u8; 32] {
+    let mut sums = [0u8; 32];
+    for (place, byte) in bytes.iter().enumerate() {
+        let (near, far) = (place % 32, (place + 13) % 32);
+        sums[near] = sums[near].wrapping_add(*byte);
+        sums[far] = sums[far].wrapping_add(sums[near].rotate_left(3));
     }
-    out
+    sums
 }
 
 /// CRC-32C (Castagnoli), reflected.

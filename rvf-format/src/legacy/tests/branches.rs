@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::super::{Fault, LegacyError, LegacyFile, MAX_PARENTS, Metric, ParentRequest, Warning};
+use super::super::{
+    Fault, LegacyError, LegacyFile, MAX_PARENTS, Metric, ParentRequest, Warning, Why,
+};
 use super::made::{Made, ManifestFields, cow_map, membership};
 use super::{firsts, sample};
 
@@ -170,6 +172,12 @@ fn members_that_contradict_themselves() {
         fault(&with(Some(miscounted))),
         Fault::Disagree("the number of members")
     );
+    let mut unhashed = membership(0, 6, 1);
+    unhashed[40] ^= 1;
+    assert_eq!(
+        fault(&with(Some(unhashed))),
+        Fault::Disagree("the hash of the bits")
+    );
 }
 
 #[test]
@@ -227,6 +235,17 @@ fn a_changed_parent_is_a_warning() {
         },
     ];
     assert_eq!(file.report().warnings, expected);
+}
+
+/// `rvf filter` of the published crates writes such files, and their readers take no notice.
+#[test]
+fn members_in_a_file_that_is_no_branch() {
+    let mut made = Made::default();
+    made.vectors(4, &[(1, 1.0), (2, 2.0)])
+        .segment(0x22, &membership(0, 6, 0b10));
+    let file = LegacyFile::open(made.manifest(&ManifestFields::new(4, 2))).unwrap();
+    assert_eq!(firsts(&file), [(1, 1.0), (2, 2.0)]);
+    assert_eq!(file.report().segments_skipped[0].why, Why::NotABranch);
 }
 
 /// The file with id `n`, a branch of the one with id `parent`.

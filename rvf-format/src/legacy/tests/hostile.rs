@@ -1,5 +1,6 @@
 //! Files that lie: about counts, places, kinds and values. All hashes are true, so only the reader's own care helps.
 
+use super::super::hash::crc32_rotations;
 use super::super::{Fault, LegacyError, LegacyFile, SegmentKind, Warning, Why};
 use super::firsts;
 use super::made::{Made, ManifestFields, rehash, vectors};
@@ -186,6 +187,22 @@ fn a_missing_hash_is_refused() {
         segment_id: 1,
     };
     assert_eq!(open(bytes).unwrap_err(), expected);
+}
+
+/// Checksum 0 is CRC-32 in rvf-runtime 0.2 and XXH3-128 in rvf-wire.
+#[test]
+fn checksum_0_has_two_readings() {
+    let mut bytes = two_rows().manifest(&ManifestFields::new(4, 2));
+    bytes[32] = 0;
+    assert_eq!(open(bytes.clone()).unwrap().live_count(), 2);
+    let hash = crc32_rotations(&bytes[64..64 + 54]);
+    bytes[40..56].copy_from_slice(&hash);
+    assert_eq!(open(bytes.clone()).unwrap().live_count(), 2);
+    bytes[32] = 1;
+    assert!(matches!(
+        open(bytes),
+        Err(LegacyError::HashMismatch { at: 0, .. })
+    ));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Writes small files in the published dialect, sound unless a field says otherwise.
 
-use super::super::hash::{tail_fold, xxh3};
+use super::super::hash::{fold, tail_fold, xxh3};
 
 /// A file under construction: segments one after the other, each padded to 64.
 #[derive(Clone, Default)]
@@ -84,7 +84,9 @@ impl Made {
         );
         payload.extend([0, fields.metric, 0, 0]);
         for (id, at, len, kind) in &self.directory {
-            [id, at, len].iter().for_each(|number| payload.extend(number.to_le_bytes()));
+            [id, at, len]
+                .iter()
+                .for_each(|number| payload.extend(number.to_le_bytes()));
             payload.push(*kind);
         }
         payload.extend(
@@ -141,7 +143,8 @@ pub(super) fn membership(mode: u8, vector_count: u64, bits: u64) -> Vec<u8> {
     payload.extend(96u64.to_le_bytes());
     payload.extend(8u32.to_le_bytes());
     payload.extend([0; 4]);
-    payload.extend([0; 56]);
+    payload.extend(fold(&bits.to_le_bytes()));
+    payload.extend([0; 24]);
     payload.extend(bits.to_le_bytes());
     payload
 }

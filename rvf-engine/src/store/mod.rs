@@ -3,6 +3,7 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `snapshot.rs` | [`Snapshot`]: one commit of a file, immutable, shared |
+//! | `id.rs` | [`Id`]: the name of a record |
 //! | `rows.rs` | [`Part`]: the rows of one VEC segment, which of them are live |
 //! | `edit.rs` | [`Edit`]: what a commit is to change |
 //! | `append.rs` | `Appender`: segments onto the end of a file |
@@ -14,6 +15,7 @@ pub(crate) mod append;
 mod audit;
 mod commit;
 mod edit;
+mod id;
 mod merge;
 mod rows;
 mod snapshot;
@@ -22,6 +24,7 @@ pub use audit::LogEntry;
 pub(crate) use commit::finish;
 pub use commit::{Clock, Context, Store, TailReport, new_root};
 pub use edit::{Edit, NewRows};
+pub use id::Id;
 pub use rows::{Part, RowId};
 pub use snapshot::Snapshot;
 

@@ -1,0 +1,82 @@
+//! Searching a snapshot.
+//!
+//! | file | owns |
+//! | --- | --- |
+//! | `query.rs` | [`QueryVector`]: what is looked for, checked against the store |
+//! | `exact.rs` | the exact scan: every live row, by the best kernel of this CPU |
+//! | `pool.rs` | the nearest candidates so far |
+
+mod exact;
+mod pool;
+mod query;
+
+pub use query::QueryVector;
+
+use crate::Result;
+use crate::kernel::Kernels;
+use crate::store::{Id, Snapshot};
+
+/// One result of a search.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hit {
+    /// The record.
+    pub id: Id,
+    /// Its distance, as `spec/search.md` defines it for the metric; smaller is nearer.
+    pub distance: f32,
+}
+
+/// A search that is being put together: `snapshot.search(&query).k(10).run()`.
+///
+/// ```
+/// use rvf_engine::{Db, Metric, Schema};
+/// let folder = tempfile::tempdir()?;
+/// let mut db = Db::create(folder.path().join("a.rvf"), &Schema::new(2, Metric::L2))?;
+/// db.add(&[0.0f32, 0.0, 3.0, 4.0])?;
+/// let hits = db.snapshot().search(&[3.0f32, 3.0]).k(1).run()?;
+/// assert_eq!((hits[0].id.to_string(), hits[0].distance), ("1".to_string(), 1.0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Search<'s> {
+    snapshot: &'s Snapshot,
+    query: QueryVector<'s>,
+    k: usize,
+    threads: usize,
+    kernels: Kernels,
+}
+
+impl Snapshot {
+    /// Begins a search for the nearest records to `query`; 10 of them unless [`Search::k`] says otherwise.
+    pub fn search<'s>(&'s self, query: impl Into<QueryVector<'s>>) -> Search<'s> {
+        Search { snapshot: self, query: query.into(), k: 10, threads: 1, kernels: Kernels::detect() }
+    }
+}
+
+impl Search<'_> {
+    /// How many records to return; all of them where the store has fewer.
+    pub fn k(mut self, k: usize) -> Self {
+        self.k = k;
+        self
+    }
+
+    /// How many threads scan; 1 unless said otherwise, at most one for each 4,096 rows.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
+        self
+    }
+
+    /// The kernels to use: for tests and benchmarks. The CPU's best unless said otherwise.
+    pub fn kernels(mut self, kernels: Kernels) -> Self {
+        self.kernels = kernels;
+        self
+    }
+
+    /// Searches every live record: min(k, count) hits, nearest first, ties by id.
+    ///
+    /// # Errors
+    /// [`crate::Error::Dimension`], [`crate::Error::NotFinite`], [`crate::Error::ZeroVector`], [`crate::Error::Element`] for a
+    /// query that does not fit; corruption of segments that are touched.
+    pub fn run(self) -> Result<Vec<Hit>> {
+        exact::search(self.snapshot, &self.query, self.k, self.threads, self.kernels)
+    }
+}

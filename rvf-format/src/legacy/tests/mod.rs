@@ -84,6 +84,9 @@ fn recognises_published_files_only() {
     assert_eq!(super::recognise(b""), None);
     assert_eq!(super::recognise(&[0; 5000]), None);
     assert_eq!(super::recognise(&sample("plain_l2_10x4.rvf")[..63]), None);
+    let mut newer = sample("plain_l2_10x4.rvf");
+    newer[4] = 2;
+    assert_eq!(super::recognise(&newer), None);
     let mut ours = sample("plain_l2_10x4.rvf");
     ours[5] = 0x40;
     assert_eq!(super::recognise(&ours), None);

@@ -1,12 +1,12 @@
 //! What the distance kernels cost on this machine. `cargo run --release -p rvf-engine --example kernel_bench`
 //!
 //! Prints (1) nanoseconds per distance at dimension 384 over rows that stay in the L2 cache, per elements, operation and
-//! level, beside the ratio to the scalar level of the same run; (2) the bandwidth of a scan over 100,000 x 384 beside
-//! that of a plain sum over f32 of the same count; (3) the same rows by shuffled index. Rounds are interleaved, so that
-//! all variants see the same machine; medians are printed.
+//! level, beside the ratio to the scalar level of the same run; (2) the bandwidth of a scan over 100,000 x 384 and its
+//! ratio to that of a plain sum over the f32 rows; (3) the same rows by shuffled index. Rounds are interleaved, so that
+//! all variants see the same machine; medians are printed. Arguments `hot`, `scan`, `index` choose among the three.
 
 use half::f16;
-use rvf_engine::kernel::{Against, BitQuery, Kernels, Level, Op, Query};
+use rvf_engine::kernel::{Against, BitQuery, KernelError, Kernels, Level, Op, Query};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -18,26 +18,30 @@ const ROUNDS: usize = 21;
 /// One measured thing: its name, the bytes it reads, and how to run it once.
 struct Variant<'a> {
     name: String,
-    level: Level,
+    kernels: Kernels,
     bytes: usize,
     run: Box<dyn FnMut() + 'a>,
 }
 
-fn main() {
-    let hot = Data::new(HOT_ROWS);
-    println!("hot: {HOT_ROWS} rows of {DIMENSION}, ns per distance (ratio to scalar)");
-    print_hot(&mut variants(&hot, Order::Contiguous));
-
-    if std::env::args().any(|arg| arg == "hot") {
-        return;
+fn main() -> Result<(), KernelError> {
+    let parts: Vec<String> = std::env::args().skip(1).collect();
+    let wants = |part: &str| parts.is_empty() || parts.iter().any(|p| p == part);
+    if wants("hot") {
+        println!("hot: {HOT_ROWS} rows of {DIMENSION}, ns per distance (ratio to scalar)");
+        print_hot(&mut variants(&Data::new(HOT_ROWS), Order::Contiguous)?);
     }
     let cold = Data::new(SCAN_ROWS);
-    println!(
-        "\nscan: {SCAN_ROWS} rows of {DIMENSION}, GB/s (ratio to sum_f32 of the same level and round)"
-    );
-    print_scan(&cold, Order::Contiguous);
-    println!("\nby shuffled index: the same rows, GB/s (ratio to the contiguous sum_f32)");
-    print_scan(&cold, Order::Shuffled);
+    if wants("scan") {
+        println!(
+            "scan: {SCAN_ROWS} rows of {DIMENSION}, GB/s (ratio to sum_f32 over the f32 rows, same level)"
+        );
+        print_scan(&cold, variants(&cold, Order::Contiguous)?);
+    }
+    if wants("index") {
+        println!("by shuffled index: the same rows, GB/s (ratio to the same)");
+        print_scan(&cold, variants(&cold, Order::Shuffled)?);
+    }
+    Ok(())
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -112,12 +116,12 @@ impl Random {
 }
 
 /// Every (elements, operation, level) over `data`.
-fn variants(data: &Data, order: Order) -> Vec<Variant<'_>> {
+fn variants(data: &Data, order: Order) -> Result<Vec<Variant<'_>>, KernelError> {
     let mut all = Vec::new();
     for op in Op::ALL {
-        let float = Query::new(op, &data.f32[..DIMENSION]).expect("a valid query");
-        let i8 = Query::new(op, &data.i8[..DIMENSION]).expect("a valid query");
-        let u8 = Query::new(op, &data.u8[..DIMENSION]).expect("a valid query");
+        let float = Query::new(op, &data.f32[..DIMENSION])?;
+        let i8 = Query::new(op, &data.i8[..DIMENSION])?;
+        let u8 = Query::new(op, &data.u8[..DIMENSION])?;
         push(
             &mut all,
             format!("f32 {op:?}"),
@@ -153,7 +157,7 @@ fn variants(data: &Data, order: Order) -> Vec<Variant<'_>> {
         push(&mut all, format!("i8 {op:?}"), i8, &data.i8, data, order);
         push(&mut all, format!("u8 {op:?}"), u8, &data.u8, data, order);
     }
-    let bits = BitQuery::new(&data.bits[..DIMENSION / 8]).expect("a valid query");
+    let bits = BitQuery::new(&data.bits[..DIMENSION / 8])?;
     push(
         &mut all,
         "bits Hamming".to_string(),
@@ -162,7 +166,7 @@ fn variants(data: &Data, order: Order) -> Vec<Variant<'_>> {
         data,
         order,
     );
-    all
+    Ok(all)
 }
 
 fn push<'a, T, Q: Against<T> + Clone + 'a>(
@@ -173,21 +177,23 @@ fn push<'a, T, Q: Against<T> + Clone + 'a>(
     data: &'a Data,
     order: Order,
 ) {
-    for level in Kernels::available() {
-        let kernels = Kernels::with_level(level).expect("an available level");
+    for kernels in Kernels::available()
+        .into_iter()
+        .filter_map(Kernels::with_level)
+    {
         let query = query.clone();
         let mut out = vec![0.0; rows.len() / query.row_len()];
         let run = Box::new(move || {
-            match order {
+            let result = match order {
                 Order::Contiguous => kernels.distances(&query, rows, &mut out),
                 Order::Shuffled => kernels.distances_at(&query, rows, &data.order, &mut out),
-            }
-            .expect("valid arguments");
+            };
+            assert_eq!(result, Ok(()));
             black_box(&out);
         });
         all.push(Variant {
             name: name.clone(),
-            level,
+            kernels,
             bytes: size_of_val(rows),
             run,
         });
@@ -203,7 +209,7 @@ fn print_hot(variants: &mut [Variant<'_>]) {
             let nanos = times[i] * 1e9 / HOT_ROWS as f64;
             print!(
                 "  {:?} {nanos:6.2} ({:.1}x)",
-                variants[i].level,
+                variants[i].kernels.level(),
                 scalar / times[i]
             );
         }
@@ -211,39 +217,43 @@ fn print_hot(variants: &mut [Variant<'_>]) {
     }
 }
 
-fn print_scan(data: &Data, order: Order) {
-    let mut variants = variants(data, order);
-    variants.retain(|v| v.level != Level::Scalar);
-    for level in Kernels::available() {
-        let kernels = Kernels::with_level(level).expect("an available level");
-        let run = Box::new(move || {
-            black_box(kernels.sum_f32(black_box(&data.f32)));
-        });
-        let bytes = size_of_val(&data.f32[..]);
-        variants.push(Variant {
-            name: "sum_f32".to_string(),
-            level,
-            bytes,
-            run,
-        });
+/// Each variant runs right after the sum of its level, and each pair of times gives a ratio: what disturbs the machine
+/// for longer than a pair disturbs both.
+fn print_scan(data: &Data, mut variants: Vec<Variant<'_>>) {
+    variants.retain(|v| v.kernels.level() != Level::Scalar);
+    let mut times = vec![Vec::new(); variants.len()];
+    let mut ratios = vec![Vec::new(); variants.len()];
+    for _ in 0..ROUNDS {
+        for (i, variant) in variants.iter_mut().enumerate() {
+            let sum_rate =
+                size_of_val(&data.f32[..]) as f64 / seconds(&mut || sum(variant.kernels, data));
+            times[i].push(seconds(&mut variant.run));
+            let rate = variant.bytes as f64 / times[i][times[i].len() - 1];
+            ratios[i].push(rate / sum_rate);
+        }
     }
-    let times = medians(&mut variants, 1);
-    let rate = |i: usize| variants[i].bytes as f64 / times[i] / 1e9;
-    let sums: Vec<usize> = (0..variants.len())
-        .filter(|&i| variants[i].name == "sum_f32")
-        .collect();
     for chunk in indices_by_name(&variants) {
         print!("{:16}", variants[chunk.start].name);
         for i in chunk {
-            let level = variants[i].level;
-            let sum = sums
-                .iter()
-                .find(|&&s| variants[s].level == level)
-                .expect("every level has a sum");
-            print!("  {level:?} {:6.2} ({:.3})", rate(i), rate(i) / rate(*sum));
+            let rate = variants[i].bytes as f64 / median(&mut times[i]) / 1e9;
+            print!(
+                "  {:?} {rate:6.2} ({:.3})",
+                variants[i].kernels.level(),
+                median(&mut ratios[i])
+            );
         }
         println!();
     }
+}
+
+fn sum(kernels: Kernels, data: &Data) {
+    black_box(kernels.sum_f32(black_box(&data.f32)));
+}
+
+fn seconds(run: &mut dyn FnMut()) -> f64 {
+    let start = Instant::now();
+    run();
+    start.elapsed().as_secs_f64()
 }
 
 /// Runs of neighbours of one name.
@@ -256,19 +266,14 @@ fn indices_by_name(variants: &[Variant<'_>]) -> Vec<std::ops::Range<usize>> {
     runs.collect()
 }
 
-/// The median seconds of one run of each variant, over interleaved rounds of `repeats` runs each.
+/// The median seconds of one run of each variant, over interleaved rounds of `repeats` runs each after one more.
 fn medians(variants: &mut [Variant<'_>], repeats: usize) -> Vec<f64> {
     let mut times = vec![Vec::new(); variants.len()];
     for _ in 0..ROUNDS {
         for (variant, times) in variants.iter_mut().zip(&mut times) {
-            if repeats > 1 {
-                (variant.run)();
-            }
-            let start = Instant::now();
-            for _ in 0..repeats {
-                (variant.run)();
-            }
-            times.push(start.elapsed().as_secs_f64() / repeats as f64);
+            (variant.run)();
+            let all = seconds(&mut || (0..repeats).for_each(|_| (variant.run)()));
+            times.push(all / repeats as f64);
         }
     }
     times.iter_mut().map(|t| median(t)).collect()

@@ -52,7 +52,7 @@ impl Neon {
 
     /// Four f16 as f32. (The intrinsic is not stable; the instruction is part of NEON.)
     #[inline(always)]
-    fn from_f16(self, bits: uint16x4_t) -> float32x4_t {
+    fn f16_to_f32(self, bits: uint16x4_t) -> float32x4_t {
         let wide: float32x4_t;
         // SAFETY: FCVTL reads one register and writes another; `self` is the proof that the CPU has it.
         unsafe {
@@ -63,16 +63,28 @@ impl Neon {
     }
 
     #[inline(always)]
+    fn load_4_floats(self, floats: &[f32; 4]) -> float32x4_t {
+        // SAFETY: reads the 4 elements of the array, at any alignment; `self` is the proof of NEON.
+        unsafe { vld1q_f32(floats.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn load_4_halves(self, halves: &[f16; 4]) -> uint16x4_t {
+        // SAFETY: reads the 4 elements of 2 bytes of the array, at any alignment; `self` is the proof of NEON.
+        unsafe { vld1_u16(halves.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
     fn magnitude_u8(self, a: uint8x16_t) -> uint8x16_t {
         a
     }
 
     instructions! {
         /// Four i8, the first in the lowest byte of `a`, as f32.
-        fn from_i8(a: u64) -> float32x4_t =
+        fn i8_to_f32(a: u64) -> float32x4_t =
             vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vcreate_s8(a)))));
         /// Four u8, the first in the lowest byte of `a`, as f32.
-        fn from_u8(a: u64) -> float32x4_t =
+        fn u8_to_f32(a: u64) -> float32x4_t =
             vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(a)))));
         fn add_u32(a: uint32x4_t, b: uint32x4_t) -> uint32x4_t = vaddq_u32(a, b);
         fn sum_u32(a: uint32x4_t) -> u32 = vaddvq_u32(a);
@@ -108,36 +120,36 @@ impl Simd for Neon {
 
     #[inline(always)]
     fn load_f32(self, chunk: &[f32]) -> float32x4_t {
-        let Some(full) = chunk.first_chunk::<4>() else {
-            return self.load_f32(&padded::<f32, 4>(chunk));
-        };
-        // SAFETY: reads the 4 elements of the array, at any alignment; `self` is the proof of NEON.
-        unsafe { vld1q_f32(full.as_ptr()) }
+        match chunk.first_chunk() {
+            Some(full) => self.load_4_floats(full),
+            None => self.load_4_floats(&padded(chunk)),
+        }
     }
 
     #[inline(always)]
     fn load_f16(self, chunk: &[f16]) -> float32x4_t {
-        let Some(full) = chunk.first_chunk::<4>() else {
-            return self.load_f16(&padded::<f16, 4>(chunk));
-        };
-        // SAFETY: reads the 4 elements of 2 bytes of the array, at any alignment; `self` is the proof of NEON.
-        self.from_f16(unsafe { vld1_u16(full.as_ptr().cast()) })
+        match chunk.first_chunk() {
+            Some(full) => self.f16_to_f32(self.load_4_halves(full)),
+            None => self.f16_to_f32(self.load_4_halves(&padded(chunk))),
+        }
     }
 
     #[inline(always)]
     fn load_i8(self, chunk: &[i8]) -> float32x4_t {
-        let Some(full) = chunk.first_chunk::<4>() else {
-            return self.load_i8(&padded::<i8, 4>(chunk));
-        };
-        self.from_i8(u32::from_le_bytes(full.map(i8::cast_unsigned)).into())
+        let four: [i8; 4] = chunk
+            .first_chunk()
+            .copied()
+            .unwrap_or_else(|| padded(chunk));
+        self.i8_to_f32(u32::from_le_bytes(four.map(i8::cast_unsigned)).into())
     }
 
     #[inline(always)]
     fn load_u8(self, chunk: &[u8]) -> float32x4_t {
-        let Some(full) = chunk.first_chunk::<4>() else {
-            return self.load_u8(&padded::<u8, 4>(chunk));
-        };
-        self.from_u8(u32::from_le_bytes(*full).into())
+        let four: [u8; 4] = chunk
+            .first_chunk()
+            .copied()
+            .unwrap_or_else(|| padded(chunk));
+        self.u8_to_f32(u32::from_le_bytes(four).into())
     }
 
     instructions! {
@@ -155,11 +167,12 @@ macro_rules! byte_simd {
             /// The first 16 bytes of `chunk`, or all and zeros.
             #[inline(always)]
             fn $load(self, chunk: &[$type]) -> $vector {
-                let Some(full) = chunk.first_chunk::<16>() else {
-                    return self.$load(&padded::<$type, 16>(chunk));
-                };
+                let sixteen: [$type; 16] = chunk
+                    .first_chunk()
+                    .copied()
+                    .unwrap_or_else(|| padded(chunk));
                 // SAFETY: reads the 16 bytes of the array, at any alignment; `self` is the proof of NEON.
-                unsafe { $vld1q(full.as_ptr()) }
+                unsafe { $vld1q(sixteen.as_ptr()) }
             }
         }
 

@@ -41,9 +41,9 @@ impl Avx2 {
     }
 
     instructions! {
-        fn from_f16(a: __m128i) -> __m256 = _mm256_cvtph_ps(a);
-        fn from_i8(a: __m128i) -> __m256 = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(a));
-        fn from_u8(a: __m128i) -> __m256 = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(a));
+        fn f16_to_f32(a: __m128i) -> __m256 = _mm256_cvtph_ps(a);
+        fn i8_to_f32(a: __m128i) -> __m256 = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(a));
+        fn u8_to_f32(a: __m128i) -> __m256 = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(a));
         fn widen_i8(a: __m128i) -> __m256i = _mm256_cvtepi8_epi16(a);
         fn widen_u8(a: __m128i) -> __m256i = _mm256_cvtepu8_epi16(a);
         fn add_i32(a: __m256i, b: __m256i) -> __m256i = _mm256_add_epi32(a, b);
@@ -91,24 +91,24 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn load_f16(self, chunk: &[f16]) -> __m256 {
         match chunk.first_chunk::<8>() {
-            Some(full) => self.from_f16(self.load_16_bytes(full)),
-            None => self.from_f16(self.load_16_bytes(&padded::<f16, 8>(chunk))),
+            Some(full) => self.f16_to_f32(self.load_16_bytes(full)),
+            None => self.f16_to_f32(self.load_16_bytes(&padded::<f16, 8>(chunk))),
         }
     }
 
     #[inline(always)]
     fn load_i8(self, chunk: &[i8]) -> __m256 {
         match chunk.first_chunk::<8>() {
-            Some(full) => self.from_i8(self.load_8_bytes(full)),
-            None => self.from_i8(self.load_8_bytes(&padded(chunk))),
+            Some(full) => self.i8_to_f32(self.load_8_bytes(full)),
+            None => self.i8_to_f32(self.load_8_bytes(&padded(chunk))),
         }
     }
 
     #[inline(always)]
     fn load_u8(self, chunk: &[u8]) -> __m256 {
         match chunk.first_chunk::<8>() {
-            Some(full) => self.from_u8(self.load_8_bytes(full)),
-            None => self.from_u8(self.load_8_bytes(&padded(chunk))),
+            Some(full) => self.u8_to_f32(self.load_8_bytes(full)),
+            None => self.u8_to_f32(self.load_8_bytes(&padded(chunk))),
         }
     }
 

@@ -53,9 +53,9 @@ impl Avx512 {
     }
 
     instructions! {
-        fn from_f16(a: __m256i) -> __m512 = _mm512_cvtph_ps(a);
-        fn from_i8(a: __m128i) -> __m512 = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(a));
-        fn from_u8(a: __m128i) -> __m512 = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(a));
+        fn f16_to_f32(a: __m256i) -> __m512 = _mm512_cvtph_ps(a);
+        fn i8_to_f32(a: __m128i) -> __m512 = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(a));
+        fn u8_to_f32(a: __m128i) -> __m512 = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(a));
         fn widen_i8(a: __m256i) -> __m512i = _mm512_cvtepi8_epi16(a);
         fn widen_u8(a: __m256i) -> __m512i = _mm512_cvtepu8_epi16(a);
         fn sub_i16(a: __m512i, b: __m512i) -> __m512i = _mm512_sub_epi16(a, b);
@@ -93,21 +93,21 @@ impl Simd for Avx512 {
     fn load_f16(self, chunk: &[f16]) -> __m512 {
         if let Some(full) = chunk.first_chunk::<16>() {
             // SAFETY: reads the 16 elements of 2 bytes of the array, at any alignment; `self` is the proof of AVX.
-            return self.from_f16(unsafe { _mm256_loadu_si256(full.as_ptr().cast()) });
+            return self.f16_to_f32(unsafe { _mm256_loadu_si256(full.as_ptr().cast()) });
         }
         let mask = first(chunk.len()) as __mmask16;
         // SAFETY: reads only the elements in the mask, which are those of `chunk`; `self` is the proof of BW and VL.
-        self.from_f16(unsafe { _mm256_maskz_loadu_epi16(mask, chunk.as_ptr().cast()) })
+        self.f16_to_f32(unsafe { _mm256_maskz_loadu_epi16(mask, chunk.as_ptr().cast()) })
     }
 
     #[inline(always)]
     fn load_i8(self, chunk: &[i8]) -> __m512 {
-        self.from_i8(self.load_16_bytes(chunk))
+        self.i8_to_f32(self.load_16_bytes(chunk))
     }
 
     #[inline(always)]
     fn load_u8(self, chunk: &[u8]) -> __m512 {
-        self.from_u8(self.load_16_bytes(chunk))
+        self.u8_to_f32(self.load_16_bytes(chunk))
     }
 
     instructions! {

@@ -1,0 +1,126 @@
+//! The loops behind the block calls. Lengths and indices were checked by `Kernels`; the slicing here checks them again,
+//! once a row, and so needs no proof.
+
+use super::dispatch::{Pair, Task};
+
+/// One row.
+pub(super) struct One<'a, T> {
+    pub(super) row: &'a [T],
+}
+
+impl<T> Task<T> for One<'_, T> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<P: Pair<T>>(self, pair: P) -> f32 {
+        pair.distance(self.row)
+    }
+}
+
+/// Rows one after the other. Nothing is prefetched: the hardware does that best for a stream.
+pub(super) struct Scan<'a, T> {
+    pub(super) rows: &'a [T],
+    pub(super) width: usize,
+    pub(super) out: &'a mut [f32],
+}
+
+impl<T> Task<T> for Scan<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<P: Pair<T>>(self, pair: P) {
+        for (row, out) in self.rows.chunks_exact(self.width).zip(self.out) {
+            prefetch_bytes(
+                row.as_ptr().cast::<u8>().wrapping_add(ahead()),
+                size_of_val(row),
+            );
+            *out = pair.distance(row);
+        }
+    }
+}
+
+fn ahead() -> usize {
+    static A: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+    *A.get_or_init(|| {
+        std::env::var("AHEAD")
+            .ok()
+            .and_then(|v| v.parse().ok())
+            .unwrap_or(4096)
+    })
+}
+
+#[inline(always)]
+fn prefetch_bytes(start: *const u8, len: usize) {
+    if ahead() == 0 {
+        return;
+    }
+    for offset in (0..len).step_by(LINE_BYTES) {
+        prefetch_line(start.wrapping_add(offset));
+    }
+}
+
+/// Rows by their numbers.
+pub(super) struct ScanAt<'a, T> {
+    pub(super) rows: &'a [T],
+    pub(super) width: usize,
+    pub(super) indices: &'a [u32],
+    pub(super) out: &'a mut [f32],
+}
+
+impl<T> Task<T> for ScanAt<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<P: Pair<T>>(self, pair: P) {
+        for (i, (&index, out)) in self.indices.iter().zip(self.out).enumerate() {
+            if let Some(&ahead) = self.indices.get(i + PREFETCH_ROWS) {
+                prefetch(row(self.rows, self.width, ahead));
+            }
+            *out = pair.distance(row(self.rows, self.width, index));
+        }
+    }
+}
+
+/// How many rows ahead of the one at hand a row is asked for.
+const PREFETCH_ROWS: usize = 2;
+
+/// How many cache lines of a row are asked for; the hardware notices the stream and fetches the rest.
+const PREFETCH_LINES: usize = 8;
+
+const LINE_BYTES: usize = 64;
+
+#[inline(always)]
+fn row<T>(rows: &[T], width: usize, index: u32) -> &[T] {
+    &rows[index as usize * width..][..width]
+}
+
+/// Asks the cache for the first lines of `row`.
+#[inline(always)]
+pub(crate) fn prefetch<T>(row: &[T]) {
+    let bytes = size_of_val(row).min(PREFETCH_LINES * LINE_BYTES);
+    let start = row.as_ptr().cast::<u8>();
+    for offset in (0..bytes).step_by(LINE_BYTES) {
+        prefetch_line(start.wrapping_add(offset));
+    }
+}
+
+#[inline(always)]
+#[cfg(target_arch = "x86_64")]
+fn prefetch_line(at: *const u8) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    // SAFETY: a prefetch reads nothing and faults on no address; SSE is part of every x86-64.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+}
+
+#[inline(always)]
+#[cfg(target_arch = "aarch64")]
+fn prefetch_line(at: *const u8) {
+    // SAFETY: a prefetch reads nothing, faults on no address and changes no register.
+    unsafe {
+        std::arch::asm!("prfm pldl1keep, [{0}]", in(reg) at, options(readonly, nostack, preserves_flags));
+    }
+}
+
+#[inline(always)]
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn prefetch_line(_at: *const u8) {}

@@ -32,9 +32,7 @@ fn main() -> Result<(), KernelError> {
     }
     let cold = Data::new(SCAN_ROWS);
     if wants("scan") {
-        println!(
-            "scan: {SCAN_ROWS} rows of {DIMENSION}, GB/s (ratio to sum_f32 over the f32 rows, same level)"
-        );
+        println!("scan: {SCAN_ROWS} rows of {DIMENSION}, GB/s (ratio to sum_f32 over the f32 rows, same level)");
         print_scan(&cold, variants(&cold, Order::Contiguous)?);
     }
     if wants("index") {
@@ -122,50 +120,15 @@ fn variants(data: &Data, order: Order) -> Result<Vec<Variant<'_>>, KernelError> 
         let float = Query::new(op, &data.f32[..DIMENSION])?;
         let i8 = Query::new(op, &data.i8[..DIMENSION])?;
         let u8 = Query::new(op, &data.u8[..DIMENSION])?;
-        push(
-            &mut all,
-            format!("f32 {op:?}"),
-            float.clone(),
-            &data.f32,
-            data,
-            order,
-        );
-        push(
-            &mut all,
-            format!("f16 {op:?}"),
-            float.clone(),
-            &data.f16,
-            data,
-            order,
-        );
-        push(
-            &mut all,
-            format!("i8 by f32 {op:?}"),
-            float.clone(),
-            &data.i8,
-            data,
-            order,
-        );
-        push(
-            &mut all,
-            format!("u8 by f32 {op:?}"),
-            float,
-            &data.u8,
-            data,
-            order,
-        );
+        push(&mut all, format!("f32 {op:?}"), float.clone(), &data.f32, data, order);
+        push(&mut all, format!("f16 {op:?}"), float.clone(), &data.f16, data, order);
+        push(&mut all, format!("i8 by f32 {op:?}"), float.clone(), &data.i8, data, order);
+        push(&mut all, format!("u8 by f32 {op:?}"), float, &data.u8, data, order);
         push(&mut all, format!("i8 {op:?}"), i8, &data.i8, data, order);
         push(&mut all, format!("u8 {op:?}"), u8, &data.u8, data, order);
     }
     let bits = BitQuery::new(&data.bits[..DIMENSION / 8])?;
-    push(
-        &mut all,
-        "bits Hamming".to_string(),
-        bits,
-        &data.bits,
-        data,
-        order,
-    );
+    push(&mut all, "bits Hamming".to_string(), bits, &data.bits, data, order);
     Ok(all)
 }
 
@@ -177,10 +140,7 @@ fn push<'a, T, Q: Against<T> + Clone + 'a>(
     data: &'a Data,
     order: Order,
 ) {
-    for kernels in Kernels::available()
-        .into_iter()
-        .filter_map(Kernels::with_level)
-    {
+    for kernels in Kernels::available().into_iter().filter_map(Kernels::with_level) {
         let query = query.clone();
         let mut out = vec![0.0; rows.len() / query.row_len()];
         let run = Box::new(move || {
@@ -191,12 +151,7 @@ fn push<'a, T, Q: Against<T> + Clone + 'a>(
             assert_eq!(result, Ok(()));
             black_box(&out);
         });
-        all.push(Variant {
-            name: name.clone(),
-            kernels,
-            bytes: size_of_val(rows),
-            run,
-        });
+        all.push(Variant { name: name.clone(), kernels, bytes: size_of_val(rows), run });
     }
 }
 
@@ -207,11 +162,7 @@ fn print_hot(variants: &mut [Variant<'_>]) {
         let scalar = times[chunk.start];
         for i in chunk {
             let nanos = times[i] * 1e9 / HOT_ROWS as f64;
-            print!(
-                "  {:?} {nanos:6.2} ({:.1}x)",
-                variants[i].kernels.level(),
-                scalar / times[i]
-            );
+            print!("  {:?} {nanos:6.2} ({:.1}x)", variants[i].kernels.level(), scalar / times[i]);
         }
         println!();
     }
@@ -225,8 +176,7 @@ fn print_scan(data: &Data, mut variants: Vec<Variant<'_>>) {
     let mut ratios = vec![Vec::new(); variants.len()];
     for _ in 0..ROUNDS {
         for (i, variant) in variants.iter_mut().enumerate() {
-            let sum_rate =
-                size_of_val(&data.f32[..]) as f64 / seconds(&mut || sum(variant.kernels, data));
+            let sum_rate = size_of_val(&data.f32[..]) as f64 / seconds(&mut || sum(variant.kernels, data));
             times[i].push(seconds(&mut variant.run));
             let rate = variant.bytes as f64 / times[i][times[i].len() - 1];
             ratios[i].push(rate / sum_rate);
@@ -236,11 +186,7 @@ fn print_scan(data: &Data, mut variants: Vec<Variant<'_>>) {
         print!("{:16}", variants[chunk.start].name);
         for i in chunk {
             let rate = variants[i].bytes as f64 / median(&mut times[i]) / 1e9;
-            print!(
-                "  {:?} {rate:6.2} ({:.3})",
-                variants[i].kernels.level(),
-                median(&mut ratios[i])
-            );
+            print!("  {:?} {rate:6.2} ({:.3})", variants[i].kernels.level(), median(&mut ratios[i]));
         }
         println!();
     }

@@ -207,7 +207,9 @@ impl Error {
             Error::PublishedRvf => "`rvf convert SOURCE OUT` makes a store of it".into(),
             Error::Newer { .. } => "use a newer rvf".into(),
             Error::NoRoot => "run `rvf verify` to see what is left; restore the file from a copy".into(),
-            Error::NoEpoch { oldest, newest, .. } => format!("choose an epoch from {oldest} to {newest} that `rvf log` lists"),
+            Error::NoEpoch { oldest, newest, .. } => {
+                format!("choose an epoch from {oldest} to {newest} that `rvf log` lists")
+            }
             Error::Io { source, .. } => io_hint(source).into(),
             Error::Exists { .. } => "choose another name, or remove the file first".into(),
             Error::Locked { .. } => "try again when the other writer is done".into(),
@@ -222,7 +224,9 @@ impl Error {
             Error::Element { dtype, .. } => format!("give vectors that {dtype} holds exactly"),
             Error::IdKind { expected: IdType::U64 } => "give numbers from 0 to 18446744073709551614 as ids".into(),
             Error::IdKind { expected: IdType::Str } => "give strings as ids".into(),
-            Error::BadId { .. } => "numeric ids end at 18446744073709551614; string ids have 1 to 1,024 bytes without NUL".into(),
+            Error::BadId { .. } => {
+                "numeric ids end at 18446744073709551614; string ids have 1 to 1,024 bytes without NUL".into()
+            }
             Error::IdCount { .. } => "give one id for each vector".into(),
             Error::IdsMissing => "give ids, for example with --ids or in a .jsonl file".into(),
             Error::IdsExhausted => "give ids of your own".into(),
@@ -259,7 +263,9 @@ impl fmt::Display for Error {
             Error::NotRvf => f.write_str("not an RVF file"),
             Error::PublishedRvf => f.write_str("a file of the published RVF crates, which this engine does not open"),
             Error::Newer { .. } => f.write_str("made by a newer version of RVF"),
-            Error::NoRoot => f.write_str("an RVF file without a whole root: nothing in it was committed, or it is damaged"),
+            Error::NoRoot => {
+                f.write_str("an RVF file without a whole root: nothing in it was committed, or it is damaged")
+            }
             Error::NoEpoch { epoch, .. } => write!(f, "epoch {epoch} is not in the file"),
             Error::Io { action, source, .. } => write!(f, "{action} failed: {source}"),
             Error::Exists { .. } => f.write_str("the file exists already"),
@@ -269,7 +275,9 @@ impl fmt::Display for Error {
             Error::Poisoned => f.write_str("an earlier write failed and the handle takes no more"),
             Error::Schema(what) => f.write_str(what),
             Error::Dimension { expected, found } => write!(f, "the store has dimension {expected}, the vector {found}"),
-            Error::NotFinite { row, component } => write!(f, "component {component} of vector {row} is not a finite number"),
+            Error::NotFinite { row, component } => {
+                write!(f, "component {component} of vector {row} is not a finite number")
+            }
             Error::ZeroVector { row } => write!(f, "vector {row} is all zero, and the metric is cosine"),
             Error::Precision { row, component, value, dtype } => {
                 write!(f, "component {component} of vector {row} is {value}, which {dtype} does not hold exactly")

@@ -1,3 +1,60 @@
 //! RVF: an embedded, single-file vector store.
+//!
+//! One `.rvf` file holds vectors, their ids and the history of commits. It is opened by mapping: nothing is parsed or
+//! rebuilt. Every commit is durable when it returns and is checked down to the last bit by [`verify_path`].
+//!
+//! ```
+//! use rvf_engine::{Db, Metric, Reader, Schema};
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("notes.rvf");
+//!
+//! let mut db = Db::create(&path, &Schema::new(3, Metric::Cosine))?;
+//! let mut batch = db.batch();
+//! batch.put(7, &[1.0, 0.0, 0.0])?;
+//! batch.put(8, &[0.0, 1.0, 0.0])?;
+//! let done = batch.commit()?;
+//! assert_eq!((done.accepted, done.count), (2, 2));
+//!
+//! let reader = Reader::open(&path)?;
+//! let hits = reader.search(&[0.9f32, 0.1, 0.0]).k(1).run()?;
+//! assert_eq!(hits[0].id.to_string(), "7");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Mapped files
+//!
+//! A file is mapped when it is opened. RVF itself never changes or cuts published bytes; another program that does so while the
+//! file is open breaks the contract that mapping rests on. Copy a file that others may write to.
+//!
+//! | module | floor | owns |
+//! | --- | --- | --- |
+//! | [`kernel`] | 1 | distances between numbers |
+//! | [`store`] | 3 | snapshots, edits, the commit |
+//! | [`search`] | 4 | exact search |
+//! | [`ingest`] | 4 | what enters and leaves a store: checks, vector files, import, export, conversion |
+//! | `compact`, `inspect`, `verify` | 4 | compaction, maps of files, findings |
+//! | `db` | 5 | the front door: [`Db`], [`Reader`], [`Batch`] |
+
+#[cfg(target_endian = "big")]
+compile_error!("RVF files are little-endian and mapped: big-endian machines are not supported");
+
+mod compact;
+mod db;
+mod error;
 pub mod ingest;
+mod inspect;
 pub mod kernel;
+pub mod search;
+pub mod store;
+mod verify;
+
+pub use compact::{CompactOptions, Compacted};
+pub use db::{Batch, Committed, CreateOptions, Db, OpenOptions, Reader, Record};
+pub use error::{Error, Result};
+pub use half::f16;
+pub use inspect::{Info, SegmentInfo};
+pub use rvf_format::verify::{Finding, Report};
+pub use rvf_format::{Clause, Dtype, IdType, Kind, Metric, Schema};
+pub use search::{Hit, QueryVector, Search};
+pub use store::{Clock, Id, LogEntry, Snapshot, TailReport};
+pub use verify::{VerifyReport, verify_path};

@@ -50,7 +50,14 @@ impl<'a> Draft<'a> {
     /// The same draft, owning its bytes.
     pub fn into_owned(self) -> Draft<'static> {
         let sections = self.sections.into_iter().map(|(tag, bytes)| (tag, Cow::Owned(bytes.into_owned()))).collect();
-        Draft { kind: self.kind, form: self.form, space: self.space, base_row: self.base_row, rows: self.rows, sections }
+        Draft {
+            kind: self.kind,
+            form: self.form,
+            space: self.space,
+            base_row: self.base_row,
+            rows: self.rows,
+            sections,
+        }
     }
 
     /// The bytes of the draft's sections together, an upper bound on what building it copies.

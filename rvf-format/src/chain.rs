@@ -134,7 +134,7 @@ fn check_place(entry: &ManifestEntry, root: &RootPage) -> Result<()> {
 }
 
 /// Row ranges of VEC segments of one space are apart.
-fn check_rows(live: &[ManifestEntry]) -> Result<()> {
+pub(crate) fn check_rows(live: &[ManifestEntry]) -> Result<()> {
     let mut ranges: Vec<_> = live
         .iter()
         .filter(|entry| entry.kind() == Kind::VEC)

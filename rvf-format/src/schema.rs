@@ -82,6 +82,17 @@ coded! {
     }
 }
 
+impl Dtype {
+    /// Whether all components of a stored row are zero, of either sign.
+    pub fn is_zero_row(self, row: &[u8]) -> bool {
+        match self {
+            Dtype::F32 => row.as_chunks::<4>().0.iter().all(|c| u32::from_le_bytes(*c) << 1 == 0),
+            Dtype::F16 => row.as_chunks::<2>().0.iter().all(|c| u16::from_le_bytes(*c) << 1 == 0),
+            Dtype::I8 | Dtype::U8 | Dtype::Binary => row.iter().all(|byte| *byte == 0),
+        }
+    }
+}
+
 /// What a store holds. Fixed at creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Schema {
@@ -96,6 +107,12 @@ pub struct Schema {
 }
 
 impl Schema {
+    /// A schema with numeric ids and dtype f32, or binary where the metric is hamming.
+    pub const fn new(dimension: u32, metric: Metric) -> Self {
+        let dtype = if matches!(metric, Metric::Hamming) { Dtype::Binary } else { Dtype::F32 };
+        Self { dimension, dtype, metric, id_type: IdType::U64 }
+    }
+
     /// Checks that the parts go together: dimension 1 to 65,535; hamming with binary and only with it.
     ///
     /// # Errors

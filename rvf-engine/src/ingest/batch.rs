@@ -95,9 +95,7 @@ impl Elements {
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
         match self {
             Elements::F32(values) => bytemuck::cast_slice_mut(values),
-            Elements::F16(values) => {
-                bytemuck::cast_slice_mut(values.as_mut_slice().reinterpret_cast_mut())
-            }
+            Elements::F16(values) => bytemuck::cast_slice_mut(values.as_mut_slice().reinterpret_cast_mut()),
             Elements::I8(values) => bytemuck::cast_slice_mut(values),
             Elements::U8(values) => values,
         }
@@ -119,12 +117,8 @@ impl Elements {
             return;
         }
         match self {
-            Elements::F32(values) => values
-                .iter_mut()
-                .for_each(|v| *v = f32::from_bits(v.to_bits().swap_bytes())),
-            Elements::F16(values) => values
-                .iter_mut()
-                .for_each(|v| *v = f16::from_bits(v.to_bits().swap_bytes())),
+            Elements::F32(values) => values.iter_mut().for_each(|v| *v = f32::from_bits(v.to_bits().swap_bytes())),
+            Elements::F16(values) => values.iter_mut().for_each(|v| *v = f16::from_bits(v.to_bits().swap_bytes())),
             Elements::I8(_) | Elements::U8(_) => {}
         }
     }

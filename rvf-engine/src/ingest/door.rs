@@ -34,17 +34,29 @@ impl<'a> From<&'a super::Elements> for Vectors<'a> {
     }
 }
 
-impl<'a> From<&'a [f32]> for Vectors<'a> {
-    fn from(values: &'a [f32]) -> Self {
-        Vectors::F32(values)
-    }
+macro_rules! vectors_from {
+    ($($element:ty => $variant:ident,)*) => {$(
+        impl<'a> From<&'a [$element]> for Vectors<'a> {
+            fn from(values: &'a [$element]) -> Self {
+                Vectors::$variant(values)
+            }
+        }
+
+        impl<'a, const N: usize> From<&'a [$element; N]> for Vectors<'a> {
+            fn from(values: &'a [$element; N]) -> Self {
+                Vectors::$variant(values)
+            }
+        }
+
+        impl<'a> From<&'a Vec<$element>> for Vectors<'a> {
+            fn from(values: &'a Vec<$element>) -> Self {
+                Vectors::$variant(values)
+            }
+        }
+    )*};
 }
 
-impl<'a> From<&'a Vec<f32>> for Vectors<'a> {
-    fn from(values: &'a Vec<f32>) -> Self {
-        Vectors::F32(values)
-    }
-}
+vectors_from! { f32 => F32, f16 => F16, i8 => I8, u8 => U8, }
 
 impl Vectors<'_> {
     /// Number of elements.
@@ -110,8 +122,12 @@ pub fn encode<'a>(schema: &Schema, vectors: Vectors<'a>, rounding: Rounding) -> 
         (Dtype::F32, Vectors::I8(values)) => floats(values.iter().map(|value| f32::from(*value))),
         (Dtype::F32, Vectors::U8(values)) => floats(values.iter().map(|value| f32::from(*value))),
         (Dtype::F16, Vectors::F32(values)) => halves(values, width, rounding)?,
-        (Dtype::F16, Vectors::I8(values)) => Cow::Owned(values.iter().flat_map(|v| f16::from(*v).to_le_bytes()).collect()),
-        (Dtype::F16, Vectors::U8(values)) => Cow::Owned(values.iter().flat_map(|v| f16::from(*v).to_le_bytes()).collect()),
+        (Dtype::F16, Vectors::I8(values)) => {
+            Cow::Owned(values.iter().flat_map(|v| f16::from(*v).to_le_bytes()).collect())
+        }
+        (Dtype::F16, Vectors::U8(values)) => {
+            Cow::Owned(values.iter().flat_map(|v| f16::from(*v).to_le_bytes()).collect())
+        }
         (Dtype::I8 | Dtype::U8, _) => whole_numbers(schema.dtype, vectors, width)?,
         (Dtype::Binary, _) => return Err(Error::Element { found: vectors.element(), dtype: schema.dtype }),
     };
@@ -175,7 +191,7 @@ fn precision(at: usize, width: usize, value: f64, dtype: Dtype) -> Error {
 fn check_rows(schema: &Schema, bytes: &[u8]) -> Result<()> {
     let rows = || bytes.chunks(schema.row_len().max(1)).enumerate();
     if schema.metric == Metric::Cosine {
-        let zero = rows().find(|(_, row)| is_zero_row(schema.dtype, row));
+        let zero = rows().find(|(_, row)| schema.dtype.is_zero_row(row));
         return zero.map_or(Ok(()), |(row, _)| Err(Error::ZeroVector { row: row as u64 }));
     }
     let unused = schema.row_len() * 8 - schema.dimension as usize;
@@ -188,15 +204,6 @@ fn check_rows(schema: &Schema, bytes: &[u8]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Whether all components are zero, of either sign.
-pub(crate) fn is_zero_row(dtype: Dtype, row: &[u8]) -> bool {
-    match dtype {
-        Dtype::F32 => row.chunks_exact(4).all(|c| matches!(c, [0, 0, 0, 0 | 0x80])),
-        Dtype::F16 => row.chunks_exact(2).all(|c| matches!(c, [0, 0 | 0x80])),
-        _ => row.iter().all(|byte| *byte == 0),
-    }
 }
 
 /// Ids of a batch.
@@ -336,13 +343,17 @@ impl<'a> Upserts<'a> {
         let width = schema.row_len();
         let vectors = match &kept {
             None => vectors,
-            Some(kept) => Cow::Owned(kept.iter().flat_map(|row| vectors[pick(row) * width..][..width].to_vec()).collect()),
+            Some(kept) => {
+                Cow::Owned(kept.iter().flat_map(|row| vectors[pick(row) * width..][..width].to_vec()).collect())
+            }
         };
         let (numbers, texts) = match (ids, &kept) {
             (IdsRef::U64(ids), None) => (Cow::Borrowed(ids), Vec::new()),
             (IdsRef::U64(ids), Some(kept)) => (kept.iter().map(|row| ids[pick(row)]).collect(), Vec::new()),
             (IdsRef::Str(ids), None) => (Cow::default(), ids.iter().map(String::as_str).collect()),
-            (IdsRef::Str(ids), Some(kept)) => (Cow::default(), kept.iter().map(|row| ids[pick(row)].as_str()).collect()),
+            (IdsRef::Str(ids), Some(kept)) => {
+                (Cow::default(), kept.iter().map(|row| ids[pick(row)].as_str()).collect())
+            }
         };
         Ok(Self { vectors, numbers, texts, superseded })
     }

@@ -39,11 +39,7 @@ pub enum Place {
 
 impl InputError {
     pub(super) fn new(path: &Path, place: Place, fault: impl Into<InputFault>) -> InputError {
-        InputError {
-            path: Some(path.to_owned()),
-            place,
-            fault: fault.into(),
-        }
+        InputError { path: Some(path.to_owned()), place, fault: fault.into() }
     }
 
     pub(super) fn of_file(path: &Path, fault: FileFault) -> InputError {
@@ -55,19 +51,11 @@ impl InputError {
     }
 
     pub(super) fn without_path(fault: impl Into<InputFault>) -> InputError {
-        InputError {
-            path: None,
-            place: Place::Whole,
-            fault: fault.into(),
-        }
+        InputError { path: None, place: Place::Whole, fault: fault.into() }
     }
 
     pub(super) fn in_text(place: Place, fault: impl Into<InputFault>) -> InputError {
-        InputError {
-            path: None,
-            place,
-            fault: fault.into(),
-        }
+        InputError { path: None, place, fault: fault.into() }
     }
 
     /// The file; none where a text or a name of a format was given.

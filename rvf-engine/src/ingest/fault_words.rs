@@ -34,9 +34,7 @@ impl FileFault {
             FileFault::NotFound => "check the path",
             FileFault::Directory => "name the files in it one by one, for instance DIR/*.npy",
             FileFault::NotRegular => "write it to a file first; only jsonl is read from a pipe",
-            FileFault::Empty => {
-                "check the program that wrote it; a vector file holds at least one record"
-            }
+            FileFault::Empty => "check the program that wrote it; a vector file holds at least one record",
             FileFault::UnknownFormat { .. } => "rename the file, or say the format with --format",
             FileFault::Io(_) => "check the permissions and the medium",
         }
@@ -51,10 +49,7 @@ impl fmt::Display for FileFault {
             FileFault::NotRegular => f.write_str("not a regular file"),
             FileFault::Empty => f.write_str("the file is empty"),
             FileFault::UnknownFormat { given } => {
-                write!(
-                    f,
-                    "unknown format of vectors \"{given}\": the known ones are npy, fvecs, bvecs and jsonl; "
-                )?;
+                write!(f, "unknown format of vectors \"{given}\": the known ones are npy, fvecs, bvecs and jsonl; ")?;
                 f.write_str("csv and parquet are not read by this version")
             }
             FileFault::Io(error) => write!(f, "cannot read: {error}"),
@@ -72,26 +67,17 @@ impl NpyFault {
             NpyFault::BigEndian { descr } => {
                 return format!("a.astype('<{}')", descr.trim_start_matches('>'));
             }
-            NpyFault::Structured => {
-                "save the field of vectors alone: numpy.save(path, a['vector'])"
-            }
-            NpyFault::Pickled => {
-                "numpy.stack(a).astype('<f4'), then numpy.save; objects are never unpickled"
-            }
+            NpyFault::Structured => "save the field of vectors alone: numpy.save(path, a['vector'])",
+            NpyFault::Pickled => "numpy.stack(a).astype('<f4'), then numpy.save; objects are never unpickled",
             NpyFault::Dtype { wanted, .. } => {
-                return format!(
-                    "convert it, for instance a.astype('{}')",
-                    wanted.split(',').next().unwrap_or("<f4")
-                );
+                return format!("convert it, for instance a.astype('{}')", wanted.split(',').next().unwrap_or("<f4"));
             }
             NpyFault::Shape { wanted: 1, .. } => "a.ravel()",
             NpyFault::Shape { .. } => "one vector a row: a.reshape(count, dim)",
             NpyFault::Fortran { .. } => "numpy.ascontiguousarray(a)",
             NpyFault::ShortPayload { .. } => "the file is cut short: copy it or write it again",
             NpyFault::TrailingBytes { .. } => "save one array a file",
-            NpyFault::NegativeId { .. } => {
-                "ids are 0 to 18446744073709551615: numpy.arange(len(a))"
-            }
+            NpyFault::NegativeId { .. } => "ids are 0 to 18446744073709551615: numpy.arange(len(a))",
             NpyFault::NotText => "save the ids as text: a.astype('U')",
         };
         text.to_owned()
@@ -116,27 +102,13 @@ impl fmt::Display for NpyFault {
                 write!(f, "npy elements are {descr}; wanted is one of {wanted}")
             }
             NpyFault::Shape { shape, wanted } => {
-                write!(
-                    f,
-                    "the npy array has {} dimensions {shape:?}; wanted is {wanted}",
-                    shape.len()
-                )
+                write!(f, "the npy array has {} dimensions {shape:?}; wanted is {wanted}", shape.len())
             }
             NpyFault::Fortran { rows, columns } => {
-                write!(
-                    f,
-                    "the npy array of {rows} by {columns} is in Fortran order"
-                )
+                write!(f, "the npy array of {rows} by {columns} is in Fortran order")
             }
-            NpyFault::ShortPayload {
-                rows,
-                row_bytes,
-                present,
-            } => {
-                write!(
-                    f,
-                    "the npy header promises {rows} rows of {row_bytes} bytes, but {present} bytes follow"
-                )
+            NpyFault::ShortPayload { rows, row_bytes, present } => {
+                write!(f, "the npy header promises {rows} rows of {row_bytes} bytes, but {present} bytes follow")
             }
             NpyFault::TrailingBytes { count } => write!(f, "{count} bytes follow the npy array"),
             NpyFault::NegativeId { value } => write!(f, "{value} is not an id"),
@@ -148,15 +120,11 @@ impl fmt::Display for NpyFault {
 impl RowFault {
     fn hint(&self) -> String {
         match self {
-            RowFault::Truncated { .. } => {
-                "the file is cut short, or is of another format (see --format)".to_owned()
-            }
+            RowFault::Truncated { .. } => "the file is cut short, or is of another format (see --format)".to_owned(),
             RowFault::Dim { .. } => {
                 format!("vectors have 1 to {MAX_DIM} elements; is it another format (--format)?")
             }
-            RowFault::DimChanged { .. } => {
-                "every vector of a file has the same number of elements".to_owned()
-            }
+            RowFault::DimChanged { .. } => "every vector of a file has the same number of elements".to_owned(),
         }
     }
 }
@@ -165,17 +133,11 @@ impl fmt::Display for RowFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RowFault::Truncated { needed, present } => {
-                write!(
-                    f,
-                    "the file ends early: {needed} bytes needed, {present} there"
-                )
+                write!(f, "the file ends early: {needed} bytes needed, {present} there")
             }
             RowFault::Dim { found } => write!(f, "a vector of {found} elements"),
             RowFault::DimChanged { expected, found } => {
-                write!(
-                    f,
-                    "a vector of {found} elements after vectors of {expected}"
-                )
+                write!(f, "a vector of {found} elements after vectors of {expected}")
             }
         }
     }
@@ -189,15 +151,11 @@ impl JsonFault {
                 "a line looks like {\"id\":7,\"vector\":[0.5,1],\"metadata\":{\"lang\":\"en\"}}"
             }
             JsonFault::DuplicateKey { .. } => "keep one of the two",
-            JsonFault::UnknownKey { .. } => {
-                "a record has id, vector and metadata; move other fields into metadata"
-            }
+            JsonFault::UnknownKey { .. } => "a record has id, vector and metadata; move other fields into metadata",
             JsonFault::NegativeId | JsonFault::FractionalId | JsonFault::IdTooLarge => {
                 "ids are whole numbers from 0 to 18446744073709551615, or strings"
             }
-            JsonFault::MixedIds { .. } => {
-                "give every record of a file a number, or every one a string, or none an id"
-            }
+            JsonFault::MixedIds { .. } => "give every record of a file a number, or every one a string, or none an id",
             JsonFault::OutOfRange { .. } => "elements are at most 3.4028235e38 in size",
         }
     }
@@ -216,12 +174,7 @@ impl fmt::Display for JsonFault {
             JsonFault::FractionalId => f.write_str("the id is not written as a whole number"),
             JsonFault::IdTooLarge => f.write_str("the id is too large"),
             JsonFault::MixedIds { first, here } => {
-                write!(
-                    f,
-                    "{} after records with {}",
-                    id_words(*here),
-                    id_words(*first)
-                )
+                write!(f, "{} after records with {}", id_words(*here), id_words(*first))
             }
             JsonFault::OutOfRange { position } => {
                 write!(f, "element {position} of the vector is too large for f32")

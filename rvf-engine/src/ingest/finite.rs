@@ -32,10 +32,7 @@ fn first_in_blocks<T: Copy>(bits: &[T], wrong: impl Fn(T) -> bool + Copy) -> Opt
     for (index, block) in bits.chunks(BLOCK).enumerate() {
         let hit = block.iter().fold(false, |hit, &bits| hit | wrong(bits));
         if hit {
-            return block
-                .iter()
-                .position(|&bits| wrong(bits))
-                .map(|at| index * BLOCK + at);
+            return block.iter().position(|&bits| wrong(bits)).map(|at| index * BLOCK + at);
         }
     }
     None

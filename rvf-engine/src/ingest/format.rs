@@ -60,10 +60,6 @@ impl fmt::Display for Format {
 }
 
 fn named(name: &str) -> Result<Format, FileFault> {
-    let known = Format::ALL
-        .into_iter()
-        .find(|format| name.eq_ignore_ascii_case(format.name()));
-    known.ok_or_else(|| FileFault::UnknownFormat {
-        given: name.to_owned(),
-    })
+    let known = Format::ALL.into_iter().find(|format| name.eq_ignore_ascii_case(format.name()));
+    known.ok_or_else(|| FileFault::UnknownFormat { given: name.to_owned() })
 }

@@ -49,10 +49,7 @@ pub(super) fn ids_from(reader: impl Read, len: u64, path: &Path) -> Result<Ids, 
     let mut input = Input::new(reader, len, path)?;
     let header = Header::read(&mut input)?;
     let &[count] = header.shape.as_slice() else {
-        let fault = NpyFault::Shape {
-            shape: header.shape,
-            wanted: 1,
-        };
+        let fault = NpyFault::Shape { shape: header.shape, wanted: 1 };
         return Err(input.wrong(Place::Whole, fault));
     };
     read_values(&mut input, &header.descr, count)
@@ -61,8 +58,7 @@ pub(super) fn ids_from(reader: impl Read, len: u64, path: &Path) -> Result<Ids, 
 pub(super) fn table_from(reader: impl Read, len: u64, path: &Path) -> Result<IdTable, InputError> {
     let mut input = Input::new(reader, len, path)?;
     let header = Header::read(&mut input)?;
-    let (rows, columns) =
-        matrix(&header).map_err(|fault| InputError::new(path, Place::Whole, fault))?;
+    let (rows, columns) = matrix(&header).map_err(|fault| InputError::new(path, Place::Whole, fault))?;
     if columns == 0 {
         // Any number of such rows fits into no bytes at all.
         return Err(input.wrong(Place::Whole, RowFault::Dim { found: 0 }));
@@ -70,17 +66,10 @@ pub(super) fn table_from(reader: impl Read, len: u64, path: &Path) -> Result<IdT
     // A product beyond u64 is refused as one beyond the file.
     let ids = read_values(&mut input, &header.descr, rows.saturating_mul(columns))?;
     let size = |size: u64| {
-        let fault = NpyFault::Shape {
-            shape: header.shape.clone(),
-            wanted: 2,
-        };
+        let fault = NpyFault::Shape { shape: header.shape.clone(), wanted: 2 };
         usize::try_from(size).map_err(|_| InputError::new(path, Place::Whole, fault))
     };
-    Ok(IdTable {
-        rows: size(rows)?,
-        columns: size(columns)?,
-        ids,
-    })
+    Ok(IdTable { rows: size(rows)?, columns: size(columns)?, ids })
 }
 
 /// How one id lies in the file.
@@ -94,22 +83,14 @@ enum Layout {
 
 impl Layout {
     fn of(descr: &str) -> Result<Layout, NpyFault> {
-        let width = |digits: &str| {
-            digits
-                .parse::<u32>()
-                .ok()
-                .filter(|width| *width > 0)
-                .map(|width| width as usize)
-        };
+        let width = |digits: &str| digits.parse::<u32>().ok().filter(|width| *width > 0).map(|width| width as usize);
         let layout = match descr {
             "<u8" => Some(Layout::Unsigned(8)),
             "<u4" => Some(Layout::Unsigned(4)),
             "<i8" => Some(Layout::Signed(8)),
             "<i4" => Some(Layout::Signed(4)),
             _ => match descr.split_at_checked(2) {
-                Some(("<U", digits)) => width(digits)
-                    .and_then(|width| width.checked_mul(4))
-                    .map(Layout::Utf32),
+                Some(("<U", digits)) => width(digits).and_then(|width| width.checked_mul(4)).map(Layout::Utf32),
                 Some(("|S", digits)) => width(digits).map(Layout::Utf8),
                 _ => None,
             },
@@ -119,10 +100,7 @@ impl Layout {
 
     fn bytes(self) -> usize {
         match self {
-            Layout::Unsigned(bytes)
-            | Layout::Signed(bytes)
-            | Layout::Utf32(bytes)
-            | Layout::Utf8(bytes) => bytes,
+            Layout::Unsigned(bytes) | Layout::Signed(bytes) | Layout::Utf32(bytes) | Layout::Utf8(bytes) => bytes,
         }
     }
 
@@ -151,31 +129,17 @@ fn read_values<R: Read>(input: &mut Input<R>, descr: &str, count: u64) -> Result
     while (ids.len() as u64) < count {
         let (first, start) = (ids.len() as u64, input.position());
         let rows = ((count - first) as usize).min(block.len() / width);
-        input.fill(
-            &mut block[..rows * width],
-            Place::Row {
-                row: first,
-                offset: start,
-            },
-        )?;
+        input.fill(&mut block[..rows * width], Place::Row { row: first, offset: start })?;
         for (index, value) in block[..rows * width].chunks_exact(width).enumerate() {
-            let place = Place::Row {
-                row: first + index as u64,
-                offset: start + (index * width) as u64,
-            };
-            layout
-                .push(value, &mut ids)
-                .map_err(|fault| input.wrong(place, fault))?;
+            let place = Place::Row { row: first + index as u64, offset: start + (index * width) as u64 };
+            layout.push(value, &mut ids).map_err(|fault| input.wrong(place, fault))?;
         }
     }
     Ok(ids)
 }
 
 fn unsigned(value: &[u8]) -> u64 {
-    value
-        .iter()
-        .rev()
-        .fold(0, |number, &byte| number << 8 | u64::from(byte))
+    value.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
 }
 
 fn non_negative(value: &[u8]) -> Result<u64, NpyFault> {

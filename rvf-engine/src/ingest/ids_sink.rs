@@ -39,12 +39,7 @@ impl IdsSink {
             IdKind::U64 => None,
             IdKind::Str => Some(TempFile::create(&target)?),
         };
-        Ok(Some(IdsSink {
-            file,
-            waiting,
-            count: 0,
-            widest_chars: 1,
-        }))
+        Ok(Some(IdsSink { file, waiting, count: 0, widest_chars: 1 }))
     }
 
     pub(super) fn write(&mut self, ids: &Ids) -> Result<(), SinkError> {
@@ -57,10 +52,7 @@ impl IdsSink {
             (Ids::Str(ids), Some(waiting)) => {
                 for (row, id) in (self.count..).zip(ids) {
                     if id.ends_with('\0') {
-                        return Err(SinkError::new(
-                            self.file.target(),
-                            SinkFault::IdEndsInNul { row },
-                        ));
+                        return Err(SinkError::new(self.file.target(), SinkFault::IdEndsInNul { row }));
                     }
                     waiting.write(&(id.len() as u64).to_le_bytes())?;
                     waiting.write(id.as_bytes())?;
@@ -68,10 +60,7 @@ impl IdsSink {
                 }
             }
             (Ids::Str(_), None) => {
-                let fault = SinkFault::IdKind {
-                    given: Some(IdKind::Str),
-                    wanted: Some(IdKind::U64),
-                };
+                let fault = SinkFault::IdKind { given: Some(IdKind::Str), wanted: Some(IdKind::U64) };
                 return Err(SinkError::new(self.file.target(), fault));
             }
         }
@@ -88,11 +77,7 @@ impl IdsSink {
                 format!("<U{}", self.widest_chars)
             }
         };
-        let header = Header {
-            descr,
-            fortran: false,
-            shape: vec![self.count],
-        };
+        let header = Header { descr, fortran: false, shape: vec![self.count] };
         let bytes = header_bytes(&header, self.file.target())?;
         self.file.rewrite_head(&bytes)?;
         self.file.complete()
@@ -104,12 +89,7 @@ impl IdsSink {
 }
 
 /// Copies strings as UTF-32 of equal width.
-fn widen(
-    from: &mut TempFile,
-    to: &mut TempFile,
-    count: u64,
-    widest_chars: usize,
-) -> Result<(), SinkError> {
+fn widen(from: &mut TempFile, to: &mut TempFile, count: u64, widest_chars: usize) -> Result<(), SinkError> {
     let target = to.target().to_owned();
     let wrong = |error| SinkError::of_io(&target, error);
     let mut reader = BufReader::new(from.read_back()?);
@@ -118,16 +98,9 @@ fn widen(
         let mut len = [0; 8];
         reader.read_exact(&mut len).map_err(wrong)?;
         let mut id = String::new();
-        reader
-            .by_ref()
-            .take(u64::from_le_bytes(len))
-            .read_to_string(&mut id)
-            .map_err(wrong)?;
+        reader.by_ref().take(u64::from_le_bytes(len)).read_to_string(&mut id).map_err(wrong)?;
         row.clear();
-        row.extend(
-            id.chars()
-                .flat_map(|letter| u32::from(letter).to_le_bytes()),
-        );
+        row.extend(id.chars().flat_map(|letter| u32::from(letter).to_le_bytes()));
         row.resize(widest_chars * 4, 0);
         to.write(&row)?;
     }

@@ -18,10 +18,7 @@ pub(super) fn open_regular(path: &Path) -> Result<(File, u64), InputError> {
         return Err(InputError::of_file(path, FileFault::NotRegular));
     }
     let file = open(path)?;
-    let len = file
-        .metadata()
-        .map_err(|error| InputError::of_io(path, Place::Whole, error))?
-        .len();
+    let len = file.metadata().map_err(|error| InputError::of_io(path, Place::Whole, error))?.len();
     Ok((file, len))
 }
 
@@ -66,12 +63,7 @@ impl<R: Read> Input<R> {
             return Err(InputError::of_file(path, FileFault::Empty));
         }
         let reader = BufReader::with_capacity(BUFFER_BYTES, reader);
-        Ok(Input {
-            reader,
-            path: path.to_owned(),
-            position: 0,
-            len,
-        })
+        Ok(Input { reader, path: path.to_owned(), position: 0, len })
     }
 
     pub(super) fn position(&self) -> u64 {
@@ -100,12 +92,7 @@ impl<R: Read> Input<R> {
     }
 
     /// Reads `count` little-endian elements; the caller has checked that the file holds so many.
-    pub(super) fn elements(
-        &mut self,
-        element: Element,
-        count: usize,
-        place: Place,
-    ) -> Result<Elements, InputError> {
+    pub(super) fn elements(&mut self, element: Element, count: usize, place: Place) -> Result<Elements, InputError> {
         let mut elements = Elements::zeros(element, count);
         self.fill(elements.bytes_mut(), place)?;
         elements.swap_from_little_endian();

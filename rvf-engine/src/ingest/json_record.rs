@@ -39,13 +39,8 @@ pub(super) struct Wrong {
 pub(super) fn parse_record(text: &[u8], vector: &mut Vec<f32>) -> Result<Record, Wrong> {
     let notes = Notes::new(JsonPart::Record);
     let mut json = serde_json::Deserializer::from_slice(text);
-    let visitor = RecordVisitor {
-        vector,
-        notes: &notes,
-    };
-    let read = json
-        .deserialize_map(visitor)
-        .and_then(|record| json.end().map(|()| record));
+    let visitor = RecordVisitor { vector, notes: &notes };
+    let read = json.deserialize_map(visitor).and_then(|record| json.end().map(|()| record));
     read.map_err(|error| notes.wrong(&error))
 }
 
@@ -54,10 +49,7 @@ pub(super) fn parse_vector(text: &[u8]) -> Result<Vec<f32>, Wrong> {
     let notes = Notes::new(JsonPart::Vector);
     let mut vector = Vec::new();
     let mut json = serde_json::Deserializer::from_slice(text);
-    let seed = VectorSeed {
-        vector: &mut vector,
-        notes: &notes,
-    };
+    let seed = VectorSeed { vector: &mut vector, notes: &notes };
     let read = seed.deserialize(&mut json).and_then(|()| json.end());
     read.map_err(|error| notes.wrong(&error))?;
     Ok(vector)
@@ -71,10 +63,7 @@ struct Notes {
 
 impl Notes {
     fn new(part: JsonPart) -> Notes {
-        Notes {
-            part: Cell::new(part),
-            fault: RefCell::new(None),
-        }
+        Notes { part: Cell::new(part), fault: RefCell::new(None) }
     }
 
     fn refuse<T, E: Error>(&self, fault: impl Into<InputFault>) -> Result<T, E> {
@@ -83,34 +72,21 @@ impl Notes {
     }
 
     fn wrong(&self, error: &serde_json::Error) -> Wrong {
-        let fault = self
-            .fault
-            .take()
-            .unwrap_or_else(|| self.of_parser(error).into());
-        Wrong {
-            line: error.line().max(1) as u64,
-            column: error.column().max(1) as u64,
-            fault,
-        }
+        let fault = self.fault.take().unwrap_or_else(|| self.of_parser(error).into());
+        Wrong { line: error.line().max(1) as u64, column: error.column().max(1) as u64, fault }
     }
 
     fn of_parser(&self, error: &serde_json::Error) -> JsonFault {
         if error.is_data() {
-            return JsonFault::WrongType {
-                part: self.part.get(),
-            };
+            return JsonFault::WrongType { part: self.part.get() };
         }
         let text = error.to_string();
         // The parser ends its words with " at line 1 column 9", which the place says already.
         let message = text.split(" at line ").next().unwrap_or_default();
         match (message, self.part.get()) {
-            ("number out of range", JsonPart::Element(position)) => {
-                JsonFault::OutOfRange { position }
-            }
+            ("number out of range", JsonPart::Element(position)) => JsonFault::OutOfRange { position },
             ("number out of range", JsonPart::Id) => JsonFault::IdTooLarge,
-            _ => JsonFault::Syntax {
-                message: message.to_owned(),
-            },
+            _ => JsonFault::Syntax { message: message.to_owned() },
         }
     }
 }
@@ -134,16 +110,11 @@ impl<'de> Visitor<'de> for RecordVisitor<'_> {
             let twice = match key.as_str() {
                 "id" => id.replace(map.next_value_seed(IdSeed { notes })?).is_some(),
                 "vector" if vector.is_none() => {
-                    let seed = VectorSeed {
-                        vector: self.vector,
-                        notes,
-                    };
+                    let seed = VectorSeed { vector: self.vector, notes };
                     vector.replace(map.next_value_seed(seed)?).is_some()
                 }
                 "vector" => true,
-                "metadata" => metadata
-                    .replace(map.next_value_seed(MetadataSeed { notes })?)
-                    .is_some(),
+                "metadata" => metadata.replace(map.next_value_seed(MetadataSeed { notes })?).is_some(),
                 _ => return notes.refuse(JsonFault::UnknownKey { key: shown(&key) }),
             };
             if twice {
@@ -152,10 +123,7 @@ impl<'de> Visitor<'de> for RecordVisitor<'_> {
             notes.part.set(JsonPart::Record);
         }
         match vector {
-            Some(()) => Ok(Record {
-                id,
-                metadata: metadata.flatten(),
-            }),
+            Some(()) => Ok(Record { id, metadata: metadata.flatten() }),
             None => notes.refuse(JsonFault::MissingVector),
         }
     }
@@ -229,9 +197,7 @@ impl<'de> Visitor<'de> for VectorSeed<'_> {
         self.notes.part.set(JsonPart::Element(0));
         while let Some(element) = elements.next_element_seed(ElementSeed)? {
             if count == MAX_DIM {
-                return self.notes.refuse(RowFault::Dim {
-                    found: count as i64 + 1,
-                });
+                return self.notes.refuse(RowFault::Dim { found: count as i64 + 1 });
             }
             self.vector.push(element);
             count += 1;
@@ -287,9 +253,7 @@ impl<'de> DeserializeSeed<'de> for MetadataSeed<'_> {
         match (ValueSeed { notes: self.notes }).deserialize(json)? {
             Value::Null => Ok(None),
             value @ Value::Object(_) => Ok(Some(value)),
-            _ => self.notes.refuse(JsonFault::WrongType {
-                part: JsonPart::Metadata,
-            }),
+            _ => self.notes.refuse(JsonFault::WrongType { part: JsonPart::Metadata }),
         }
     }
 }
@@ -350,9 +314,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
         let mut values = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             if values.contains_key(&key) {
-                return self
-                    .notes
-                    .refuse(JsonFault::DuplicateKey { key: shown(&key) });
+                return self.notes.refuse(JsonFault::DuplicateKey { key: shown(&key) });
             }
             let value = entries.next_value_seed(ValueSeed { notes: self.notes })?;
             values.insert(key, value);

@@ -42,32 +42,17 @@ impl<R: Read> JsonlSource<R> {
         let mut vector = Vec::new();
         let record = lines.record(&mut vector)?;
         let id_kind = record.id.as_ref().map(Id::kind);
-        Ok(JsonlSource {
-            lines,
-            dim: vector.len(),
-            id_kind,
-            first: Some((record, vector)),
-            next: 0,
-        })
+        Ok(JsonlSource { lines, dim: vector.len(), id_kind, first: Some((record, vector)), next: 0 })
     }
 
     fn check(&self, record: &Record, found: usize) -> Result<(), InputError> {
         if found != self.dim {
-            let fault = RowFault::DimChanged {
-                expected: self.dim,
-                found: found as i64,
-            };
+            let fault = RowFault::DimChanged { expected: self.dim, found: found as i64 };
             return Err(self.lines.wrong(1, fault));
         }
         let here = record.id.as_ref().map(Id::kind);
         if here != self.id_kind {
-            return Err(self.lines.wrong(
-                1,
-                JsonFault::MixedIds {
-                    first: self.id_kind,
-                    here,
-                },
-            ));
+            return Err(self.lines.wrong(1, JsonFault::MixedIds { first: self.id_kind, here }));
         }
         Ok(())
     }
@@ -112,13 +97,8 @@ impl<R: Read + Send> VectorSource for JsonlSource<R> {
 /// # Errors
 /// The text is not an array of 1 to 65,535 numbers within the range of f32; line and column are named.
 pub fn read_json_vector(text: &str) -> Result<Vec<f32>, InputError> {
-    parse_vector(text.as_bytes()).map_err(
-        |Wrong {
-             line,
-             column,
-             fault,
-         }| { InputError::in_text(Place::Line { line, column }, fault) },
-    )
+    parse_vector(text.as_bytes())
+        .map_err(|Wrong { line, column, fault }| InputError::in_text(Place::Line { line, column }, fault))
 }
 
 impl Id {
@@ -144,12 +124,7 @@ impl Rows {
             IdKind::U64 => Ids::U64(Vec::new()),
             IdKind::Str => Ids::Str(Vec::new()),
         });
-        Rows {
-            elements: Vec::new(),
-            ids,
-            metadata: Vec::new(),
-            count: 0,
-        }
+        Rows { elements: Vec::new(), ids, metadata: Vec::new(), count: 0 }
     }
 
     /// Takes a record whose vector is in `elements` already, and whose sort of id was checked.
@@ -164,18 +139,8 @@ impl Rows {
     }
 
     fn into_batch(self, dim: usize, first_record: u64) -> Option<VectorBatch> {
-        let metadata = self
-            .metadata
-            .iter()
-            .any(Option::is_some)
-            .then_some(self.metadata);
-        let batch = VectorBatch {
-            dim,
-            elements: Elements::F32(self.elements),
-            ids: self.ids,
-            metadata,
-            first_record,
-        };
+        let metadata = self.metadata.iter().any(Option::is_some).then_some(self.metadata);
+        let batch = VectorBatch { dim, elements: Elements::F32(self.elements), ids: self.ids, metadata, first_record };
         (self.count > 0).then_some(batch)
     }
 }
@@ -191,12 +156,7 @@ struct Lines<R> {
 impl<R: Read> Lines<R> {
     fn new(reader: R, path: &Path) -> Lines<R> {
         let reader = BufReader::with_capacity(BUFFER_BYTES, reader);
-        Lines {
-            reader,
-            path: path.to_owned(),
-            line: Vec::new(),
-            number: 0,
-        }
+        Lines { reader, path: path.to_owned(), line: Vec::new(), number: 0 }
     }
 
     /// Goes to the next line that is not blank; false at the end.
@@ -206,10 +166,7 @@ impl<R: Read> Lines<R> {
             self.number += 1;
             let mut limited = self.reader.by_ref().take(MAX_LINE_BYTES as u64 + 1);
             if let Err(error) = limited.read_until(b'\n', &mut self.line) {
-                let place = Place::Line {
-                    line: self.number,
-                    column: 1,
-                };
+                let place = Place::Line { line: self.number, column: 1 };
                 return Err(InputError::of_io(&self.path, place, error));
             }
             if self.line.is_empty() {
@@ -229,8 +186,7 @@ impl<R: Read> Lines<R> {
 
     fn record(&self, vector: &mut Vec<f32>) -> Result<Record, InputError> {
         let (text, skipped) = self.text();
-        parse_record(text, vector)
-            .map_err(|Wrong { column, fault, .. }| self.wrong(column + skipped as u64, fault))
+        parse_record(text, vector).map_err(|Wrong { column, fault, .. }| self.wrong(column + skipped as u64, fault))
     }
 
     /// The line, and how many bytes of a byte-order mark stand before it.
@@ -242,13 +198,6 @@ impl<R: Read> Lines<R> {
     }
 
     fn wrong(&self, column: u64, fault: impl Into<InputFault>) -> InputError {
-        InputError::new(
-            &self.path,
-            Place::Line {
-                line: self.number,
-                column,
-            },
-            fault,
-        )
+        InputError::new(&self.path, Place::Line { line: self.number, column }, fault)
     }
 }

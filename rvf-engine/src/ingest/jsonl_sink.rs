@@ -21,12 +21,7 @@ pub(super) struct JsonlSink {
 
 impl JsonlSink {
     pub(super) fn create(path: &Path, options: SinkOptions) -> Result<JsonlSink, SinkError> {
-        Ok(JsonlSink {
-            file: TempFile::create(path)?,
-            options,
-            rows: 0,
-            line: Vec::new(),
-        })
+        Ok(JsonlSink { file: TempFile::create(path)?, options, rows: 0, line: Vec::new() })
     }
 
     fn compose(
@@ -50,17 +45,13 @@ impl JsonlSink {
                 self.line.push(b',');
             }
             if !write_element(&mut self.line, vectors, at)? {
-                return Err(SinkFault::NotFinite {
-                    row: self.rows,
-                    position,
-                });
+                return Err(SinkFault::NotFinite { row: self.rows, position });
             }
         }
         self.line.push(b']');
         if let Some(metadata) = metadata {
             self.line.extend(b",\"metadata\":");
-            serde_json::to_writer(&mut self.line, metadata)
-                .map_err(|error| SinkFault::Io(error.into()))?;
+            serde_json::to_writer(&mut self.line, metadata).map_err(|error| SinkFault::Io(error.into()))?;
         }
         self.line.extend(b"}\n");
         Ok(())
@@ -75,14 +66,10 @@ impl VectorSink for JsonlSink {
         metadata: Option<&[Option<Value>]>,
     ) -> Result<(), SinkError> {
         let wrong = |sink: &JsonlSink, fault| SinkError::new(sink.file.target(), fault);
-        let rows = self
-            .options
-            .check(ids, vectors, metadata)
-            .map_err(|fault| wrong(self, fault))?;
+        let rows = self.options.check(ids, vectors, metadata).map_err(|fault| wrong(self, fault))?;
         for index in 0..rows {
             let metadata = metadata.and_then(|metadata| metadata[index].as_ref());
-            self.compose(index, ids, vectors, metadata)
-                .map_err(|fault| wrong(self, fault))?;
+            self.compose(index, ids, vectors, metadata).map_err(|fault| wrong(self, fault))?;
             self.file.write(&self.line)?;
             self.rows += 1;
         }
@@ -99,9 +86,7 @@ impl VectorSink for JsonlSink {
 fn write_id(line: &mut Vec<u8>, ids: &Ids, index: usize) -> Result<(), SinkFault> {
     match ids {
         Ids::U64(ids) => write!(line, "{}", ids[index]).map_err(SinkFault::Io),
-        Ids::Str(ids) => {
-            serde_json::to_writer(line, &ids[index]).map_err(|error| SinkFault::Io(error.into()))
-        }
+        Ids::Str(ids) => serde_json::to_writer(line, &ids[index]).map_err(|error| SinkFault::Io(error.into())),
     }
 }
 
@@ -119,10 +104,6 @@ fn write_element(line: &mut Vec<u8>, elements: &Elements, at: usize) -> Result<b
 fn write_float(line: &mut Vec<u8>, value: f32) -> Result<bool, SinkFault> {
     // Both forms have the fewest digits; the plain one would carry long runs of zeros outside this range.
     let plain = value == 0.0 || (1e-5..1e7).contains(&value.abs());
-    let written = if plain {
-        write!(line, "{value}")
-    } else {
-        write!(line, "{value:e}")
-    };
+    let written = if plain { write!(line, "{value}") } else { write!(line, "{value:e}") };
     written.map(|()| value.is_finite()).map_err(SinkFault::Io)
 }

@@ -14,11 +14,13 @@
 //! | `ids` | `.npy` arrays of ids: one column, or a table (truth) |
 //! | `vecs` | `.fvecs` and `.bvecs` |
 //! | `jsonl`, `json_record` | `.jsonl` files; one line of them |
+//! | `door` | what may enter a store, and in which bytes |
 //! | `finite` | the search for NaN and infinity |
 //! | `sink`, `sink_error`, `temp_file` | [`VectorSink`] and the file that appears whole or not at all |
 //! | `npy_sink`, `vecs_sink`, `jsonl_sink`, `ids_sink` | one writer a format, and the ids beside a binary one |
 
 mod batch;
+pub mod door;
 mod error;
 mod fault;
 mod fault_words;
@@ -85,10 +87,7 @@ pub trait VectorSource: Send {
 ///
 /// # Errors
 /// The extension is unknown, the file is missing, a directory or empty, or its head is not what the format demands.
-pub fn open_source(
-    path: &Path,
-    format: Option<Format>,
-) -> Result<Box<dyn VectorSource>, InputError> {
+pub fn open_source(path: &Path, format: Option<Format>) -> Result<Box<dyn VectorSource>, InputError> {
     let format = match format {
         Some(format) => format,
         None => Format::of_path(path)?,

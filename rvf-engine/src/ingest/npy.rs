@@ -33,21 +33,12 @@ impl<R: Read> NpySource<R> {
         let whole = |fault| InputError::new(path, Place::Whole, fault);
         let element = element_of(&header.descr).map_err(whole)?;
         let (rows, columns) = matrix(&header).map_err(whole)?;
-        let dim = usize::try_from(columns)
-            .ok()
-            .filter(|dim| (1..=MAX_DIM).contains(dim))
-            .ok_or_else(|| {
-                let found = i64::try_from(columns).unwrap_or(i64::MAX);
-                input.wrong(Place::Whole, RowFault::Dim { found })
-            })?;
+        let dim = usize::try_from(columns).ok().filter(|dim| (1..=MAX_DIM).contains(dim)).ok_or_else(|| {
+            let found = i64::try_from(columns).unwrap_or(i64::MAX);
+            input.wrong(Place::Whole, RowFault::Dim { found })
+        })?;
         check_payload(&input, rows, (dim * element.bytes()) as u64)?;
-        Ok(NpySource {
-            input,
-            element,
-            dim,
-            rows,
-            next: 0,
-        })
+        Ok(NpySource { input, element, dim, rows, next: 0 })
     }
 }
 
@@ -70,20 +61,11 @@ impl<R: Read + Send> VectorSource for NpySource<R> {
             return Ok(None);
         }
         let first_record = self.next;
-        let place = Place::Row {
-            row: first_record,
-            offset: self.input.position(),
-        };
+        let place = Place::Row { row: first_record, offset: self.input.position() };
         // No overflow: `check_payload` found all rows inside the file.
         let elements = self.input.elements(self.element, rows * self.dim, place)?;
         self.next += rows as u64;
-        Ok(Some(VectorBatch {
-            dim: self.dim,
-            elements,
-            ids: None,
-            metadata: None,
-            first_record,
-        }))
+        Ok(Some(VectorBatch { dim: self.dim, elements, ids: None, metadata: None, first_record }))
     }
 }
 
@@ -101,37 +83,18 @@ pub(super) fn refuse_dtype(descr: &str, wanted: &'static str) -> NpyFault {
 }
 
 /// Checks that exactly `rows` rows of `row_bytes` bytes, not zero, follow.
-pub(super) fn check_payload<R: Read>(
-    input: &Input<R>,
-    rows: u64,
-    row_bytes: u64,
-) -> Result<(), InputError> {
+pub(super) fn check_payload<R: Read>(input: &Input<R>, rows: u64, row_bytes: u64) -> Result<(), InputError> {
     let present = input.remaining();
     match rows.checked_mul(row_bytes) {
         Some(needed) if needed == present => Ok(()),
         Some(needed) if needed < present => {
             let place = Place::Offset(input.position() + needed);
-            Err(input.wrong(
-                place,
-                NpyFault::TrailingBytes {
-                    count: present - needed,
-                },
-            ))
+            Err(input.wrong(place, NpyFault::TrailingBytes { count: present - needed }))
         }
         _ => {
             let row = present / row_bytes;
-            let place = Place::Row {
-                row,
-                offset: input.position() + row * row_bytes,
-            };
-            Err(input.wrong(
-                place,
-                NpyFault::ShortPayload {
-                    rows,
-                    row_bytes,
-                    present,
-                },
-            ))
+            let place = Place::Row { row, offset: input.position() + row * row_bytes };
+            Err(input.wrong(place, NpyFault::ShortPayload { rows, row_bytes, present }))
         }
     }
 }
@@ -139,10 +102,7 @@ pub(super) fn check_payload<R: Read>(
 /// Rows and columns of a matrix whose rows lie one after another.
 pub(super) fn matrix(header: &Header) -> Result<(u64, u64), NpyFault> {
     let &[rows, columns] = header.shape.as_slice() else {
-        return Err(NpyFault::Shape {
-            shape: header.shape.clone(),
-            wanted: 2,
-        });
+        return Err(NpyFault::Shape { shape: header.shape.clone(), wanted: 2 });
     };
     // A single row or column lies the same way in both orders.
     if header.fortran && rows > 1 && columns > 1 {

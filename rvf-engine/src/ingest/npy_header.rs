@@ -48,10 +48,7 @@ impl Header {
         let mut text = vec![0; bytes.min(input.remaining()) as usize];
         if (text.len() as u64) < bytes {
             let present = input.remaining();
-            let fault = RowFault::Truncated {
-                needed: bytes,
-                present,
-            };
+            let fault = RowFault::Truncated { needed: bytes, present };
             return Err(input.wrong(Place::Offset(start), fault));
         }
         input.fill(&mut text, Place::Offset(start))?;
@@ -75,9 +72,7 @@ impl Header {
         bytes[..6].copy_from_slice(MAGIC);
         bytes[6..8].copy_from_slice(&[1, 0]);
         bytes[8..10].copy_from_slice(&(WRITTEN_BYTES as u16 - 10).to_le_bytes());
-        bytes
-            .get_mut(10..10 + text.len())?
-            .copy_from_slice(text.as_bytes());
+        bytes.get_mut(10..10 + text.len())?.copy_from_slice(text.as_bytes());
         let last = bytes.last_mut().filter(|last| **last == b' ')?;
         *last = b'\n';
         Some(bytes)
@@ -93,10 +88,7 @@ fn read_version<R: Read>(input: &mut Input<R>) -> Result<u8, InputError> {
         return Err(input.wrong(Place::Offset(0), NpyFault::Magic));
     }
     if known < head.len() {
-        let fault = RowFault::Truncated {
-            needed: 8,
-            present: known as u64,
-        };
+        let fault = RowFault::Truncated { needed: 8, present: known as u64 };
         return Err(input.wrong(Place::Offset(0), fault));
     }
     let (major, minor) = (head[6], head[7]);
@@ -145,11 +137,7 @@ impl Literal<'_> {
             return self.wrong("nothing after the dictionary");
         }
         match (descr, fortran, shape) {
-            (Some(descr), Some(fortran), Some(shape)) => Ok(Header {
-                descr,
-                fortran,
-                shape,
-            }),
+            (Some(descr), Some(fortran), Some(shape)) => Ok(Header { descr, fortran, shape }),
             _ => self.wrong("the keys descr, fortran_order and shape"),
         }
     }
@@ -190,13 +178,8 @@ impl Literal<'_> {
     /// A size; Python 2 wrote an `L` after a long one.
     fn size(&mut self) -> Parsed<u64> {
         self.skip_space();
-        let digits = self.text[self.at..]
-            .iter()
-            .take_while(|byte| byte.is_ascii_digit())
-            .count();
-        let size = std::str::from_utf8(&self.text[self.at..self.at + digits])
-            .ok()
-            .and_then(|text| text.parse().ok());
+        let digits = self.text[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let size = std::str::from_utf8(&self.text[self.at..self.at + digits]).ok().and_then(|text| text.parse().ok());
         match size {
             Some(size) => {
                 self.at += digits;
@@ -215,16 +198,8 @@ impl Literal<'_> {
         };
         let start = self.at + 1;
         let inside = &self.text[start..];
-        match inside
-            .iter()
-            .take(MAX_DESCR_BYTES + 1)
-            .position(|&byte| byte == quote)
-        {
-            Some(end)
-                if inside[..end]
-                    .iter()
-                    .all(|byte| byte.is_ascii_graphic() && *byte != b'\\') =>
-            {
+        match inside.iter().take(MAX_DESCR_BYTES + 1).position(|&byte| byte == quote) {
+            Some(end) if inside[..end].iter().all(|byte| byte.is_ascii_graphic() && *byte != b'\\') => {
                 self.at = start + end + 1;
                 Ok(String::from_utf8_lossy(&inside[..end]).into_owned())
             }
@@ -233,11 +208,7 @@ impl Literal<'_> {
     }
 
     fn token(&mut self, byte: u8, wanted: &'static str) -> Parsed<()> {
-        if self.take(byte) {
-            Ok(())
-        } else {
-            self.wrong(wanted)
-        }
+        if self.take(byte) { Ok(()) } else { self.wrong(wanted) }
     }
 
     fn take(&mut self, byte: u8) -> bool {
@@ -252,10 +223,7 @@ impl Literal<'_> {
     }
 
     fn skip_space(&mut self) {
-        self.at += self.text[self.at..]
-            .iter()
-            .take_while(|byte| byte.is_ascii_whitespace())
-            .count();
+        self.at += self.text[self.at..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
     }
 
     fn wrong<T>(&self, wanted: &'static str) -> Parsed<T> {

@@ -24,12 +24,7 @@ impl NpySink {
         let mut file = TempFile::create(path)?;
         file.write(&[0; WRITTEN_BYTES])?;
         let ids = IdsSink::create(path, options.ids)?;
-        Ok(NpySink {
-            file,
-            ids,
-            options,
-            rows: 0,
-        })
+        Ok(NpySink { file, ids, options, rows: 0 })
     }
 }
 
@@ -58,11 +53,7 @@ impl VectorSink for NpySink {
             Element::U8 => "|u1",
         };
         let shape = vec![self.rows, self.options.dim as u64];
-        let header = Header {
-            descr: descr.to_owned(),
-            fortran: false,
-            shape,
-        };
+        let header = Header { descr: descr.to_owned(), fortran: false, shape };
         let bytes = header_bytes(&header, self.file.target())?;
         self.file.rewrite_head(&bytes)?;
         finish_both(self.file, self.ids)?;
@@ -73,12 +64,7 @@ impl VectorSink for NpySink {
 /// A header as bytes, for the file at `path`.
 pub(super) fn header_bytes(header: &Header, path: &Path) -> Result<[u8; WRITTEN_BYTES], SinkError> {
     let bytes = header.to_bytes();
-    bytes.ok_or_else(|| {
-        SinkError::of_io(
-            path,
-            io::Error::other("the npy header needs more room than was kept"),
-        )
-    })
+    bytes.ok_or_else(|| SinkError::of_io(path, io::Error::other("the npy header needs more room than was kept")))
 }
 
 /// Writes elements as little-endian.

@@ -62,24 +62,15 @@ pub fn create_sink(
     options: SinkOptions,
 ) -> Result<Box<dyn VectorSink>, SinkError> {
     let wrong = |fault| SinkError::new(path, fault);
-    let format = format
-        .map_or_else(|| Format::of_path(path), Ok)
-        .map_err(|_| {
-            let given = path
-                .extension()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            wrong(SinkFault::UnknownFormat { given })
-        })?;
+    let format = format.map_or_else(|| Format::of_path(path), Ok).map_err(|_| {
+        let given = path.extension().unwrap_or_default().to_string_lossy().into_owned();
+        wrong(SinkFault::UnknownFormat { given })
+    })?;
     if !(1..=MAX_DIM).contains(&options.dim) {
         return Err(wrong(SinkFault::Dim { given: options.dim }));
     }
     if format == Format::Bvecs && options.element != Element::U8 {
-        return Err(wrong(SinkFault::Element {
-            given: options.element,
-            wanted: Element::U8,
-        }));
+        return Err(wrong(SinkFault::Element { given: options.element, wanted: Element::U8 }));
     }
     if path.is_dir() {
         return Err(wrong(SinkFault::Directory));
@@ -100,33 +91,18 @@ impl SinkOptions {
         metadata: Option<&[Option<Value>]>,
     ) -> Result<usize, SinkFault> {
         if vectors.element() != self.element {
-            return Err(SinkFault::Element {
-                given: vectors.element(),
-                wanted: self.element,
-            });
+            return Err(SinkFault::Element { given: vectors.element(), wanted: self.element });
         }
         if ids.map(Ids::kind) != self.ids {
-            return Err(SinkFault::IdKind {
-                given: ids.map(Ids::kind),
-                wanted: self.ids,
-            });
+            return Err(SinkFault::IdKind { given: ids.map(Ids::kind), wanted: self.ids });
         }
         if !vectors.len().is_multiple_of(self.dim) {
-            return Err(SinkFault::PartialVector {
-                dim: self.dim,
-                elements: vectors.len(),
-            });
+            return Err(SinkFault::PartialVector { dim: self.dim, elements: vectors.len() });
         }
         let rows = vectors.len() / self.dim;
-        for given in [ids.map(Ids::len), metadata.map(<[_]>::len)]
-            .into_iter()
-            .flatten()
-        {
+        for given in [ids.map(Ids::len), metadata.map(<[_]>::len)].into_iter().flatten() {
             if given != rows {
-                return Err(SinkFault::Count {
-                    vectors: rows,
-                    given,
-                });
+                return Err(SinkFault::Count { vectors: rows, given });
             }
         }
         Ok(rows)

@@ -76,10 +76,7 @@ pub enum SinkFault {
 
 impl SinkError {
     pub(super) fn new(path: &Path, fault: SinkFault) -> SinkError {
-        SinkError {
-            path: path.to_owned(),
-            fault,
-        }
+        SinkError { path: path.to_owned(), fault }
     }
 
     pub(super) fn of_io(path: &Path, error: io::Error) -> SinkError {
@@ -104,15 +101,11 @@ impl SinkError {
         match self.fault {
             SinkFault::Io(_) => "check the folder's permissions and the space left",
             SinkFault::Directory => "name a file in it",
-            SinkFault::UnknownFormat { .. } => {
-                "name a file *.npy, *.fvecs, *.bvecs or *.jsonl, or give --format"
-            }
+            SinkFault::UnknownFormat { .. } => "name a file *.npy, *.fvecs, *.bvecs or *.jsonl, or give --format",
             SinkFault::Dim { .. } => "vectors have 1 to 65535 elements",
             SinkFault::Element { .. } => "choose .npy, which holds every type of element",
             SinkFault::IdKind { .. } => "announce the sort of ids in the options",
-            SinkFault::PartialVector { .. } | SinkFault::Count { .. } => {
-                "give as many ids and metadata as vectors"
-            }
+            SinkFault::PartialVector { .. } | SinkFault::Count { .. } => "give as many ids and metadata as vectors",
             SinkFault::MetadataNotKept => "choose .jsonl, which holds metadata, or leave it out",
             SinkFault::NotFinite { .. } => "choose .npy, which holds every value",
             SinkFault::IdEndsInNul { .. } => "choose .jsonl, which holds every id",
@@ -138,31 +131,20 @@ impl fmt::Display for SinkFault {
             ),
             SinkFault::Dim { given } => write!(f, "vectors of {given} elements"),
             SinkFault::Element { given, wanted } => {
-                write!(
-                    f,
-                    "elements are {}, the file holds {}",
-                    given.name(),
-                    wanted.name()
-                )
+                write!(f, "elements are {}, the file holds {}", given.name(), wanted.name())
             }
             SinkFault::IdKind { given, wanted } => {
                 write!(f, "ids are {given:?}, announced were {wanted:?}")
             }
             SinkFault::PartialVector { dim, elements } => {
-                write!(
-                    f,
-                    "{elements} elements are no whole number of vectors of {dim}"
-                )
+                write!(f, "{elements} elements are no whole number of vectors of {dim}")
             }
             SinkFault::Count { vectors, given } => {
                 write!(f, "{given} ids or metadata for {vectors} vectors")
             }
             SinkFault::MetadataNotKept => f.write_str("the format has no place for metadata"),
             SinkFault::NotFinite { row, position } => {
-                write!(
-                    f,
-                    "element {position} of record {row} is not finite, which JSON cannot hold"
-                )
+                write!(f, "element {position} of record {row} is not finite, which JSON cannot hold")
             }
             SinkFault::IdEndsInNul { row } => {
                 write!(f, "the id of record {row} ends in NUL, which npy drops")

@@ -22,19 +22,10 @@ pub(super) struct TempFile {
 impl TempFile {
     pub(super) fn create(target: &Path) -> Result<TempFile, SinkError> {
         let temporary = temporary_name(target);
-        let options = File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&temporary);
+        let options = File::options().read(true).write(true).create_new(true).open(&temporary);
         let file = options.map_err(|error| SinkError::of_io(target, error))?;
         let writer = BufWriter::with_capacity(BUFFER_BYTES, file);
-        Ok(TempFile {
-            writer,
-            temporary,
-            target: target.to_owned(),
-            renamed: false,
-        })
+        Ok(TempFile { writer, temporary, target: target.to_owned(), renamed: false })
     }
 
     pub(super) fn target(&self) -> &Path {
@@ -64,8 +55,7 @@ impl TempFile {
 
     /// Takes the target's name, in place of any file there. [`TempFile::complete`] comes first.
     pub(super) fn rename(mut self) -> Result<(), SinkError> {
-        fs::rename(&self.temporary, &self.target)
-            .map_err(|error| SinkError::of_io(&self.target, error))?;
+        fs::rename(&self.temporary, &self.target).map_err(|error| SinkError::of_io(&self.target, error))?;
         self.renamed = true;
         Ok(())
     }
@@ -76,10 +66,7 @@ impl TempFile {
         Ok(self.writer.get_ref())
     }
 
-    fn run(
-        &mut self,
-        action: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-    ) -> Result<(), SinkError> {
+    fn run(&mut self, action: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<(), SinkError> {
         action(&mut self.writer).map_err(|error| SinkError::of_io(&self.target, error))
     }
 }
@@ -97,10 +84,6 @@ fn temporary_name(target: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let mut name = OsString::from(".");
     name.push(target.file_name().unwrap_or_default());
-    name.push(format!(
-        ".{}.{}.tmp",
-        process::id(),
-        COUNT.fetch_add(1, Ordering::Relaxed)
-    ));
+    name.push(format!(".{}.{}.tmp", process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
     target.with_file_name(name)
 }

@@ -30,33 +30,15 @@ impl<R: Read> VecsSource<R> {
     ///
     /// # Errors
     /// The input is empty, or its first row has no dimension from 1 to 65,535.
-    pub fn new(
-        reader: R,
-        len: u64,
-        path: &Path,
-        element: Element,
-    ) -> Result<VecsSource<R>, InputError> {
+    pub fn new(reader: R, len: u64, path: &Path, element: Element) -> Result<VecsSource<R>, InputError> {
         let mut input = Input::new(reader, len, path)?;
         let place = Place::Row { row: 0, offset: 0 };
         let found = read_dim(&mut input, place)?;
         let dim = usize::try_from(found)
             .ok()
             .filter(|dim| (1..=MAX_DIM).contains(dim))
-            .ok_or_else(|| {
-                input.wrong(
-                    place,
-                    RowFault::Dim {
-                        found: i64::from(found),
-                    },
-                )
-            })?;
-        Ok(VecsSource {
-            input,
-            element,
-            dim,
-            head_taken: true,
-            next: 0,
-        })
+            .ok_or_else(|| input.wrong(place, RowFault::Dim { found: i64::from(found) }))?;
+        Ok(VecsSource { input, element, dim, head_taken: true, next: 0 })
     }
 
     fn row_bytes(&self) -> usize {
@@ -64,20 +46,11 @@ impl<R: Read> VecsSource<R> {
     }
 
     fn read_row(&mut self, row: u64, into: &mut [u8]) -> Result<(), InputError> {
-        let place = Place::Row {
-            row,
-            offset: row * self.row_bytes() as u64,
-        };
+        let place = Place::Row { row, offset: row * self.row_bytes() as u64 };
         if !std::mem::take(&mut self.head_taken) {
             let found = i64::from(read_dim(&mut self.input, place)?);
             if found != self.dim as i64 {
-                return Err(self.input.wrong(
-                    place,
-                    RowFault::DimChanged {
-                        expected: self.dim,
-                        found,
-                    },
-                ));
+                return Err(self.input.wrong(place, RowFault::DimChanged { expected: self.dim, found }));
             }
         }
         self.input.fill(into, place)
@@ -99,11 +72,7 @@ impl<R: Read + Send> VectorSource for VecsSource<R> {
     }
 
     fn next_batch(&mut self, max_rows: usize) -> Result<Option<VectorBatch>, InputError> {
-        let head = if self.head_taken {
-            HEAD_BYTES as u64
-        } else {
-            0
-        };
+        let head = if self.head_taken { HEAD_BYTES as u64 } else { 0 };
         let left = (self.input.remaining() + head).div_ceil(self.row_bytes() as u64);
         let rows = left.min(max_rows.max(1) as u64) as usize;
         if rows == 0 {
@@ -118,13 +87,7 @@ impl<R: Read + Send> VectorSource for VecsSource<R> {
             self.next += 1;
         }
         elements.swap_from_little_endian();
-        Ok(Some(VectorBatch {
-            dim: self.dim,
-            elements,
-            ids: None,
-            metadata: None,
-            first_record,
-        }))
+        Ok(Some(VectorBatch { dim: self.dim, elements, ids: None, metadata: None, first_record }))
     }
 }
 

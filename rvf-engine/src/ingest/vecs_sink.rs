@@ -22,20 +22,10 @@ pub(super) struct VecsSink {
 
 impl VecsSink {
     /// `format` is `.fvecs` or `.bvecs`; the caller has seen that it holds such elements.
-    pub(super) fn create(
-        path: &Path,
-        format: Format,
-        options: SinkOptions,
-    ) -> Result<VecsSink, SinkError> {
+    pub(super) fn create(path: &Path, format: Format, options: SinkOptions) -> Result<VecsSink, SinkError> {
         let file = TempFile::create(path)?;
         let ids = IdsSink::create(path, options.ids)?;
-        Ok(VecsSink {
-            file,
-            ids,
-            format,
-            options,
-            rows: 0,
-        })
+        Ok(VecsSink { file, ids, format, options, rows: 0 })
     }
 
     fn write_rows<T: Copy, const N: usize>(
@@ -65,18 +55,10 @@ impl VectorSink for VecsSink {
         let checked = self.options.check_plain(ids, vectors, metadata);
         let rows = checked.map_err(|fault| SinkError::new(self.file.target(), fault))?;
         match vectors {
-            Elements::U8(values) if self.format == Format::Bvecs => {
-                self.write_rows(values, |value| [value])?
-            }
-            Elements::U8(values) => {
-                self.write_rows(values, |value| f32::from(value).to_le_bytes())?
-            }
-            Elements::I8(values) => {
-                self.write_rows(values, |value| f32::from(value).to_le_bytes())?
-            }
-            Elements::F16(values) => {
-                self.write_rows(values, |value| value.to_f32().to_le_bytes())?
-            }
+            Elements::U8(values) if self.format == Format::Bvecs => self.write_rows(values, |value| [value])?,
+            Elements::U8(values) => self.write_rows(values, |value| f32::from(value).to_le_bytes())?,
+            Elements::I8(values) => self.write_rows(values, |value| f32::from(value).to_le_bytes())?,
+            Elements::F16(values) => self.write_rows(values, |value| value.to_f32().to_le_bytes())?,
             Elements::F32(values) => self.write_rows(values, f32::to_le_bytes)?,
         }
         if let (Some(sink), Some(ids)) = (&mut self.ids, ids) {

@@ -136,19 +136,13 @@ impl Simd for Neon {
 
     #[inline(always)]
     fn load_i8(self, chunk: &[i8]) -> float32x4_t {
-        let four: [i8; 4] = chunk
-            .first_chunk()
-            .copied()
-            .unwrap_or_else(|| padded(chunk));
+        let four: [i8; 4] = chunk.first_chunk().copied().unwrap_or_else(|| padded(chunk));
         self.i8_to_f32(u32::from_le_bytes(four.map(i8::cast_unsigned)).into())
     }
 
     #[inline(always)]
     fn load_u8(self, chunk: &[u8]) -> float32x4_t {
-        let four: [u8; 4] = chunk
-            .first_chunk()
-            .copied()
-            .unwrap_or_else(|| padded(chunk));
+        let four: [u8; 4] = chunk.first_chunk().copied().unwrap_or_else(|| padded(chunk));
         self.u8_to_f32(u32::from_le_bytes(four).into())
     }
 
@@ -167,10 +161,7 @@ macro_rules! byte_simd {
             /// The first 16 bytes of `chunk`, or all and zeros.
             #[inline(always)]
             fn $load(self, chunk: &[$type]) -> $vector {
-                let sixteen: [$type; 16] = chunk
-                    .first_chunk()
-                    .copied()
-                    .unwrap_or_else(|| padded(chunk));
+                let sixteen: [$type; 16] = chunk.first_chunk().copied().unwrap_or_else(|| padded(chunk));
                 // SAFETY: reads the 16 bytes of the array, at any alignment; `self` is the proof of NEON.
                 unsafe { $vld1q(sixteen.as_ptr()) }
             }
@@ -191,12 +182,7 @@ macro_rules! byte_simd {
             }
 
             #[inline(always)]
-            fn add_squared_difference(
-                self,
-                acc: uint32x4_t,
-                q: &[$type],
-                r: &[$type],
-            ) -> uint32x4_t {
+            fn add_squared_difference(self, acc: uint32x4_t, q: &[$type], r: &[$type]) -> uint32x4_t {
                 self.add_squares_of_u8(acc, self.$difference(self.$load(q), self.$load(r)))
             }
 
@@ -218,24 +204,8 @@ macro_rules! byte_simd {
     };
 }
 
-byte_simd!(
-    i8,
-    int8x16_t,
-    vld1q_s8,
-    load_16_i8,
-    add_products_i8,
-    difference_i8,
-    magnitude_i8
-);
-byte_simd!(
-    u8,
-    uint8x16_t,
-    vld1q_u8,
-    load_16_u8,
-    add_products_u8,
-    difference_u8,
-    magnitude_u8
-);
+byte_simd!(i8, int8x16_t, vld1q_s8, load_16_i8, add_products_i8, difference_i8, magnitude_i8);
+byte_simd!(u8, uint8x16_t, vld1q_u8, load_16_u8, add_products_u8, difference_u8, magnitude_u8);
 
 impl BitSimd for Neon {
     type Acc = uint32x4_t;

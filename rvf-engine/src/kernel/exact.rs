@@ -49,11 +49,7 @@ pub(super) fn cosine<Q: Element, T: Element>(query: &[Q], row: &[T]) -> f64 {
 #[inline(always)]
 pub(super) fn cosine_from_sums(dot: f64, query_squares: f64, row_squares: f64) -> f64 {
     let norms = (query_squares * row_squares).sqrt();
-    if norms == 0.0 {
-        1.0
-    } else {
-        (1.0 - dot / norms).clamp(0.0, 2.0)
-    }
+    if norms == 0.0 { 1.0 } else { (1.0 - dot / norms).clamp(0.0, 2.0) }
 }
 
 fn pairs<Q: Element, T: Element>(query: &[Q], row: &[T]) -> impl Iterator<Item = (f64, f64)> {

@@ -72,13 +72,7 @@ pub enum Level {
 
 impl Level {
     /// Every level, from the least to the most capable of each architecture.
-    pub const ALL: [Level; 5] = [
-        Level::Scalar,
-        Level::Avx2,
-        Level::Avx512,
-        Level::Avx512Vnni,
-        Level::Neon,
-    ];
+    pub const ALL: [Level; 5] = [Level::Scalar, Level::Avx2, Level::Avx512, Level::Avx512Vnni, Level::Neon];
 }
 
 /// A distance between two vectors of numbers. The smaller, the nearer.
@@ -146,12 +140,7 @@ impl Kernels {
     ///
     /// # Errors
     /// [`KernelError::RowsLength`] when `rows` does not have exactly that many elements; `out` is then untouched.
-    pub fn distances<T, Q: Against<T>>(
-        self,
-        query: &Q,
-        rows: &[T],
-        out: &mut [f32],
-    ) -> Result<(), KernelError> {
+    pub fn distances<T, Q: Against<T>>(self, query: &Q, rows: &[T], out: &mut [f32]) -> Result<(), KernelError> {
         let width = query.row_len();
         check_rows(rows.len(), out.len().saturating_mul(width))?;
         query.dispatch(self.cpu, Scan { rows, width, out });
@@ -175,15 +164,7 @@ impl Kernels {
         let count = rows.len() / width.max(1);
         check_rows(rows.len(), count * width)?;
         check_indices(indices, count, out.len())?;
-        query.dispatch(
-            self.cpu,
-            ScanAt {
-                rows,
-                width,
-                indices,
-                out,
-            },
-        );
+        query.dispatch(self.cpu, ScanAt { rows, width, indices, out });
         Ok(())
     }
 
@@ -195,29 +176,18 @@ impl Kernels {
     /// The door for loops of other modules: runs `task` with the pair of (this level, the query's op, `T`), inside a
     /// function compiled for the level.
     #[allow(dead_code, reason = "the graph walk enters here")]
-    pub(crate) fn run<T, Q: Against<T>, K: dispatch::Task<T>>(
-        self,
-        query: &Q,
-        task: K,
-    ) -> K::Output {
+    pub(crate) fn run<T, Q: Against<T>, K: dispatch::Task<T>>(self, query: &Q, task: K) -> K::Output {
         query.dispatch(self.cpu, task)
     }
 }
 
 fn check_rows(got: usize, want: usize) -> Result<(), KernelError> {
-    if got == want {
-        Ok(())
-    } else {
-        Err(KernelError::RowsLength { got, want })
-    }
+    if got == want { Ok(()) } else { Err(KernelError::RowsLength { got, want }) }
 }
 
 fn check_indices(indices: &[u32], rows: usize, out: usize) -> Result<(), KernelError> {
     if out != indices.len() {
-        return Err(KernelError::OutLength {
-            got: out,
-            want: indices.len(),
-        });
+        return Err(KernelError::OutLength { got: out, want: indices.len() });
     }
     match indices.iter().find(|&&index| index as usize >= rows) {
         Some(&index) => Err(KernelError::IndexOutOfRange { index, rows }),

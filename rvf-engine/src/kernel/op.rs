@@ -66,18 +66,12 @@ impl Measure for L2 {
 
     #[inline(always)]
     fn float_terms(q: f32, r: f32) -> Sums<f32> {
-        Sums {
-            main: (q - r) * (q - r),
-            squares: 0.0,
-        }
+        Sums { main: (q - r) * (q - r), squares: 0.0 }
     }
 
     #[inline(always)]
     fn byte_terms(q: i32, r: i32) -> Sums<i32> {
-        Sums {
-            main: (q - r) * (q - r),
-            squares: 0,
-        }
+        Sums { main: (q - r) * (q - r), squares: 0 }
     }
 
     /// Squares of differences of bytes, 0..=65,025 each, sum to less than 2^32 up to the largest dimension.
@@ -111,28 +105,18 @@ impl Measure for Dot {
 
     #[inline(always)]
     fn float_terms(q: f32, r: f32) -> Sums<f32> {
-        Sums {
-            main: q * r,
-            squares: 0.0,
-        }
+        Sums { main: q * r, squares: 0.0 }
     }
 
     #[inline(always)]
     fn byte_terms(q: i32, r: i32) -> Sums<i32> {
-        Sums {
-            main: q * r,
-            squares: 0,
-        }
+        Sums { main: q * r, squares: 0 }
     }
 
     /// Large terms of either sign can overflow on the way to a small sum: then it is computed again, in f64.
     #[inline(always)]
     fn float_distance<T: Element>(query: &Query<f32>, row: &[T], sums: Sums<f32>) -> f32 {
-        if sums.main.is_finite() {
-            0.0 - sums.main
-        } else {
-            dot_again(query, row)
-        }
+        if sums.main.is_finite() { 0.0 - sums.main } else { dot_again(query, row) }
     }
 
     #[inline(always)]
@@ -156,18 +140,12 @@ impl Measure for Cosine {
 
     #[inline(always)]
     fn float_terms(q: f32, r: f32) -> Sums<f32> {
-        Sums {
-            main: q * r,
-            squares: r * r,
-        }
+        Sums { main: q * r, squares: r * r }
     }
 
     #[inline(always)]
     fn byte_terms(q: i32, r: i32) -> Sums<i32> {
-        Sums {
-            main: q * r,
-            squares: r * r,
-        }
+        Sums { main: q * r, squares: r * r }
     }
 
     /// The query's norm is in [1, 2) (or zero). With the row's squares between 2^-64 and 2^100 no term overflows, and

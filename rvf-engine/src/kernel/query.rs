@@ -33,29 +33,12 @@ impl<Q: QueryElement> Query<Q> {
         if !norm.is_finite() {
             return Err(KernelError::QueryNotFinite);
         }
-        let scale = if op == Op::Cosine && norm > 0.0 {
-            norm.log2().floor().exp2().recip()
-        } else {
-            1.0
-        };
+        let scale = if op == Op::Cosine && norm > 0.0 { norm.log2().floor().exp2().recip() } else { 1.0 };
         let values = Aligned::new(values, |v| v.scaled(scale));
         let squares = squares(values.get());
-        let inverse_norm = if squares > 0.0 {
-            (1.0 / squares.sqrt()) as f32
-        } else {
-            0.0
-        };
-        let sum = values
-            .get()
-            .iter()
-            .fold(0, |sum: u32, v| sum.wrapping_add(v.residue()));
-        Ok(Query {
-            op,
-            values,
-            squares,
-            inverse_norm,
-            sum,
-        })
+        let inverse_norm = if squares > 0.0 { (1.0 / squares.sqrt()) as f32 } else { 0.0 };
+        let sum = values.get().iter().fold(0, |sum: u32, v| sum.wrapping_add(v.residue()));
+        Ok(Query { op, values, squares, inverse_norm, sum })
     }
 
     /// The operation it was prepared for.
@@ -90,13 +73,9 @@ impl BitQuery {
     /// [`KernelError::Dimension`] unless there are 1 to 8,192 bytes.
     pub fn new(bytes: &[u8]) -> Result<BitQuery, KernelError> {
         if bytes.is_empty() || bytes.len() > MAX_DIMENSION.div_ceil(8) {
-            return Err(KernelError::Dimension {
-                got: bytes.len().saturating_mul(8),
-            });
+            return Err(KernelError::Dimension { got: bytes.len().saturating_mul(8) });
         }
-        Ok(BitQuery {
-            bytes: Aligned::new(bytes, |byte| byte),
-        })
+        Ok(BitQuery { bytes: Aligned::new(bytes, |byte| byte) })
     }
 
     #[inline(always)]
@@ -172,11 +151,7 @@ impl<Q: Prepare> Aligned<Q> {
         for (to, from) in bytemuck::cast_slice_mut(&mut lines).iter_mut().zip(values) {
             *to = map(*from);
         }
-        Aligned {
-            lines,
-            len: values.len(),
-            element: PhantomData,
-        }
+        Aligned { lines, len: values.len(), element: PhantomData }
     }
 
     #[inline(always)]
@@ -186,11 +161,7 @@ impl<Q: Prepare> Aligned<Q> {
 }
 
 fn check_dimension(got: usize) -> Result<(), KernelError> {
-    if (1..=MAX_DIMENSION).contains(&got) {
-        Ok(())
-    } else {
-        Err(KernelError::Dimension { got })
-    }
+    if (1..=MAX_DIMENSION).contains(&got) { Ok(()) } else { Err(KernelError::Dimension { got }) }
 }
 
 fn squares<Q: Element>(values: &[Q]) -> f64 {

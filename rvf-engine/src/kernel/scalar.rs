@@ -19,10 +19,7 @@ pub(super) struct FloatPair<'q, M> {
 
 impl<'q, M> FloatPair<'q, M> {
     pub(super) fn new(query: &'q Query<f32>) -> Self {
-        FloatPair {
-            query,
-            measure: PhantomData,
-        }
+        FloatPair { query, measure: PhantomData }
     }
 }
 
@@ -31,10 +28,7 @@ impl<M: Measure, T: Element> Pair<T> for FloatPair<'_, M> {
     fn distance(self, row: &[T]) -> f32 {
         let (q_chunks, q_rest) = self.query.values().as_chunks::<LANES>();
         let (r_chunks, r_rest) = row.as_chunks::<LANES>();
-        let mut lanes = [Sums {
-            main: 0.0,
-            squares: 0.0,
-        }; LANES];
+        let mut lanes = [Sums { main: 0.0, squares: 0.0 }; LANES];
         for (q, r) in q_chunks.iter().zip(r_chunks) {
             add::<M, T>(&mut lanes, q, r);
         }
@@ -53,10 +47,7 @@ fn add<M: Measure, T: Element>(lanes: &mut [Sums<f32>; LANES], q: &[f32], r: &[T
 
 #[inline(always)]
 fn plus(a: Sums<f32>, b: Sums<f32>) -> Sums<f32> {
-    Sums {
-        main: a.main + b.main,
-        squares: a.squares + b.squares,
-    }
+    Sums { main: a.main + b.main, squares: a.squares + b.squares }
 }
 
 /// A query of bytes against rows of the same.
@@ -68,10 +59,7 @@ pub(super) struct BytePair<'q, T, M> {
 
 impl<'q, T, M> BytePair<'q, T, M> {
     pub(super) fn new(query: &'q Query<T>) -> Self {
-        BytePair {
-            query,
-            measure: PhantomData,
-        }
+        BytePair { query, measure: PhantomData }
     }
 }
 
@@ -81,15 +69,9 @@ const BLOCK: usize = 16_384;
 impl<T: Byte + QueryElement, M: Measure> Pair<T> for BytePair<'_, T, M> {
     #[inline(always)]
     fn distance(self, row: &[T]) -> f32 {
-        let mut total = Sums {
-            main: 0,
-            squares: 0,
-        };
+        let mut total = Sums { main: 0, squares: 0 };
         for (q, r) in self.query.values().chunks(BLOCK).zip(row.chunks(BLOCK)) {
-            let mut block = Sums {
-                main: 0,
-                squares: 0,
-            };
+            let mut block = Sums { main: 0, squares: 0 };
             for (q, r) in q.iter().zip(r) {
                 let terms = M::byte_terms(q.to_i32(), r.to_i32());
                 block.main += terms.main;

@@ -30,10 +30,7 @@ impl<T> Task<T> for Scan<'_, T> {
     #[inline(always)]
     fn run<P: Pair<T>>(self, pair: P) {
         for (row, out) in self.rows.chunks_exact(self.width).zip(self.out) {
-            prefetch_bytes(
-                row.as_ptr().cast::<u8>().wrapping_add(ahead()),
-                size_of_val(row),
-            );
+            prefetch_bytes(row.as_ptr().cast::<u8>().wrapping_add(ahead()), size_of_val(row));
             *out = pair.distance(row);
         }
     }
@@ -41,12 +38,7 @@ impl<T> Task<T> for Scan<'_, T> {
 
 fn ahead() -> usize {
     static A: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
-    *A.get_or_init(|| {
-        std::env::var("AHEAD")
-            .ok()
-            .and_then(|v| v.parse().ok())
-            .unwrap_or(4096)
-    })
+    *A.get_or_init(|| std::env::var("AHEAD").ok().and_then(|v| v.parse().ok()).unwrap_or(4096))
 }
 
 #[inline(always)]

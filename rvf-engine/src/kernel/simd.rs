@@ -108,12 +108,7 @@ pub(super) struct FloatPair<'q, S, M> {
 
 impl<'q, S, M> FloatPair<'q, S, M> {
     pub(super) fn new(simd: S, query: &'q Query<f32>) -> Self {
-        FloatPair {
-            simd,
-            query,
-            values: query.values(),
-            measure: PhantomData,
-        }
+        FloatPair { simd, query, values: query.values(), measure: PhantomData }
     }
 }
 
@@ -121,15 +116,8 @@ impl<T: Element, S: Simd, M: Measure> Pair<T> for FloatPair<'_, S, M> {
     #[inline(always)]
     fn distance(self, row: &[T]) -> f32 {
         let simd = self.simd;
-        let zero = Sums {
-            main: simd.zero(),
-            squares: simd.zero(),
-        };
-        let mut floats = Floats::<S, M> {
-            simd,
-            ways: [zero; WAYS],
-            measure: PhantomData,
-        };
+        let zero = Sums { main: simd.zero(), squares: simd.zero() };
+        let mut floats = Floats::<S, M> { simd, ways: [zero; WAYS], measure: PhantomData };
         fold(&mut floats, self.values, row);
         let [a, b, c, d] = floats.ways;
         let sums = Sums {
@@ -172,12 +160,7 @@ pub(super) struct BytePair<'q, S, T, M> {
 
 impl<'q, S, T: QueryElement, M> BytePair<'q, S, T, M> {
     pub(super) fn new(simd: S, query: &'q Query<T>) -> Self {
-        BytePair {
-            simd,
-            query,
-            values: query.values(),
-            measure: PhantomData,
-        }
+        BytePair { simd, query, values: query.values(), measure: PhantomData }
     }
 }
 
@@ -185,31 +168,15 @@ impl<T: Byte, S: ByteSimd<T>, M: Measure> Pair<T> for BytePair<'_, S, T, M> {
     #[inline(always)]
     fn distance(self, row: &[T]) -> f32 {
         let simd = self.simd;
-        let zero = Sums {
-            main: simd.zero(),
-            squares: simd.zero(),
-        };
-        let mut bytes = Bytes::<S, T, M> {
-            simd,
-            ways: [zero; WAYS],
-            measure: PhantomData,
-        };
+        let zero = Sums { main: simd.zero(), squares: simd.zero() };
+        let mut bytes = Bytes::<S, T, M> { simd, ways: [zero; WAYS], measure: PhantomData };
         fold(&mut bytes, self.values, row);
         let [a, b, c, d] = bytes.ways;
         let main = sum_byte_ways::<T, S>(simd, [a.main, b.main, c.main, d.main]);
         let squares = sum_byte_ways::<T, S>(simd, [a.squares, b.squares, c.squares, d.squares]);
-        let correction = self
-            .query
-            .sum
-            .wrapping_mul(S::DOT_CORRECTION.cast_unsigned());
+        let correction = self.query.sum.wrapping_mul(S::DOT_CORRECTION.cast_unsigned());
         let main = M::byte_total::<T>(main, correction);
-        M::byte_distance(
-            self.query,
-            Sums {
-                main,
-                squares: i64::from(squares),
-            },
-        )
+        M::byte_distance(self.query, Sums { main, squares: i64::from(squares) })
     }
 }
 
@@ -242,10 +209,7 @@ pub(super) struct BitPair<'q, S> {
 
 impl<'q, S> BitPair<'q, S> {
     pub(super) fn new(simd: S, query: &'q BitQuery) -> Self {
-        BitPair {
-            simd,
-            bytes: query.bytes(),
-        }
+        BitPair { simd, bytes: query.bytes() }
     }
 }
 
@@ -253,10 +217,7 @@ impl<S: BitSimd> Pair<u8> for BitPair<'_, S> {
     #[inline(always)]
     fn distance(self, row: &[u8]) -> f32 {
         let simd = self.simd;
-        let mut bits = Bits {
-            simd,
-            ways: [simd.zero(); WAYS],
-        };
+        let mut bits = Bits { simd, ways: [simd.zero(); WAYS] };
         fold(&mut bits, self.bytes, row);
         let [a, b, c, d] = bits.ways;
         simd.sum(simd.add(simd.add(a, b), simd.add(c, d))) as f32
@@ -295,10 +256,7 @@ impl<S: Simd> Work for Sum<'_, S> {
     #[inline(always)]
     fn run(self) -> f32 {
         let simd = self.simd;
-        let mut total = Total {
-            simd,
-            ways: [simd.zero(); WAYS],
-        };
+        let mut total = Total { simd, ways: [simd.zero(); WAYS] };
         fold(&mut total, self.values, self.values);
         sum_ways(simd, total.ways)
     }

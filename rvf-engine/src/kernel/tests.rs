@@ -15,9 +15,7 @@ use proptest::prelude::*;
 const DIMENSIONS: [usize; 5] = [384, 784, 1023, 1536, 4096];
 
 fn all_levels() -> impl Iterator<Item = Kernels> {
-    Kernels::available()
-        .into_iter()
-        .filter_map(Kernels::with_level)
+    Kernels::available().into_iter().filter_map(Kernels::with_level)
 }
 
 /// A small generator: tests over all dimensions need the same values every time.
@@ -25,23 +23,16 @@ struct Random(u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         self.0 >> 33
     }
 
     fn floats(&mut self, count: usize, family: Family) -> Vec<f32> {
-        (0..count)
-            .map(|_| family.value(self.next() as u32))
-            .collect()
+        (0..count).map(|_| family.value(self.next() as u32)).collect()
     }
 
     fn bytes(&mut self, count: usize) -> Vec<u8> {
-        (0..count)
-            .map(|_| extreme_byte(self.next() as u32))
-            .collect()
+        (0..count).map(|_| extreme_byte(self.next() as u32)).collect()
     }
 }
 
@@ -66,13 +57,7 @@ enum Family {
     Zero,
 }
 
-const FAMILIES: [Family; 5] = [
-    Family::Unit,
-    Family::Huge,
-    Family::Tiny,
-    Family::Mixed,
-    Family::Zero,
-];
+const FAMILIES: [Family; 5] = [Family::Unit, Family::Huge, Family::Tiny, Family::Mixed, Family::Zero];
 
 impl Family {
     fn value(self, seed: u32) -> f32 {
@@ -107,8 +92,7 @@ fn check_floats<T: Element>(kernels: Kernels, op: Op, query: &[f32], rows: &[T])
     for (row, &got) in rows.chunks_exact(query.len()).zip(&out) {
         let exact = exact_distance(op, query, row).unwrap();
         let bound = tolerance(op, query, row);
-        let overflow =
-            got.is_infinite() && (f64::from(got).signum() * exact) + bound > f64::from(f32::MAX);
+        let overflow = got.is_infinite() && (f64::from(got).signum() * exact) + bound > f64::from(f32::MAX);
         let near = (f64::from(got) - exact).abs() <= bound;
         assert!(
             near || overflow,
@@ -119,26 +103,16 @@ fn check_floats<T: Element>(kernels: Kernels, op: Op, query: &[f32], rows: &[T])
 }
 
 /// Block, index and single calls give the same bits, wherever the rows lie. Returns the distances.
-fn check_calls_agree<T: Copy, Q: Against<T>>(
-    kernels: Kernels,
-    query: &Q,
-    rows: &[T],
-    width: usize,
-) -> Vec<f32> {
+fn check_calls_agree<T: Copy, Q: Against<T>>(kernels: Kernels, query: &Q, rows: &[T], width: usize) -> Vec<f32> {
     let count = rows.len() / width;
     let mut out = vec![f32::NAN; count];
     kernels.distances(query, rows, &mut out).unwrap();
     for (row, got) in rows.chunks_exact(width).zip(&out) {
-        assert_eq!(
-            kernels.distance(query, row).unwrap().to_bits(),
-            got.to_bits()
-        );
+        assert_eq!(kernels.distance(query, row).unwrap().to_bits(), got.to_bits());
     }
     let indices: Vec<u32> = (0..count as u32).rev().chain(0..count as u32).collect();
     let mut at = vec![f32::NAN; indices.len()];
-    kernels
-        .distances_at(query, rows, &indices, &mut at)
-        .unwrap();
+    kernels.distances_at(query, rows, &indices, &mut at).unwrap();
     for (&index, got) in indices.iter().zip(&at) {
         assert_eq!(got.to_bits(), out[index as usize].to_bits());
     }
@@ -146,9 +120,7 @@ fn check_calls_agree<T: Copy, Q: Against<T>>(
         let mut moved = vec![rows[0]; shift];
         moved.extend_from_slice(rows);
         let mut again = vec![f32::NAN; count];
-        kernels
-            .distances(query, &moved[shift..], &mut again)
-            .unwrap();
+        kernels.distances(query, &moved[shift..], &mut again).unwrap();
         assert_eq!(bits(&again), bits(&out), "moved by {shift}");
     }
     out
@@ -171,12 +143,7 @@ where
     let floats: Vec<f32> = query.iter().map(|q| q.to_f32()).collect();
     for ((row, got), scalar) in rows.chunks_exact(query.len()).zip(&out).zip(&scalar) {
         let exact = exact_distance(op, &floats, row).unwrap() as f32;
-        assert_eq!(
-            (*got, *got),
-            (exact, *scalar),
-            "{kernels:?} {op:?} dimension {}",
-            query.len()
-        );
+        assert_eq!((*got, *got), (exact, *scalar), "{kernels:?} {op:?} dimension {}", query.len());
     }
 }
 
@@ -184,11 +151,7 @@ fn check_bits(kernels: Kernels, query: &[u8], rows: &[u8]) {
     let prepared = BitQuery::new(query).unwrap();
     let out = check_calls_agree(kernels, &prepared, rows, query.len());
     for (row, got) in rows.chunks_exact(query.len()).zip(out) {
-        assert_eq!(
-            got,
-            exact_hamming(query, row).unwrap() as f32,
-            "{kernels:?}"
-        );
+        assert_eq!(got, exact_hamming(query, row).unwrap() as f32, "{kernels:?}");
     }
 }
 
@@ -237,12 +200,7 @@ fn all_dimensions() {
 
 /// Lists of any finite f32, and of bytes, of one random dimension.
 fn vectors() -> impl Strategy<Value = (usize, Vec<f32>, Vec<f32>, Vec<u8>)> {
-    let value = || {
-        prop_oneof![
-            (-1f32..1f32),
-            any::<f32>().prop_filter("finite", |v| v.is_finite())
-        ]
-    };
+    let value = || prop_oneof![(-1f32..1f32), any::<f32>().prop_filter("finite", |v| v.is_finite())];
     (1usize..=300).prop_flat_map(move |dimension| {
         (
             Just(dimension),
@@ -275,10 +233,7 @@ proptest! {
 
 #[test]
 fn every_f16_is_widened_exactly() {
-    let finite: Vec<f16> = (0..=u16::MAX)
-        .map(f16::from_bits)
-        .filter(|v| v.is_finite())
-        .collect();
+    let finite: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).filter(|v| v.is_finite()).collect();
     for kernels in all_levels() {
         for chunk in finite.chunks(5) {
             for (i, value) in chunk.iter().enumerate() {
@@ -342,10 +297,7 @@ fn sums_that_overflow_on_the_way_are_computed_again() {
     let l2 = Query::new(Op::L2, &[f32::MAX]).unwrap();
     for kernels in all_levels() {
         assert_eq!(kernels.distance(&query, &[2.0f32, -2.0, 5.0]), Ok(-15.0));
-        assert_eq!(
-            kernels.distance(&query, &[2.0f32, 2.0, 5.0]),
-            Ok(f32::NEG_INFINITY)
-        );
+        assert_eq!(kernels.distance(&query, &[2.0f32, 2.0, 5.0]), Ok(f32::NEG_INFINITY));
         assert_eq!(kernels.distance(&l2, &[f32::MIN]), Ok(f32::INFINITY));
     }
 }
@@ -383,16 +335,10 @@ fn kernels_travel() {
 fn wrong_arguments_are_refused_and_leave_the_output() {
     let new = |values: &[f32]| Query::new(Op::L2, values).err();
     assert_eq!(new(&[]), Some(KernelError::Dimension { got: 0 }));
-    assert_eq!(
-        new(&vec![0.0; 65_536]),
-        Some(KernelError::Dimension { got: 65_536 })
-    );
+    assert_eq!(new(&vec![0.0; 65_536]), Some(KernelError::Dimension { got: 65_536 }));
     assert_eq!(new(&vec![0.0; 65_535]), None);
     assert_eq!(new(&[1.0, f32::NAN]), Some(KernelError::QueryNotFinite));
-    assert_eq!(
-        new(&[f32::NEG_INFINITY, 1.0]),
-        Some(KernelError::QueryNotFinite)
-    );
+    assert_eq!(new(&[f32::NEG_INFINITY, 1.0]), Some(KernelError::QueryNotFinite));
     assert!(BitQuery::new(&[]).is_err());
     assert!(BitQuery::new(&[0; 8_193]).is_err());
 
@@ -401,24 +347,12 @@ fn wrong_arguments_are_refused_and_leave_the_output() {
     for kernels in all_levels() {
         let wrong = |got, want| KernelError::RowsLength { got, want };
         assert_eq!(kernels.distance(&query, &rows[..3]), Err(wrong(3, 2)));
-        assert_eq!(
-            kernels.distances(&query, &rows[..5], &mut out),
-            Err(wrong(5, 6))
-        );
-        assert_eq!(
-            kernels.distances_at(&query, &rows[..5], &[0, 1, 1], &mut out),
-            Err(wrong(5, 4))
-        );
+        assert_eq!(kernels.distances(&query, &rows[..5], &mut out), Err(wrong(5, 6)));
+        assert_eq!(kernels.distances_at(&query, &rows[..5], &[0, 1, 1], &mut out), Err(wrong(5, 4)));
         let short = KernelError::OutLength { got: 3, want: 2 };
-        assert_eq!(
-            kernels.distances_at(&query, &rows, &[0, 1], &mut out),
-            Err(short)
-        );
+        assert_eq!(kernels.distances_at(&query, &rows, &[0, 1], &mut out), Err(short));
         let outside = KernelError::IndexOutOfRange { index: 3, rows: 3 };
-        assert_eq!(
-            kernels.distances_at(&query, &rows, &[0, 3, u32::MAX], &mut out),
-            Err(outside)
-        );
+        assert_eq!(kernels.distances_at(&query, &rows, &[0, 3, u32::MAX], &mut out), Err(outside));
         assert_eq!(out, [7.0; 3]);
         assert_eq!(kernels.distances(&query, &rows[..0], &mut []), Ok(()));
     }
@@ -430,14 +364,8 @@ fn the_reference_is_right_where_hands_can_check() {
     assert_eq!(exact_distance(Op::L2, &a, &b), Ok(12.0));
     assert_eq!(exact_distance(Op::Dot, &a, &b), Ok(-11.0));
     assert_eq!(exact_distance(Op::Cosine, &a, &b), Ok(1.0 - 11.0 / 15.0));
-    assert_eq!(
-        exact_distance(Op::L2, &a, &[3i8, 0, -128]),
-        Ok(4.0 + 4.0 + 16_900.0)
-    );
-    assert_eq!(
-        exact_hamming(&[0b1010_0000, 0xFF], &[0b0110_0000, 0]),
-        Ok(10)
-    );
+    assert_eq!(exact_distance(Op::L2, &a, &[3i8, 0, -128]), Ok(4.0 + 4.0 + 16_900.0));
+    assert_eq!(exact_hamming(&[0b1010_0000, 0xFF], &[0b0110_0000, 0]), Ok(10));
     assert!(exact_distance(Op::L2, &a, &b[..2]).is_err());
     assert!(exact_hamming(&[0], &[]).is_err());
 }

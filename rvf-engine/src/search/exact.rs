@@ -6,9 +6,9 @@
 //! The kernel's f32 sums may swap rows whose distances differ in the last bits; the pool keeps 32 more than asked, and the
 //! distances that are returned and ordered by are computed in binary64 and rounded once (`spec/search.md`).
 
+use super::Hit;
 use super::pool::{Candidate, Pool, nearer};
 use super::query::{Checked, QueryVector};
-use super::Hit;
 use crate::kernel::{Against, BitQuery, Kernels, Op, Query, exact_distance, exact_hamming};
 use crate::store::{Id, RowId, Snapshot};
 use crate::{Error, Result};
@@ -22,7 +22,13 @@ const SLACK: usize = 32;
 /// A thread for fewer rows costs more than it saves.
 const MIN_ROWS_A_THREAD: u64 = 4096;
 
-pub(super) fn search(snapshot: &Snapshot, query: &QueryVector<'_>, k: usize, threads: usize, kernels: Kernels) -> Result<Vec<Hit>> {
+pub(super) fn search(
+    snapshot: &Snapshot,
+    query: &QueryVector<'_>,
+    k: usize,
+    threads: usize,
+    kernels: Kernels,
+) -> Result<Vec<Hit>> {
     let checked = query.check(snapshot.schema())?;
     let wanted = k.min(usize::try_from(snapshot.count()).unwrap_or(usize::MAX));
     if wanted == 0 {
@@ -34,9 +40,15 @@ pub(super) fn search(snapshot: &Snapshot, query: &QueryVector<'_>, k: usize, thr
         (Checked::Bits(bits), _) => scan.run::<u8, _>(&prepared(BitQuery::new(bits))?, capacity, threads)?,
         (Checked::I8(query, _), _) => scan.run::<i8, _>(&prepared(Query::new(scan.op, query))?, capacity, threads)?,
         (Checked::U8(query, _), _) => scan.run::<u8, _>(&prepared(Query::new(scan.op, query))?, capacity, threads)?,
-        (Checked::F32(query, ), Dtype::F32) => scan.run::<f32, _>(&prepared(Query::new(scan.op, query))?, capacity, threads)?,
-        (Checked::F32(query), Dtype::F16) => scan.run::<f16, _>(&prepared(Query::new(scan.op, query))?, capacity, threads)?,
-        (Checked::F32(query), Dtype::I8) => scan.run::<i8, _>(&prepared(Query::new(scan.op, query))?, capacity, threads)?,
+        (Checked::F32(query), Dtype::F32) => {
+            scan.run::<f32, _>(&prepared(Query::new(scan.op, query))?, capacity, threads)?
+        }
+        (Checked::F32(query), Dtype::F16) => {
+            scan.run::<f16, _>(&prepared(Query::new(scan.op, query))?, capacity, threads)?
+        }
+        (Checked::F32(query), Dtype::I8) => {
+            scan.run::<i8, _>(&prepared(Query::new(scan.op, query))?, capacity, threads)?
+        }
         (Checked::F32(query), _) => scan.run::<u8, _>(&prepared(Query::new(scan.op, query))?, capacity, threads)?,
     };
     refine(snapshot, &checked, candidates, wanted)
@@ -76,7 +88,8 @@ impl<'s> Scan<'s> {
     {
         let shares = self.shares(threads);
         let mut pools = std::thread::scope(|scope| {
-            let (first, rest) = shares.split_first().map_or((&[][..], &[][..]), |(first, rest)| (first.as_slice(), rest));
+            let (first, rest) =
+                shares.split_first().map_or((&[][..], &[][..]), |(first, rest)| (first.as_slice(), rest));
             let others: Vec<_> = rest.iter().map(|share| scope.spawn(|| self.scan(query, share, capacity))).collect();
             let mut pools = vec![self.scan(query, first, capacity)];
             pools.extend(others.into_iter().map(|other| other.join().unwrap_or(Err(Error::Interrupted))));
@@ -133,8 +146,10 @@ impl<'s> Scan<'s> {
                 let count = BLOCK.min(stretch.rows.end as usize - start);
                 let block = rows.get(start * width..(start + count) * width).unwrap_or_default();
                 let distances = &mut out[..count];
-                self.kernels.distances(query, block, distances).map_err(|_| {
-                    Error::Corrupt { clause: Clause::Vec1, at: place, what: "rows are not of the query's length" }
+                self.kernels.distances(query, block, distances).map_err(|_| Error::Corrupt {
+                    clause: Clause::Vec1,
+                    at: place,
+                    what: "rows are not of the query's length",
                 })?;
                 for (index, distance) in distances.iter().enumerate() {
                     let row = (start + index) as u32;

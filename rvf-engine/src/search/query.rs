@@ -108,8 +108,12 @@ impl<'a> QueryVector<'a> {
                 }
                 values.iter().map(|value| *value as u8).collect()
             }
-            QueryVector::F32(values) => return Err(Error::Dimension { expected: schema.dimension, found: values.len() }),
-            QueryVector::U8(values) => return Err(Error::Dimension { expected: schema.dimension, found: values.len() * 8 }),
+            QueryVector::F32(values) => {
+                return Err(Error::Dimension { expected: schema.dimension, found: values.len() });
+            }
+            QueryVector::U8(values) => {
+                return Err(Error::Dimension { expected: schema.dimension, found: values.len() * 8 });
+            }
             QueryVector::I8(_) => return Err(Error::Element { found: "i8", dtype: schema.dtype }),
         };
         let unused = bytes * 8 - dimension;

@@ -1,13 +1,13 @@
 //! `Appender`: puts segments onto the end of a file and lists them, with FILLER and TREE segments where the format wants them.
 
 use crate::{Error, Result};
+use rvf_format::Kind;
 use rvf_format::build::{self, Draft};
 use rvf_format::digest::{self, Hash};
 use rvf_format::limits::{LARGE_ALIGN, PAGE, TREE_MIN};
 use rvf_format::manifest::ManifestEntry;
 use rvf_format::payload::tree;
 use rvf_format::storage::Storage;
-use rvf_format::Kind;
 use std::path::Path;
 
 pub(crate) struct Appender<'a> {

@@ -43,7 +43,7 @@ impl Snapshot {
     /// # Errors
     /// Corruption of roots, manifests and WITNESS segments on the way.
     pub fn log(&self, limit: usize) -> Result<Vec<LogEntry>> {
-        let kept: Result<Vec<u64>, Error> =
+        let kept: rvf_format::Result<Vec<u64>> =
             chain::roots(self.file(), self.root()).map(|root| root.map(|root| root.epoch())).collect();
         let kept = kept?;
         let all = entries(self)?;
@@ -91,7 +91,8 @@ pub(crate) fn entries(snapshot: &Snapshot) -> Result<Vec<Entry>> {
 
 /// The entries that no WITNESS segment holds yet, by index: they stand in manifests.
 pub(crate) fn unsealed(snapshot: &Snapshot) -> Result<Vec<Entry>> {
-    let sealed = snapshot.state().of_kind(Kind::WITNESS).map(rvf_format::manifest::ManifestEntry::end_row).max().unwrap_or(0);
+    let sealed =
+        snapshot.state().of_kind(Kind::WITNESS).map(rvf_format::manifest::ManifestEntry::end_row).max().unwrap_or(0);
     let mut entries = Vec::new();
     for root in chain::roots(snapshot.file(), snapshot.root()) {
         let root = root?;
@@ -109,7 +110,12 @@ pub(crate) fn own_entry(snapshot: &Snapshot, root: &RootPage) -> Result<Entry> {
     let commit = commit_at(snapshot.file(), root.own_offset.get(), root.file_id)?;
     let (entry, rest) = Entry::read(&commit.manifest.witness, root.manifest_offset.get())?;
     if !rest.is_empty() {
-        return Err(Error::corrupt(Clause::Wit1, root.manifest_offset.get(), "more than one audit entry in a manifest").into());
+        return Err(Error::corrupt(
+            Clause::Wit1,
+            root.manifest_offset.get(),
+            "more than one audit entry in a manifest",
+        )
+        .into());
     }
     Ok(entry)
 }

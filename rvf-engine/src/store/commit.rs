@@ -37,7 +37,7 @@ pub enum Clock {
 }
 
 impl Clock {
-    fn now_ns(self) -> u64 {
+    pub(crate) fn now_ns(self) -> u64 {
         match self {
             Clock::Fixed(time) => time,
             Clock::System => {
@@ -114,7 +114,8 @@ impl Store {
         let storage = open_locked(place.as_ref(), path, context.lock_wait)?;
         let snapshot = open_newest(storage.as_ref(), path)?;
         drop(place.remove(&beside(path, COMPACT_SUFFIX)));
-        let mut store = Self { place, path: path.to_owned(), storage, snapshot: Arc::new(snapshot), context, poisoned: false };
+        let mut store =
+            Self { place, path: path.to_owned(), storage, snapshot: Arc::new(snapshot), context, poisoned: false };
         let report = match store.snapshot.tail() {
             Some(tail) => Some(store.cut(tail)?),
             None => None,
@@ -178,7 +179,8 @@ impl Store {
         let full = root.since_full.get() + 1 >= FULL_EVERY;
         root.since_full.set(if full { 0 } else { root.since_full.get() + 1 });
 
-        let mut appender = Appender::new(self.storage.as_ref(), &self.path, base.root().end(), root.next_segment_id.get());
+        let mut appender =
+            Appender::new(self.storage.as_ref(), &self.path, base.root().end(), root.next_segment_id.get());
         appender.stamp(root.epoch(), root.modified_ns.get());
         let mut next_row = root.next_row.get();
         append_rows(&mut appender, base.schema(), edit, &mut next_row)?;
@@ -214,7 +216,8 @@ impl Store {
     }
 
     fn save_tail(&self, tail: Tail) -> Result<PathBuf> {
-        let bytes = self.snapshot.file().slice(tail.start as usize, tail.length as usize).unwrap_or_else(|| Vec::new().into());
+        let bytes =
+            self.snapshot.file().slice(tail.start as usize, tail.length as usize).unwrap_or_else(|| Vec::new().into());
         let stem = beside(&self.path, &format!(".tail-{}", self.snapshot.epoch()));
         for attempt in 0..1000 {
             let name = if attempt == 0 { stem.clone() } else { beside(&stem, &format!(".{attempt}")) };
@@ -223,7 +226,8 @@ impl Store {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(error) => return Err(Error::io("saving the tail to", &name, error)),
             };
-            let written = storage.write_at(&bytes, 0).and_then(|()| storage.sync()).and_then(|()| self.place.sync_dir(&name));
+            let written =
+                storage.write_at(&bytes, 0).and_then(|()| storage.sync()).and_then(|()| self.place.sync_dir(&name));
             return written.map(|()| name.clone()).map_err(|error| Error::io("saving the tail to", &name, error));
         }
         Err(Error::io("saving the tail to", &stem, io::Error::from(io::ErrorKind::AlreadyExists)))
@@ -323,7 +327,8 @@ fn write_first(
     if !items.is_empty() {
         appender.append(&meta::draft(items))?;
     }
-    let parameters = format!("dim={} metric={} dtype={} id_type={}", schema.dimension, schema.metric, schema.dtype, schema.id_type);
+    let parameters =
+        format!("dim={} metric={} dtype={} id_type={}", schema.dimension, schema.metric, schema.dtype, schema.id_type);
     let first = next_entry(None, Operation::CREATE, &parameters, &context.actor);
     let change = Change { full: true, removed: Vec::new(), facts: Facts::new() };
     finish(&mut appender, root, &[], &Facts::new(), change, first)

@@ -99,7 +99,12 @@ fn groups(snapshot: &Snapshot, kind: Kind, removed: &BTreeSet<u64>) -> Vec<Vec<M
     tiers.into_iter().filter(|group| group.len() >= FAN_IN).collect()
 }
 
-fn merge_rows(snapshot: &Snapshot, edit: &Edit<'_>, group: &[ManifestEntry], next_row: &mut u64) -> Result<Option<Draft<'static>>> {
+fn merge_rows(
+    snapshot: &Snapshot,
+    edit: &Edit<'_>,
+    group: &[ManifestEntry],
+    next_row: &mut u64,
+) -> Result<Option<Draft<'static>>> {
     let mut rows = Gathered::default();
     for (part, _) in parts_of(snapshot, group) {
         let view = snapshot.view(part)?;
@@ -119,10 +124,15 @@ fn merge_rows(snapshot: &Snapshot, edit: &Edit<'_>, group: &[ManifestEntry], nex
 }
 
 /// Parts of the snapshot that are in `group`, by ascending row.
-fn parts_of<'s>(snapshot: &'s Snapshot, group: &'s [ManifestEntry]) -> impl Iterator<Item = (u32, &'s ManifestEntry)> + 's {
+fn parts_of<'s>(
+    snapshot: &'s Snapshot,
+    group: &'s [ManifestEntry],
+) -> impl Iterator<Item = (u32, &'s ManifestEntry)> + 's {
     let ids: BTreeSet<u64> = group.iter().map(|entry| entry.segment_id.get()).collect();
     let parts = snapshot.parts().iter().enumerate();
-    parts.filter(move |(_, part)| ids.contains(&part.entry.segment_id.get())).map(|(index, part)| (index as u32, &part.entry))
+    parts
+        .filter(move |(_, part)| ids.contains(&part.entry.segment_id.get()))
+        .map(|(index, part)| (index as u32, &part.entry))
 }
 
 fn merge_journals(snapshot: &Snapshot, group: &[ManifestEntry]) -> Result<Option<Draft<'static>>> {

@@ -8,12 +8,14 @@
 //! | `edit.rs` | [`Edit`]: what a commit is to change |
 //! | `append.rs` | `Appender`: segments onto the end of a file |
 //! | `commit.rs` | [`Store`]: the one door that writes |
+//! | `compaction.rs` | writing a compacted file and putting it in place |
 //! | `merge.rs` | merging small segments when a full manifest is due |
 //! | `audit.rs` | audit entries: reading the log, making the next entry |
 
-pub(crate) mod append;
+mod append;
 mod audit;
 mod commit;
+pub(crate) mod compaction;
 mod edit;
 mod id;
 mod merge;
@@ -21,11 +23,8 @@ mod rows;
 mod snapshot;
 
 pub use audit::LogEntry;
-pub(crate) use commit::finish;
 pub use commit::{Clock, Context, Store, TailReport, new_root};
 pub use edit::{Edit, NewRows};
 pub use id::Id;
 pub use rows::{Part, RowId};
 pub use snapshot::Snapshot;
-
-pub(crate) use audit::entries as audit_entries;

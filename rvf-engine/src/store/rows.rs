@@ -59,7 +59,8 @@ impl Part {
     pub(crate) fn view(&self, file: &Bytes, schema: &Schema) -> crate::Result<&VecView> {
         let parsed = self.view.get_or_init(|| {
             let segment = file.slice(self.entry.offset.get() as usize, self.entry.length.get() as usize);
-            let missing = Error::corrupt(Clause::Man4, self.entry.offset.get(), "a listed segment lies outside the file");
+            let missing =
+                Error::corrupt(Clause::Man4, self.entry.offset.get(), "a listed segment lies outside the file");
             VecView::parse(segment.ok_or(missing)?, &self.entry, schema).map_err(Fault::from)
         });
         parsed.as_ref().map_err(|fault| (*fault).into())

@@ -3,13 +3,13 @@
 use super::rows::{DeadRows, Fault, Part, RowId, dead_rows};
 use crate::Result;
 use rvf_format::chain::{self, State};
+use rvf_format::manifest::ManifestEntry;
 use rvf_format::payload::journal::JournalView;
-use rvf_format::payload::vec::{IdRef, VecView};
 use rvf_format::payload::meta;
+use rvf_format::payload::vec::{IdRef, VecView};
 use rvf_format::recover::{self, Commit, Tail};
 use rvf_format::root::RootPage;
 use rvf_format::storage::Bytes;
-use rvf_format::manifest::ManifestEntry;
 use rvf_format::{Clause, Error, Kind, Schema};
 use std::sync::OnceLock;
 

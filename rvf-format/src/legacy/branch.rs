@@ -72,14 +72,9 @@ pub(super) struct Link {
 /// Reads a COW_MAP.
 pub(super) fn link(header: &Header, payload: &[u8]) -> Result<Link, LegacyError> {
     let refuse = |fault| header.malformed(fault);
-    let (raw, rest) =
-        RawMap::ref_from_prefix(payload).map_err(|_| refuse(Fault::Short("the fixed fields")))?;
+    let (raw, rest) = RawMap::ref_from_prefix(payload).map_err(|_| refuse(Fault::Short("the fixed fields")))?;
     let fields = [
-        (
-            "magic",
-            u32::from_le_bytes(raw.magic),
-            u32::from_le_bytes(*b"MCVR"),
-        ),
+        ("magic", u32::from_le_bytes(raw.magic), u32::from_le_bytes(*b"MCVR")),
         ("version", raw.version.get().into(), 1),
         ("map format", raw.map_format.into(), 0),
         ("compression", raw.compression.into(), 0),
@@ -93,37 +88,22 @@ pub(super) fn link(header: &Header, payload: &[u8]) -> Result<Link, LegacyError>
         return Err(refuse(Fault::Disagree("the length of the map")));
     }
     clusters(header, map)?;
-    let path = core::str::from_utf8(path)
-        .ok()
-        .filter(|path| relative(path))
-        .ok_or(refuse(Fault::ParentPath))?;
-    Ok(Link {
-        path: path.to_owned(),
-        parent_id: raw.base_file_id,
-        parent_hash: raw.base_file_hash,
-    })
+    let path = core::str::from_utf8(path).ok().filter(|path| relative(path)).ok_or(refuse(Fault::ParentPath))?;
+    Ok(Link { path: path.to_owned(), parent_id: raw.base_file_id, parent_hash: raw.base_file_hash })
 }
 
 /// Refuses a map with anything but "in the parent".
 fn clusters(header: &Header, map: &[u8]) -> Result<(), LegacyError> {
-    let (head, rest) = RawClusters::ref_from_prefix(map)
-        .map_err(|_| header.malformed(Fault::Short("the map of clusters")))?;
+    let (head, rest) =
+        RawClusters::ref_from_prefix(map).map_err(|_| header.malformed(Fault::Short("the map of clusters")))?;
     expect(header, &[("map format", head.format.into(), 0)])?;
     let count = u64::from(head.count.get());
     if count.checked_mul(size_of::<RawCluster>() as u64) != Some(rest.len() as u64) {
-        return Err(header.malformed(Fault::Count {
-            of: "clusters",
-            count,
-        }));
+        return Err(header.malformed(Fault::Count { of: "clusters", count }));
     }
-    let tags = rest
-        .chunks_exact(size_of::<RawCluster>())
-        .filter_map(|entry| entry.first());
+    let tags = rest.chunks_exact(size_of::<RawCluster>()).filter_map(|entry| entry.first());
     match tags.copied().find(|&tag| tag != 1) {
-        Some(tag) => Err(header.malformed(Fault::Field {
-            name: "cluster tag",
-            value: tag.into(),
-        })),
+        Some(tag) => Err(header.malformed(Fault::Field { name: "cluster tag", value: tag.into() })),
         None => Ok(()),
     }
 }
@@ -136,10 +116,7 @@ fn relative(path: &str) -> bool {
 
 fn expect(header: &Header, fields: &[(&'static str, u32, u32)]) -> Result<(), LegacyError> {
     match fields.iter().find(|(_, found, wanted)| found != wanted) {
-        Some(&(name, found, _)) => Err(header.malformed(Fault::Field {
-            name,
-            value: found.into(),
-        })),
+        Some(&(name, found, _)) => Err(header.malformed(Fault::Field { name, value: found.into() })),
         None => Ok(()),
     }
 }
@@ -156,37 +133,20 @@ pub(super) struct Membership {
 
 /// Reads a MEMBERSHIP.
 pub(super) fn membership(header: &Header, payload: &[u8]) -> Result<Membership, LegacyError> {
-    let (raw, bits) = RawMembership::ref_from_prefix(payload)
-        .map_err(|_| header.malformed(Fault::Short("the fixed fields")))?;
+    let (raw, bits) =
+        RawMembership::ref_from_prefix(payload).map_err(|_| header.malformed(Fault::Short("the fixed fields")))?;
     let fields = [
-        (
-            "magic",
-            u32::from_le_bytes(raw.magic),
-            u32::from_le_bytes(*b"BMVR"),
-        ),
+        ("magic", u32::from_le_bytes(raw.magic), u32::from_le_bytes(*b"BMVR")),
         ("version", raw.version.get().into(), 1),
         ("filter type", raw.filter_type.into(), 0),
         ("mode", raw.mode.into(), raw.mode.min(1).into()),
-        (
-            "filter size",
-            raw.filter_size.get(),
-            u32::try_from(bits.len()).unwrap_or(u32::MAX),
-        ),
+        ("filter size", raw.filter_size.get(), u32::try_from(bits.len()).unwrap_or(u32::MAX)),
     ];
     expect(header, &fields)?;
     let facts = [
-        (
-            "the offset of the bits",
-            raw.filter_offset.get() == size_of::<RawMembership>() as u64,
-        ),
-        (
-            "the number of ids",
-            raw.vector_count.get() <= (bits.len() as u64).saturating_mul(8),
-        ),
-        (
-            "the number of members",
-            raw.member_count.get() == ones(bits),
-        ),
+        ("the offset of the bits", raw.filter_offset.get() == size_of::<RawMembership>() as u64),
+        ("the number of ids", raw.vector_count.get() <= (bits.len() as u64).saturating_mul(8)),
+        ("the number of members", raw.member_count.get() == ones(bits)),
         ("the hash of the bits", raw.filter_hash == hash::fold(bits)),
     ];
     if let Some((what, _)) = facts.iter().find(|(_, agrees)| !agrees) {
@@ -208,9 +168,7 @@ impl Membership {
     /// Whether the branch shows this id of its parent. `body` is the child's.
     pub(super) fn shows(&self, body: &[u8], id: u64) -> bool {
         let within = id < self.vector_count;
-        let byte = usize::try_from(id / 8)
-            .ok()
-            .and_then(|index| body.get(self.bits_at.checked_add(index)?));
+        let byte = usize::try_from(id / 8).ok().and_then(|index| body.get(self.bits_at.checked_add(index)?));
         let set = byte.is_some_and(|byte| byte >> (id % 8) & 1 == 1);
         within && set != self.exclude
     }
@@ -218,10 +176,6 @@ impl Membership {
     /// With excluded ids listed, the dialect does not say what an id beyond the list is.
     pub(super) fn check_covers(&self, largest_id: Option<u64>) -> Result<(), LegacyError> {
         let beyond = self.exclude && largest_id.is_some_and(|id| id >= self.vector_count);
-        if beyond {
-            Err(self.header.malformed(Fault::Disagree("the number of ids")))
-        } else {
-            Ok(())
-        }
+        if beyond { Err(self.header.malformed(Fault::Disagree("the number of ids"))) } else { Ok(()) }
     }
 }

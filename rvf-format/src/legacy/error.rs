@@ -164,15 +164,9 @@ impl LegacyError {
             Self::HashMismatch { .. } | Self::HashMissing { .. } => "PUB-HASH",
             Self::UnknownChecksum { .. } => "PUB-CHECKSUM",
             Self::UnknownMetric { .. } => "PUB-METRIC",
-            Self::Malformed {
-                fault: Fault::Directory,
-                ..
-            }
-            | Self::Overlap { .. } => "PUB-DIRECTORY",
+            Self::Malformed { fault: Fault::Directory, .. } | Self::Overlap { .. } => "PUB-DIRECTORY",
             Self::Malformed { .. } => "PUB-LAYOUT",
-            Self::ParentUnavailable { .. }
-            | Self::WrongParent { .. }
-            | Self::ParentDimension { .. } => "PUB-PARENT",
+            Self::ParentUnavailable { .. } | Self::WrongParent { .. } | Self::ParentDimension { .. } => "PUB-PARENT",
             Self::Cycle { .. } | Self::TooDeep => "PUB-LINEAGE",
             Self::InParent { error, .. } => error.clause(),
         }
@@ -207,85 +201,35 @@ impl core::error::Error for LegacyError {
 impl fmt::Display for LegacyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotPublished => write!(
-                f,
-                "not a file of the published RVF crates: no segment header at offset 0"
-            ),
-            Self::NoManifest { searched } => write!(
-                f,
-                "no complete manifest in the {searched} bytes of the file"
-            ),
+            Self::NotPublished => write!(f, "not a file of the published RVF crates: no segment header at offset 0"),
+            Self::NoManifest { searched } => write!(f, "no complete manifest in the {searched} bytes of the file"),
             Self::RootPage { at, fault } => write!(f, "root page at offset {at}: {fault}"),
-            Self::HashMismatch {
-                at,
-                kind,
-                segment_id,
-            } => {
-                write!(
-                    f,
-                    "{kind} segment {segment_id} at offset {at}: the payload does not match its content hash"
-                )
+            Self::HashMismatch { at, kind, segment_id } => {
+                write!(f, "{kind} segment {segment_id} at offset {at}: the payload does not match its content hash")
             }
-            Self::HashMissing {
-                at,
-                kind,
-                segment_id,
-            } => {
-                write!(
-                    f,
-                    "{kind} segment {segment_id} at offset {at}: no content hash, so damage could not be seen"
-                )
+            Self::HashMissing { at, kind, segment_id } => {
+                write!(f, "{kind} segment {segment_id} at offset {at}: no content hash, so damage could not be seen")
             }
             Self::UnknownChecksum { at, algorithm } => {
-                write!(
-                    f,
-                    "segment at offset {at}: unknown checksum algorithm {algorithm}"
-                )
+                write!(f, "segment at offset {at}: unknown checksum algorithm {algorithm}")
             }
             Self::UnknownMetric { at, metric } => {
                 write!(f, "manifest at offset {at}: unknown metric {metric}")
             }
-            Self::Malformed {
-                at,
-                kind,
-                segment_id,
-                fault,
-            } => {
+            Self::Malformed { at, kind, segment_id, fault } => {
                 write!(f, "{kind} segment {segment_id} at offset {at}: {fault}")
             }
             Self::Overlap { at, over } => {
-                write!(
-                    f,
-                    "the segment at offset {at} lies over the one at offset {over}, or is named twice"
-                )
+                write!(f, "the segment at offset {at} lies over the one at offset {over}, or is named twice")
             }
             Self::ParentUnavailable { path, file_id, why } => {
-                write!(
-                    f,
-                    "parent {path:?} (file id {}) is not available: {why}",
-                    Hex(file_id)
-                )
+                write!(f, "parent {path:?} (file id {}) is not available: {why}", Hex(file_id))
             }
-            Self::WrongParent {
-                expected,
-                found: Some(found),
-            } => {
-                write!(
-                    f,
-                    "the parent should have file id {} and has {}",
-                    Hex(expected),
-                    Hex(found)
-                )
+            Self::WrongParent { expected, found: Some(found) } => {
+                write!(f, "the parent should have file id {} and has {}", Hex(expected), Hex(found))
             }
-            Self::WrongParent {
-                expected,
-                found: None,
-            } => {
-                write!(
-                    f,
-                    "the parent should have file id {} and has none",
-                    Hex(expected)
-                )
+            Self::WrongParent { expected, found: None } => {
+                write!(f, "the parent should have file id {} and has none", Hex(expected))
             }
             Self::ParentDimension { child, parent } => {
                 write!(f, "the branch has dimension {child}, its parent {parent}")
@@ -301,10 +245,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flags(flags) => write!(f, "unknown header flags {flags:#06x}"),
-            Self::Compressed(algorithm) => write!(
-                f,
-                "compressed (algorithm {algorithm}), which is not supported"
-            ),
+            Self::Compressed(algorithm) => write!(f, "compressed (algorithm {algorithm}), which is not supported"),
             Self::Short(field) => write!(f, "ends within {field}"),
             Self::Count { of, count } => {
                 write!(f, "promises {count} {of}, more than its bytes can hold")

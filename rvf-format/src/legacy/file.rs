@@ -39,12 +39,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<OneFile, LegacyError> {
             skipped.push(skip(header, Why::DimensionDiffers { found }));
         }
     }
-    segments_read.extend(
-        [&needed.cow_map, &needed.membership]
-            .into_iter()
-            .flatten()
-            .map(|(header, _)| segment(header)),
-    );
+    segments_read
+        .extend([&needed.cow_map, &needed.membership].into_iter().flatten().map(|(header, _)| segment(header)));
     let mut report = report(&file, &manifest, bytes.len() as u64);
     report.parent_path = branch.as_ref().map(|(link, _)| link.path.clone());
     report.segments_read = segments_read;
@@ -53,12 +49,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<OneFile, LegacyError> {
     let total = rows.len() as u64;
     rows::remove(&mut rows, &manifest.deleted);
     check_counts(&mut report, &manifest, total, rows.len() as u64);
-    Ok(OneFile {
-        report,
-        rows,
-        deleted: manifest.deleted,
-        branch,
-    })
+    Ok(OneFile { report, rows, deleted: manifest.deleted, branch })
 }
 
 fn report(file: &Located<'_>, manifest: &Manifest, bytes: u64) -> FileReport {
@@ -97,18 +88,10 @@ fn check_root(file: &Located<'_>, manifest: &Manifest) -> Result<(), LegacyError
     let facts = [
         ("the dimension", page.dimension == manifest.dimension),
         ("the epoch", page.epoch == manifest.epoch),
-        (
-            "the file identity",
-            manifest
-                .identity
-                .is_none_or(|identity| identity == page.identity),
-        ),
+        ("the file identity", manifest.identity.is_none_or(|identity| identity == page.identity)),
     ];
     match facts.iter().find(|(_, agrees)| !agrees) {
-        Some((what, _)) => Err(LegacyError::RootPage {
-            at: page.at,
-            fault: Fault::Disagree(what),
-        }),
+        Some((what, _)) => Err(LegacyError::RootPage { at: page.at, fault: Fault::Disagree(what) }),
         None => Ok(()),
     }
 }
@@ -116,33 +99,21 @@ fn check_root(file: &Located<'_>, manifest: &Manifest) -> Result<(), LegacyError
 /// Counts are compared and never used.
 fn check_counts(report: &mut FileReport, manifest: &Manifest, total: u64, live: u64) {
     if manifest.total_vectors != total {
-        report.warnings.push(Warning::TotalDiffers {
-            recorded: manifest.total_vectors,
-            found: total,
-        });
+        report.warnings.push(Warning::TotalDiffers { recorded: manifest.total_vectors, found: total });
     }
     if let Some(page) = report.root_page
         && page.live_vectors != live
     {
-        report.warnings.push(Warning::LiveDiffers {
-            recorded: page.live_vectors,
-            found: live,
-        });
+        report.warnings.push(Warning::LiveDiffers { recorded: page.live_vectors, found: live });
     }
 }
 
-fn branch(
-    needed: &Needed<'_>,
-    manifest: &Manifest,
-) -> Result<Option<(Link, Membership)>, LegacyError> {
+fn branch(needed: &Needed<'_>, manifest: &Manifest) -> Result<Option<(Link, Membership)>, LegacyError> {
     let Some((map_header, map)) = &needed.cow_map else {
         return Ok(None);
     };
     let link = branch::link(map_header, map)?;
-    if manifest
-        .identity
-        .is_some_and(|identity| identity.parent_id != link.parent_id)
-    {
+    if manifest.identity.is_some_and(|identity| identity.parent_id != link.parent_id) {
         return Err(map_header.malformed(Fault::Disagree("the parent's file id")));
     }
     let Some((header, payload)) = &needed.membership else {
@@ -162,10 +133,5 @@ fn segment(header: &Header) -> Segment {
 
 fn skip(header: &Header, why: Why) -> Skipped {
     debug_assert_eq!(header.kind, SegmentKind::Vec);
-    Skipped {
-        kind: header.kind,
-        segment_id: header.segment_id,
-        offset: header.at as u64,
-        why,
-    }
+    Skipped { kind: header.kind, segment_id: header.segment_id, offset: header.at as u64, why }
 }

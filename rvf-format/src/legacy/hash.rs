@@ -23,16 +23,8 @@ pub(super) fn check(header: &Header, payload: &[u8]) -> Result<(), LegacyError> 
     };
     match matches {
         true => Ok(()),
-        false if hash == [0; 16] => Err(LegacyError::HashMissing {
-            at,
-            kind,
-            segment_id,
-        }),
-        false => Err(LegacyError::HashMismatch {
-            at,
-            kind,
-            segment_id,
-        }),
+        false if hash == [0; 16] => Err(LegacyError::HashMissing { at, kind, segment_id }),
+        false => Err(LegacyError::HashMismatch { at, kind, segment_id }),
     }
 }
 
@@ -62,11 +54,7 @@ pub(super) fn crc32_rotations(bytes: &[u8]) -> [u8; 16] {
 
 /// The fold over the last 64 KiB of a parent file that a branch records. It finds accidents, not attacks.
 pub(super) fn tail_fold(bytes: &[u8]) -> [u8; 32] {
-    fold(
-        bytes
-            .get(bytes.len().saturating_sub(64 << 10)..)
-            .unwrap_or_default(),
-    )
+    fold(bytes.get(bytes.len().saturating_sub(64 << 10)..).unwrap_or_default())
 }
 
 /// The 32 running sums that the crates call SHAKE-256. Each step adds a byte to one, and that sum, rotated, to
@@ -98,11 +86,7 @@ const fn crc32c_table() -> [u32; 256] {
         let mut crc = slot as u32;
         let mut bit = 0;
         while bit < 8 {
-            crc = if crc & 1 == 1 {
-                (crc >> 1) ^ 0x82f6_3b78
-            } else {
-                crc >> 1
-            };
+            crc = if crc & 1 == 1 { (crc >> 1) ^ 0x82f6_3b78 } else { crc >> 1 };
             bit += 1;
         }
         table[slot] = crc;
@@ -123,10 +107,7 @@ mod tests {
     #[test]
     fn crc32_lanes_are_rotations() {
         // CRC-32 of the check string is cbf43926.
-        let expected = [
-            0x26, 0x39, 0xf4, 0xcb, 0xcb, 0x26, 0x39, 0xf4, 0xf4, 0xcb, 0x26, 0x39, 0x39, 0xf4,
-            0xcb, 0x26,
-        ];
+        let expected = [0x26, 0x39, 0xf4, 0xcb, 0xcb, 0x26, 0x39, 0xf4, 0xf4, 0xcb, 0x26, 0x39, 0x39, 0xf4, 0xcb, 0x26];
         assert_eq!(crc32_rotations(b"123456789"), expected);
     }
 

@@ -130,9 +130,7 @@ impl Stride {
     /// Where the segment after one that ends at `end` starts.
     pub(super) fn after(self, end: usize) -> usize {
         match self {
-            Self::Aligned => end
-                .checked_next_multiple_of(HEADER_LEN)
-                .unwrap_or(usize::MAX),
+            Self::Aligned => end.checked_next_multiple_of(HEADER_LEN).unwrap_or(usize::MAX),
             Self::Byte => end,
         }
     }
@@ -176,8 +174,7 @@ impl Header {
 
     /// Where the payload ends, if that can be said in a `usize`.
     pub(super) fn end(&self) -> Option<usize> {
-        self.payload_at()
-            .checked_add(usize::try_from(self.payload_len).ok()?)
+        self.payload_at().checked_add(usize::try_from(self.payload_len).ok()?)
     }
 
     /// The payload, if the body holds all of it.
@@ -198,11 +195,6 @@ impl Header {
 
     /// An error about this segment.
     pub(super) fn malformed(&self, fault: Fault) -> LegacyError {
-        LegacyError::Malformed {
-            at: self.at as u64,
-            kind: self.kind,
-            segment_id: self.segment_id,
-            fault,
-        }
+        LegacyError::Malformed { at: self.at as u64, kind: self.kind, segment_id: self.segment_id, fault }
     }
 }

@@ -62,9 +62,7 @@ pub(super) fn locate(bytes: &[u8]) -> Result<Located<'_>, LegacyError> {
         Dialect::SignedRootPage => Some(root::read(bytes)?),
         _ => None,
     };
-    let none = LegacyError::NoManifest {
-        searched: body.len() as u64,
-    };
+    let none = LegacyError::NoManifest { searched: body.len() as u64 };
     let (stride, manifest, payload) = last_manifest(body).ok_or(none)?;
     manifest.check_plain()?;
     super::hash::check(&manifest, payload)?;
@@ -76,44 +74,20 @@ pub(super) fn locate(bytes: &[u8]) -> Result<Located<'_>, LegacyError> {
         (false, Stride::Aligned) => Dialect::Aligned,
         (false, Stride::Byte) => Dialect::ByteGranular,
     };
-    Ok(Located {
-        dialect,
-        stride,
-        body,
-        manifest,
-        payload,
-        root,
-    })
+    Ok(Located { dialect, stride, body, manifest, payload, root })
 }
 
 /// The page and the scan must mean the same manifest, and the page's hash must be that of its payload.
-fn check_root(
-    page: &RootPage,
-    manifest: &Header,
-    payload: &[u8],
-    at: u64,
-) -> Result<(), LegacyError> {
+fn check_root(page: &RootPage, manifest: &Header, payload: &[u8], at: u64) -> Result<(), LegacyError> {
     let length = (HEADER_LEN as u64).saturating_add(manifest.payload_len);
     let facts = [
-        (
-            "the manifest's offset",
-            page.manifest_at == manifest.at as u64,
-        ),
+        ("the manifest's offset", page.manifest_at == manifest.at as u64),
         ("the manifest's length", page.manifest_len == length),
-        (
-            "the manifest's segment id",
-            page.manifest_segment_id == manifest.segment_id,
-        ),
-        (
-            "the manifest's hash",
-            page.manifest_hash == super::hash::shake128(payload),
-        ),
+        ("the manifest's segment id", page.manifest_segment_id == manifest.segment_id),
+        ("the manifest's hash", page.manifest_hash == super::hash::shake128(payload)),
     ];
     match facts.iter().find(|(_, agrees)| !agrees) {
-        Some((what, _)) => Err(LegacyError::RootPage {
-            at,
-            fault: Fault::Disagree(what),
-        }),
+        Some((what, _)) => Err(LegacyError::RootPage { at, fault: Fault::Disagree(what) }),
         None => Ok(()),
     }
 }
@@ -138,11 +112,7 @@ fn stride(body: &[u8]) -> Stride {
         }
         break;
     }
-    if first_checksum == 0 {
-        Stride::Byte
-    } else {
-        Stride::Aligned
-    }
+    if first_checksum == 0 { Stride::Byte } else { Stride::Aligned }
 }
 
 /// The last manifest that fits. An aligned file in which not even a manifest header is found is searched again byte
@@ -167,16 +137,10 @@ fn scan(body: &[u8], step: usize) -> Option<(Header, &[u8])> {
 fn manifest_headers(body: &[u8], step: usize) -> impl Iterator<Item = Header> {
     let [a, b, c, d, e] = MAGIC;
     let first_bytes = [a, b, c, d, e, 0x05];
-    let starts = body
-        .len()
-        .checked_sub(HEADER_LEN)
-        .map_or(0, |last| last / step + 1);
+    let starts = body.len().checked_sub(HEADER_LEN).map_or(0, |last| last / step + 1);
     (0..starts)
         .rev()
         .map(move |index| index * step)
-        .filter(move |&at| {
-            body.get(at..)
-                .is_some_and(|rest| rest.starts_with(&first_bytes))
-        })
+        .filter(move |&at| body.get(at..).is_some_and(|rest| rest.starts_with(&first_bytes)))
         .filter_map(|at| Header::read(body, at))
 }

@@ -119,10 +119,7 @@ pub(super) struct Manifest {
 
 /// Reads the payload of the manifest that `header` introduces.
 pub(super) fn read(header: &Header, payload: &[u8]) -> Result<Manifest, LegacyError> {
-    let mut rest = Rest {
-        header,
-        bytes: payload,
-    };
+    let mut rest = Rest { header, bytes: payload };
     let head: &RawHead = rest.one("the fixed fields")?;
     if head.dimension.get() == 0 {
         return Err(header.malformed(Fault::ZeroDimension));
@@ -132,10 +129,7 @@ pub(super) fn read(header: &Header, payload: &[u8]) -> Result<Manifest, LegacyEr
         1 => Metric::InnerProduct,
         2 => Metric::Cosine,
         metric => {
-            return Err(LegacyError::UnknownMetric {
-                at: header.at as u64,
-                metric,
-            });
+            return Err(LegacyError::UnknownMetric { at: header.at as u64, metric });
         }
     };
     let entries: &[RawEntry] = rest.many("segments", head.segments.get())?;
@@ -164,8 +158,7 @@ pub(super) fn read(header: &Header, payload: &[u8]) -> Result<Manifest, LegacyEr
         directory: entries.iter().map(RawEntry::entry).collect(),
         deleted: ascending(deleted.iter().map(|id| id.get())),
         identity,
-        hashes: hashes
-            .map(|list| ascending(list.iter().map(|raw| (raw.segment_id.get(), raw.hash)))),
+        hashes: hashes.map(|list| ascending(list.iter().map(|raw| (raw.segment_id.get(), raw.hash)))),
     })
 }
 
@@ -198,8 +191,7 @@ impl<'a> Rest<'_, 'a> {
         &mut self,
         field: &'static str,
     ) -> Result<&'a T, LegacyError> {
-        let (value, rest) = T::ref_from_prefix(self.bytes)
-            .map_err(|_| self.header.malformed(Fault::Short(field)))?;
+        let (value, rest) = T::ref_from_prefix(self.bytes).map_err(|_| self.header.malformed(Fault::Short(field)))?;
         self.bytes = rest;
         Ok(value)
     }
@@ -209,15 +201,9 @@ impl<'a> Rest<'_, 'a> {
         of: &'static str,
         count: u32,
     ) -> Result<&'a [T], LegacyError> {
-        let refuse = || {
-            self.header.malformed(Fault::Count {
-                of,
-                count: count.into(),
-            })
-        };
+        let refuse = || self.header.malformed(Fault::Count { of, count: count.into() });
         let elements = usize::try_from(count).map_err(|_| refuse())?;
-        let (values, rest) =
-            <[T]>::ref_from_prefix_with_elems(self.bytes, elements).map_err(|_| refuse())?;
+        let (values, rest) = <[T]>::ref_from_prefix_with_elems(self.bytes, elements).map_err(|_| refuse())?;
         self.bytes = rest;
         Ok(values)
     }

@@ -115,17 +115,11 @@ impl<B: AsRef<[u8]>> LegacyFile<B> {
     fn flatten(files: Vec<B>, chain: Vec<OneFile>) -> Result<Self, LegacyError> {
         let (mut rows, mut reports) = (Vec::new(), Vec::new());
         for (index, (bytes, one)) in files.iter().zip(chain).enumerate().rev() {
-            let OneFile {
-                report,
-                rows: mut own,
-                deleted,
-                branch,
-            } = one;
+            let OneFile { report, rows: mut own, deleted, branch } = one;
             let file = u32::try_from(index).unwrap_or(u32::MAX);
             own.iter_mut().for_each(|row| row.file = file);
             if let Some((_, membership)) = branch {
-                rows = inherit(rows, own, &membership, bytes.as_ref())
-                    .map_err(|error| in_parent(file, error))?;
+                rows = inherit(rows, own, &membership, bytes.as_ref()).map_err(|error| in_parent(file, error))?;
                 rows::remove(&mut rows, &deleted);
             } else {
                 rows = own;
@@ -135,12 +129,7 @@ impl<B: AsRef<[u8]>> LegacyFile<B> {
         // The last one is the file that was opened, which is always there.
         let report = reports.pop().ok_or(LegacyError::NotPublished)?;
         reports.reverse();
-        let mut flat = Self {
-            files,
-            report,
-            ancestors: reports,
-            rows,
-        };
+        let mut flat = Self { files, report, ancestors: reports, rows };
         flat.check_finite();
         Ok(flat)
     }
@@ -164,11 +153,7 @@ impl<B: AsRef<[u8]>> LegacyFile<B> {
     pub fn rows(&self) -> impl ExactSizeIterator<Item = Row<'_>> + DoubleEndedIterator {
         let vector_len = usize::from(self.report().dimension) * 4;
         self.rows.iter().map(move |row| {
-            let file = self
-                .files
-                .get(row.file as usize)
-                .map(B::as_ref)
-                .unwrap_or_default();
+            let file = self.files.get(row.file as usize).map(B::as_ref).unwrap_or_default();
             // The extent was proved when the table was made.
             let vector = file.get(row.at..row.at + vector_len).unwrap_or_default();
             Row { id: row.id, vector }
@@ -180,9 +165,7 @@ impl<B: AsRef<[u8]>> LegacyFile<B> {
         let mut odd_ids = self.rows().filter(odd).map(|row| row.id);
         if let Some(first_id) = odd_ids.next() {
             let rows = 1 + odd_ids.count() as u64;
-            self.report
-                .warnings
-                .push(Warning::NotFinite { rows, first_id });
+            self.report.warnings.push(Warning::NotFinite { rows, first_id });
         }
     }
 }
@@ -194,10 +177,7 @@ fn generation<B>(files: &[B]) -> u32 {
 fn in_parent(generation: u32, error: LegacyError) -> LegacyError {
     match generation {
         0 => error,
-        _ => LegacyError::InParent {
-            generation,
-            error: Box::new(error),
-        },
+        _ => LegacyError::InParent { generation, error: Box::new(error) },
     }
 }
 
@@ -208,21 +188,13 @@ fn ask<B, E: Display>(
     parent: &mut impl FnMut(&ParentRequest<'_>) -> Result<B, E>,
 ) -> Result<B, LegacyError> {
     let (generation, file_id) = (generation(chain), link.parent_id);
-    if chain
-        .iter()
-        .any(|one| one.report.file_id() == Some(file_id))
-    {
+    if chain.iter().any(|one| one.report.file_id() == Some(file_id)) {
         return Err(LegacyError::Cycle { file_id });
     }
     if generation > MAX_PARENTS {
         return Err(LegacyError::TooDeep);
     }
-    parent(&ParentRequest {
-        path: &link.path,
-        file_id,
-        generation,
-    })
-    .map_err(|error| LegacyError::ParentUnavailable {
+    parent(&ParentRequest { path: &link.path, file_id, generation }).map_err(|error| LegacyError::ParentUnavailable {
         path: link.path.clone(),
         file_id,
         why: error.to_string(),
@@ -230,20 +202,13 @@ fn ask<B, E: Display>(
 }
 
 /// Refuses a parent that is another file; warns of one that changed.
-fn check_parent(
-    child: &mut OneFile,
-    parent: &OneFile,
-    parent_bytes: &[u8],
-) -> Result<(), LegacyError> {
+fn check_parent(child: &mut OneFile, parent: &OneFile, parent_bytes: &[u8]) -> Result<(), LegacyError> {
     let Some((link, _)) = &child.branch else {
         return Ok(());
     };
     let found = parent.report.file_id();
     if found != Some(link.parent_id) {
-        return Err(LegacyError::WrongParent {
-            expected: link.parent_id,
-            found,
-        });
+        return Err(LegacyError::WrongParent { expected: link.parent_id, found });
     }
     if parent.report.dimension != child.report.dimension {
         let (child, parent) = (child.report.dimension, parent.report.dimension);
@@ -254,9 +219,7 @@ fn check_parent(
         warnings.push(Warning::ParentChanged);
     }
     if parent.report.metric != child.report.metric {
-        warnings.push(Warning::ParentMetric {
-            parent: parent.report.metric,
-        });
+        warnings.push(Warning::ParentMetric { parent: parent.report.metric });
     }
     if parent.branch.is_some() {
         warnings.push(Warning::BranchOfBranch);
@@ -272,7 +235,5 @@ fn inherit(
     child: &[u8],
 ) -> Result<Vec<RowAt>, LegacyError> {
     membership.check_covers(inherited.last().map(|row| row.id))?;
-    Ok(rows::overlay(inherited, own, |id| {
-        membership.shows(child, id)
-    }))
+    Ok(rows::overlay(inherited, own, |id| membership.shows(child, id)))
 }

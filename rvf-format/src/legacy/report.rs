@@ -215,53 +215,29 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UncommittedTail { offset, bytes } => {
-                write!(
-                    f,
-                    "{bytes} bytes from offset {offset} on are after the last commit, and not read"
-                )
+                write!(f, "{bytes} bytes from offset {offset} on are after the last commit, and not read")
             }
             Self::Gap { offset, bytes } => {
                 write!(f, "{bytes} bytes at offset {offset} are no segment")
             }
             Self::ManifestInSegment { offset } => {
-                write!(
-                    f,
-                    "the last manifest lies within the segment at offset {offset}"
-                )
+                write!(f, "the last manifest lies within the segment at offset {offset}")
             }
-            Self::MetricNotRecorded => write!(
-                f,
-                "rvf-runtime 0.2 did not record the metric: l2 is an assumption"
-            ),
-            Self::SignatureNotVerified => write!(
-                f,
-                "the signature was not verified: the file does not hold the key"
-            ),
+            Self::MetricNotRecorded => write!(f, "rvf-runtime 0.2 did not record the metric: l2 is an assumption"),
+            Self::SignatureNotVerified => write!(f, "the signature was not verified: the file does not hold the key"),
             Self::TotalDiffers { recorded, found } => {
-                write!(
-                    f,
-                    "the manifest counts {recorded} rows, its segments hold {found}"
-                )
+                write!(f, "the manifest counts {recorded} rows, its segments hold {found}")
             }
             Self::LiveDiffers { recorded, found } => {
-                write!(
-                    f,
-                    "the root page counts {recorded} live rows, {found} were found"
-                )
+                write!(f, "the root page counts {recorded} live rows, {found} were found")
             }
             Self::NotFinite { rows, first_id } => {
-                write!(
-                    f,
-                    "{rows} vectors have infinite or not-a-number values, the first is id {first_id}"
-                )
+                write!(f, "{rows} vectors have infinite or not-a-number values, the first is id {first_id}")
             }
             Self::ParentChanged => write!(f, "the parent changed after the branch was made"),
             Self::ParentMetric { parent } => write!(f, "the parent ranks by {parent}"),
             Self::BranchOfBranch => {
-                write!(
-                    f,
-                    "a branch of a branch: the published crates hide the rows of older ancestors"
-                )
+                write!(f, "a branch of a branch: the published crates hide the rows of older ancestors")
             }
         }
     }

@@ -76,11 +76,7 @@ pub struct RootPage {
 
 /// The file without its root page, if its last 4,096 bytes begin like one.
 pub(super) fn body(bytes: &[u8]) -> &[u8] {
-    match bytes
-        .len()
-        .checked_sub(PAGE_LEN)
-        .and_then(|at| bytes.split_at_checked(at))
-    {
+    match bytes.len().checked_sub(PAGE_LEN).and_then(|at| bytes.split_at_checked(at)) {
         Some((body, page)) if page.starts_with(&MAGIC) => body,
         _ => bytes,
     }
@@ -99,16 +95,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<RootPage, LegacyError> {
         return refuse(Fault::Disagree("its CRC-32C"));
     }
     if raw.version.get() != 1 {
-        return refuse(Fault::Field {
-            name: "version",
-            value: raw.version.get().into(),
-        });
+        return refuse(Fault::Field { name: "version", value: raw.version.get().into() });
     }
     if raw.dtype != 1 {
-        return refuse(Fault::Field {
-            name: "dtype",
-            value: raw.dtype.into(),
-        });
+        return refuse(Fault::Field { name: "dtype", value: raw.dtype.into() });
     }
     Ok(RootPage {
         at,

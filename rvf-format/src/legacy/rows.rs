@@ -46,8 +46,7 @@ impl<'a> Row<'a> {
 
 /// The dimension that a VEC payload states.
 pub(super) fn dimension(header: &Header, payload: &[u8]) -> Result<u16, LegacyError> {
-    let (dimension, _) = U16::read_from_prefix(payload)
-        .map_err(|_| header.malformed(Fault::Short("the dimension")))?;
+    let (dimension, _) = U16::read_from_prefix(payload).map_err(|_| header.malformed(Fault::Short("the dimension")))?;
     Ok(dimension.get())
 }
 
@@ -64,28 +63,17 @@ pub(super) fn collect(
     let row_len = ID_LEN + usize::from(dimension) * 4;
     let held = (rest.len() / row_len) as u64;
     if u64::from(count.get()) > held {
-        return Err(header.malformed(Fault::Count {
-            of: "rows",
-            count: count.get().into(),
-        }));
+        return Err(header.malformed(Fault::Count { of: "rows", count: count.get().into() }));
     }
     let trailing = rest.len() as u64 - u64::from(count.get()) * row_len as u64;
     if trailing != 0 {
         return Err(header.malformed(Fault::Trailing(trailing)));
     }
     let first = header.payload_at() + HEAD_LEN + ID_LEN;
-    rows.extend(
-        rest.chunks_exact(row_len)
-            .enumerate()
-            .filter_map(|(index, row)| {
-                let (id, _) = U64::read_from_prefix(row).ok()?;
-                Some(RowAt {
-                    id: id.get(),
-                    at: first + index * row_len,
-                    file: 0,
-                })
-            }),
-    );
+    rows.extend(rest.chunks_exact(row_len).enumerate().filter_map(|(index, row)| {
+        let (id, _) = U64::read_from_prefix(row).ok()?;
+        Some(RowAt { id: id.get(), at: first + index * row_len, file: 0 })
+    }));
     Ok(())
 }
 
@@ -110,13 +98,8 @@ pub(super) fn remove(rows: &mut Vec<RowAt>, ids: &[u64]) {
 
 /// What a branch shows: those of `inherited` that `shows` lets through and `own` does not override, and `own`.
 /// All are ascending by id.
-pub(super) fn overlay(
-    mut inherited: Vec<RowAt>,
-    own: Vec<RowAt>,
-    shows: impl Fn(u64) -> bool,
-) -> Vec<RowAt> {
-    inherited
-        .retain(|row| shows(row.id) && own.binary_search_by_key(&row.id, |row| row.id).is_err());
+pub(super) fn overlay(mut inherited: Vec<RowAt>, own: Vec<RowAt>, shows: impl Fn(u64) -> bool) -> Vec<RowAt> {
+    inherited.retain(|row| shows(row.id) && own.binary_search_by_key(&row.id, |row| row.id).is_err());
     inherited.extend(own);
     inherited.sort_unstable_by_key(|row| row.id);
     inherited

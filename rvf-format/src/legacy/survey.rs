@@ -39,18 +39,9 @@ pub(super) fn directory<'a>(
     manifest: &Manifest,
     skipped: &mut Vec<Skipped>,
 ) -> Result<Needed<'a>, LegacyError> {
-    let last = |kind| {
-        manifest
-            .directory
-            .iter()
-            .rposition(|entry| entry.kind == kind)
-    };
+    let last = |kind| manifest.directory.iter().rposition(|entry| entry.kind == kind);
     let (cow_map, membership) = (last(SegmentKind::CowMap), last(SegmentKind::Membership));
-    check_apart(
-        file,
-        manifest,
-        [cow_map, membership.and(cow_map).and(membership)],
-    )?;
+    check_apart(file, manifest, [cow_map, membership.and(cow_map).and(membership)])?;
     let mut needed = Needed::default();
     for (index, entry) in manifest.directory.iter().enumerate() {
         if entry.kind == SegmentKind::Vec {
@@ -60,11 +51,7 @@ pub(super) fn directory<'a>(
         } else if Some(index) == membership && cow_map.is_some() {
             needed.membership = Some(prove(file, manifest, entry)?);
         } else {
-            let why = if header_of(file, entry).is_some() {
-                why(entry.kind, cow_map.is_some())
-            } else {
-                Why::NotThere
-            };
+            let why = if header_of(file, entry).is_some() { why(entry.kind, cow_map.is_some()) } else { Why::NotThere };
             skipped.push(skip(entry, why));
         }
     }
@@ -88,30 +75,13 @@ fn why(kind: SegmentKind, branch: bool) -> Why {
 
 /// The report of an entry that is not used.
 pub(super) fn skip(entry: &Entry, why: Why) -> Skipped {
-    Skipped {
-        kind: entry.kind,
-        segment_id: entry.segment_id,
-        offset: entry.at,
-        why,
-    }
+    Skipped { kind: entry.kind, segment_id: entry.segment_id, offset: entry.at, why }
 }
 
 /// Refuses needed segments that share bytes, which bounds all later work by the length of the file.
-fn check_apart(
-    file: &Located<'_>,
-    manifest: &Manifest,
-    used: [Option<usize>; 2],
-) -> Result<(), LegacyError> {
-    let needed = |(index, entry): &(usize, &Entry)| {
-        entry.kind == SegmentKind::Vec || used.contains(&Some(*index))
-    };
-    let extent = |at: u64, payload_len: u64| {
-        (
-            at,
-            at.saturating_add(HEADER_LEN as u64)
-                .saturating_add(payload_len),
-        )
-    };
+fn check_apart(file: &Located<'_>, manifest: &Manifest, used: [Option<usize>; 2]) -> Result<(), LegacyError> {
+    let needed = |(index, entry): &(usize, &Entry)| entry.kind == SegmentKind::Vec || used.contains(&Some(*index));
+    let extent = |at: u64, payload_len: u64| (at, at.saturating_add(HEADER_LEN as u64).saturating_add(payload_len));
     let mut extents: Vec<(u64, u64)> = manifest
         .directory
         .iter()
@@ -121,15 +91,9 @@ fn check_apart(
         .collect();
     extents.push(extent(file.manifest.at as u64, file.manifest.payload_len));
     extents.sort_unstable();
-    let clash = extents
-        .iter()
-        .zip(extents.iter().skip(1))
-        .find(|(first, second)| second.0 < first.1);
+    let clash = extents.iter().zip(extents.iter().skip(1)).find(|(first, second)| second.0 < first.1);
     match clash {
-        Some((first, second)) => Err(LegacyError::Overlap {
-            at: second.0,
-            over: first.0,
-        }),
+        Some((first, second)) => Err(LegacyError::Overlap { at: second.0, over: first.0 }),
         None => Ok(()),
     }
 }
@@ -145,11 +109,7 @@ fn header_of(file: &Located<'_>, entry: &Entry) -> Option<Header> {
 }
 
 /// The segment that an entry names, proved by its hash, and by the manifest's list of hashes if there is one.
-fn prove<'a>(
-    file: &Located<'a>,
-    manifest: &Manifest,
-    entry: &Entry,
-) -> Result<(Header, &'a [u8]), LegacyError> {
+fn prove<'a>(file: &Located<'a>, manifest: &Manifest, entry: &Entry) -> Result<(Header, &'a [u8]), LegacyError> {
     let absent = || LegacyError::Malformed {
         at: entry.at,
         kind: entry.kind,
@@ -161,9 +121,7 @@ fn prove<'a>(
     header.check_plain()?;
     super::hash::check(&header, payload)?;
     if let Some(list) = &manifest.hashes
-        && list
-            .binary_search(&(header.segment_id, header.content_hash))
-            .is_err()
+        && list.binary_search(&(header.segment_id, header.content_hash)).is_err()
     {
         return Err(header.malformed(Fault::HashList));
     }
@@ -183,12 +141,7 @@ pub(super) fn metadata(file: &Located<'_>, manifest: &Manifest) -> Vec<MetaSegme
             records: raw.record_count.get(),
         })
     };
-    manifest
-        .directory
-        .iter()
-        .filter(|entry| entry.kind == SegmentKind::Meta)
-        .filter_map(describe)
-        .collect()
+    manifest.directory.iter().filter(|entry| entry.kind == SegmentKind::Meta).filter_map(describe).collect()
 }
 
 /// What a walk over the file met.
@@ -203,38 +156,24 @@ pub(super) struct Walk {
 ///
 /// Where no segment starts, the walk goes on at the next place that the directory names; behind the manifest it ends.
 pub(super) fn walk(file: &Located<'_>, manifest: &Manifest) -> Walk {
-    let mut known: Vec<usize> = manifest
-        .directory
-        .iter()
-        .filter_map(|entry| usize::try_from(entry.at).ok())
-        .collect();
+    let mut known: Vec<usize> = manifest.directory.iter().filter_map(|entry| usize::try_from(entry.at).ok()).collect();
     known.push(file.manifest.at);
     known.sort_unstable();
     let mut walk = Walk::default();
     let mut at = 0;
     while at < file.manifest.at {
-        let next_known = known
-            .get(known.partition_point(|&known| known <= at))
-            .copied();
+        let next_known = known.get(known.partition_point(|&known| known <= at)).copied();
         let next_known = next_known.unwrap_or(file.manifest.at).min(file.manifest.at);
         at = match segment_at(file, at) {
             Some((header, next)) => {
-                walk.meet(
-                    &header,
-                    known.binary_search(&at).is_ok(),
-                    Why::NotInDirectory,
-                );
+                walk.meet(&header, known.binary_search(&at).is_ok(), Why::NotInDirectory);
                 if next > file.manifest.at {
-                    walk.warnings
-                        .push(Warning::ManifestInSegment { offset: at as u64 });
+                    walk.warnings.push(Warning::ManifestInSegment { offset: at as u64 });
                 }
                 next.min(file.manifest.at)
             }
             None => {
-                walk.warnings.push(Warning::Gap {
-                    offset: at as u64,
-                    bytes: (next_known - at) as u64,
-                });
+                walk.warnings.push(Warning::Gap { offset: at as u64, bytes: (next_known - at) as u64 });
                 next_known
             }
         };
@@ -247,22 +186,13 @@ impl Walk {
     fn meet(&mut self, header: &Header, known: bool, why: Why) {
         if !known {
             let (kind, segment_id, offset) = (header.kind, header.segment_id, header.at as u64);
-            self.skipped.push(Skipped {
-                kind,
-                segment_id,
-                offset,
-                why,
-            });
+            self.skipped.push(Skipped { kind, segment_id, offset, why });
         }
     }
 
     /// What follows the manifest. Whole WITNESS segments are no surprise, everything else is.
     fn tail(&mut self, file: &Located<'_>) {
-        let start = file
-            .manifest
-            .end()
-            .map_or(file.body.len(), |end| file.stride.after(end))
-            .min(file.body.len());
+        let start = file.manifest.end().map_or(file.body.len(), |end| file.stride.after(end)).min(file.body.len());
         let (mut at, mut surprise) = (start, false);
         while let Some((header, next)) = segment_at(file, at) {
             self.meet(&header, false, Why::Uncommitted);
@@ -271,10 +201,7 @@ impl Walk {
         }
         self.uncommitted_bytes = (file.body.len() - start) as u64;
         if surprise || at < file.body.len() {
-            self.warnings.push(Warning::UncommittedTail {
-                offset: start as u64,
-                bytes: self.uncommitted_bytes,
-            });
+            self.warnings.push(Warning::UncommittedTail { offset: start as u64, bytes: self.uncommitted_bytes });
         }
     }
 }
@@ -283,8 +210,5 @@ impl Walk {
 fn segment_at(file: &Located<'_>, at: usize) -> Option<(Header, usize)> {
     let header = Header::read(file.body, at)?;
     header.payload(file.body)?;
-    Some((
-        header,
-        file.stride.after(header.end()?).min(file.body.len()),
-    ))
+    Some((header, file.stride.after(header.end()?).min(file.body.len())))
 }

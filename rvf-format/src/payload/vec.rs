@@ -9,7 +9,7 @@ use crate::build::Draft;
 use crate::manifest::ManifestEntry;
 use crate::segment::Payload;
 use crate::storage::Bytes;
-use crate::{Clause, Error, IdType, Kind, Result, Schema, layout};
+use crate::{Clause, Dtype, Error, IdType, Kind, Metric, Result, Schema, layout};
 use core::cmp::Ordering;
 use zerocopy::IntoBytes;
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
@@ -236,6 +236,35 @@ impl VecView {
         Some((first, last))
     }
 
+    /// Checks every component (VEC-2): finite, not all zero under cosine, unused bits zero.
+    ///
+    /// # Errors
+    /// VEC-2.
+    pub fn check_rows(&self, schema: &Schema, at: u64) -> Result<()> {
+        let wrong = |what| Err(Error::corrupt(Clause::Vec2, at, what));
+        let finite = match schema.dtype {
+            Dtype::F32 => {
+                self.vectors.as_chunks::<4>().0.iter().all(|c| u32::from_le_bytes(*c) & 0x7F80_0000 != 0x7F80_0000)
+            }
+            Dtype::F16 => self.vectors.as_chunks::<2>().0.iter().all(|c| u16::from_le_bytes(*c) & 0x7C00 != 0x7C00),
+            Dtype::I8 | Dtype::U8 | Dtype::Binary => true,
+        };
+        if !finite {
+            return wrong("a component is not a finite number");
+        }
+        let mut rows = self.vectors.chunks(self.stride.max(1));
+        if schema.metric == Metric::Cosine && rows.any(|row| schema.dtype.is_zero_row(row)) {
+            return wrong("a row is all zero under cosine");
+        }
+        let unused = (self.stride * 8).saturating_sub(schema.dimension as usize);
+        let dirty = |row: &[u8]| row.last().is_some_and(|last| last.trailing_zeros() < unused as u32);
+        let mut rows = self.vectors.chunks(self.stride.max(1));
+        if schema.dtype == Dtype::Binary && rows.any(dirty) {
+            return wrong("unused bits of a row are set");
+        }
+        Ok(())
+    }
+
     /// Checks order and form of every id (VEC-3, VEC-4).
     ///
     /// # Errors
@@ -301,7 +330,6 @@ fn check_facts(facts: &VecFacts, entry: &ManifestEntry, schema: &Schema, at: u64
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Dtype, Metric};
 
     fn view(schema: &Schema, vectors: &[u8], ids: IdColumn<'_>) -> VecView {
         let bytes = draft(schema, 40, vectors, ids).encode(2, 0).unwrap();

@@ -12,10 +12,7 @@ fn read_as_everything(bytes: &[u8]) {
         for rows in [1, 1000, usize::MAX] {
             if let Ok(batches) = read(format, bytes, rows) {
                 let elements: usize = batches.iter().map(|batch| batch.elements.len()).sum();
-                assert!(
-                    elements <= bytes.len(),
-                    "{elements} elements out of {len} bytes"
-                );
+                assert!(elements <= bytes.len(), "{elements} elements out of {len} bytes");
             }
         }
     }
@@ -30,7 +27,10 @@ fn samples() -> Vec<(Format, Vec<u8>)> {
         (Format::Npy, npy_file(2, "{'descr': '<f2', 'fortran_order': True, 'shape': (1, 3)}", &[1; 6])),
         (Format::Fvecs, fvecs(&[&[1.0, 2.0], &[3.0, 4.0]])),
         (Format::Bvecs, bvecs(&[&[1, 2, 3], &[4, 5, 6]])),
-        (Format::Jsonl, b"{\"id\":10,\"vector\":[1.5,2]}\n{\"id\":11,\"vector\":[3,4e1],\"metadata\":{\"a\":1}}".to_vec()),
+        (
+            Format::Jsonl,
+            b"{\"id\":10,\"vector\":[1.5,2]}\n{\"id\":11,\"vector\":[3,4e1],\"metadata\":{\"a\":1}}".to_vec(),
+        ),
     ]
 }
 
@@ -49,11 +49,7 @@ fn cut_at_every_length() {
             }
         }
     }
-    for bytes in [
-        npy("<u8", "(2,)", &[1; 16]),
-        npy("<U2", "(2,)", &[0; 16]),
-        npy("|S2", "(2,)", &[b'a'; 4]),
-    ] {
+    for bytes in [npy("<u8", "(2,)", &[1; 16]), npy("<U2", "(2,)", &[0; 16]), npy("|S2", "(2,)", &[b'a'; 4])] {
         for len in 0..=bytes.len() {
             let read = ids_from(&bytes[..len], len as u64, Path::new(NAME));
             assert_eq!(read.is_ok(), len == bytes.len(), "cut at {len}");
@@ -64,25 +60,17 @@ fn cut_at_every_length() {
 /// A file that shrinks after its length was taken.
 #[test]
 fn shorter_than_its_length() {
-    for (format, bytes) in samples()
-        .into_iter()
-        .filter(|(format, _)| *format != Format::Jsonl)
-    {
+    for (format, bytes) in samples().into_iter().filter(|(format, _)| *format != Format::Jsonl) {
         let (len, path) = (bytes.len() as u64, Path::new(NAME));
         for cut in 0..bytes.len() {
             let bytes = &bytes[..cut];
             let source: Result<Box<dyn VectorSource>, _> = match format {
                 Format::Npy => NpySource::new(bytes, len, path).map(|source| Box::new(source) as _),
-                Format::Fvecs => VecsSource::new(bytes, len, path, Element::F32)
-                    .map(|source| Box::new(source) as _),
-                _ => VecsSource::new(bytes, len, path, Element::U8)
-                    .map(|source| Box::new(source) as _),
+                Format::Fvecs => VecsSource::new(bytes, len, path, Element::F32).map(|source| Box::new(source) as _),
+                _ => VecsSource::new(bytes, len, path, Element::U8).map(|source| Box::new(source) as _),
             };
             let error = source.and_then(|source| drain(source, 10)).unwrap_err();
-            assert!(
-                matches!(error.fault(), InputFault::Row(RowFault::Truncated { .. })),
-                "{error}"
-            );
+            assert!(matches!(error.fault(), InputFault::Row(RowFault::Truncated { .. })), "{error}");
         }
     }
 }
@@ -92,46 +80,25 @@ fn shorter_than_its_length() {
 fn claims_beyond_the_file_are_not_believed() {
     const MANY: u64 = 1 << 60;
     for descr in ["<f4", "<f2", "|i1", "|u1"] {
-        for shape in [
-            format!("({MANY}, 1)"),
-            format!("({MANY}, 65535)"),
-            format!("(1, {MANY})"),
-            format!("({MANY}, {MANY})"),
-        ] {
+        for shape in
+            [format!("({MANY}, 1)"), format!("({MANY}, 65535)"), format!("(1, {MANY})"), format!("({MANY}, {MANY})")]
+        {
             let error = read(Format::Npy, &npy(descr, &shape, &[0; 64]), usize::MAX).unwrap_err();
             let fault = error.fault();
             assert!(matches!(
                 fault,
-                InputFault::Npy(NpyFault::ShortPayload { .. })
-                    | InputFault::Row(RowFault::Dim { .. })
+                InputFault::Npy(NpyFault::ShortPayload { .. }) | InputFault::Row(RowFault::Dim { .. })
             ));
         }
     }
-    for descr in [
-        "<u8",
-        "<i4",
-        "<U4294967295",
-        "|S4294967295",
-        "<U1",
-        "|S1",
-        "<U99999999999",
-    ] {
+    for descr in ["<u8", "<i4", "<U4294967295", "|S4294967295", "<U1", "|S1", "<U99999999999"] {
         let bytes = npy(descr, &format!("({MANY},)"), &[0; 64]);
-        assert!(
-            ids_from(&bytes[..], bytes.len() as u64, Path::new(NAME)).is_err(),
-            "{descr}"
-        );
+        assert!(ids_from(&bytes[..], bytes.len() as u64, Path::new(NAME)).is_err(), "{descr}");
         let bytes = npy(descr, &format!("({MANY}, {MANY})"), &[0; 64]);
-        assert!(
-            table_from(&bytes[..], bytes.len() as u64, Path::new(NAME)).is_err(),
-            "{descr}"
-        );
+        assert!(table_from(&bytes[..], bytes.len() as u64, Path::new(NAME)).is_err(), "{descr}");
     }
     let told = refusal(Format::Npy, b"\x93NUMPY\x02\x00\xff\xff\xff\xff{");
-    assert!(
-        told.contains("header of 4294967295 bytes is longer than 1 MiB (input, offset 8)"),
-        "{told}"
-    );
+    assert!(told.contains("header of 4294967295 bytes is longer than 1 MiB (input, offset 8)"), "{told}");
     let told = refusal(Format::Npy, b"\x93NUMPY\x02\x00\x00\x00\x10\x00{");
     assert!(told.contains("1048576 bytes needed, 1 there"), "{told}");
     read_as_everything(&[0xff, 0xff, 0, 0, 1]);

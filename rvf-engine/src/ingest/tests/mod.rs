@@ -34,16 +34,10 @@ fn source(format: Format, bytes: &[u8]) -> Result<Box<dyn VectorSource + '_>, In
     })
 }
 
-fn drain(
-    mut source: Box<dyn VectorSource + '_>,
-    rows: usize,
-) -> Result<Vec<VectorBatch>, InputError> {
+fn drain(mut source: Box<dyn VectorSource + '_>, rows: usize) -> Result<Vec<VectorBatch>, InputError> {
     let mut batches = Vec::new();
     while let Some(batch) = source.next_batch(rows)? {
-        assert!(
-            (1..=rows).contains(&batch.rows()),
-            "a batch has 1 to {rows} rows"
-        );
+        assert!((1..=rows).contains(&batch.rows()), "a batch has 1 to {rows} rows");
         assert_eq!(Some(batch.dim), source.dim());
         assert_eq!(batch.elements.element(), source.element());
         assert_eq!(batch.rows() * batch.dim, batch.elements.len());
@@ -81,8 +75,7 @@ fn npy_file(version: u8, dictionary: &str, payload: &[u8]) -> Vec<u8> {
 
 /// A version 1.0 file with these facts.
 fn npy(descr: &str, shape: &str, payload: &[u8]) -> Vec<u8> {
-    let dictionary =
-        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let dictionary = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
     npy_file(1, &dictionary, payload)
 }
 

@@ -11,33 +11,21 @@ use super::*;
 const DIM: usize = 3;
 
 fn options(element: Element, ids: Option<IdKind>) -> SinkOptions {
-    SinkOptions {
-        dim: DIM,
-        element,
-        ids,
-    }
+    SinkOptions { dim: DIM, element, ids }
 }
 
 /// Two writes of one and two records.
-fn write_three(
-    path: &Path,
-    elements: &Elements,
-    ids: Option<&Ids>,
-    metadata: Option<&[Option<Value>]>,
-) -> u64 {
+fn write_three(path: &Path, elements: &Elements, ids: Option<&Ids>, metadata: Option<&[Option<Value>]>) -> u64 {
     let (head, tail) = (slice(elements, 0, 1), slice(elements, 1, 3));
-    let mut sink =
-        create_sink(path, None, options(elements.element(), ids.map(Ids::kind))).unwrap();
+    let mut sink = create_sink(path, None, options(elements.element(), ids.map(Ids::kind))).unwrap();
     let part = |range: std::ops::Range<usize>| {
         ids.map(|ids| match ids {
             Ids::U64(ids) => Ids::U64(ids[range].to_vec()),
             Ids::Str(ids) => Ids::Str(ids[range].to_vec()),
         })
     };
-    sink.write(part(0..1).as_ref(), &head, metadata.map(|all| &all[..1]))
-        .unwrap();
-    sink.write(part(1..3).as_ref(), &tail, metadata.map(|all| &all[1..]))
-        .unwrap();
+    sink.write(part(0..1).as_ref(), &head, metadata.map(|all| &all[..1])).unwrap();
+    sink.write(part(1..3).as_ref(), &tail, metadata.map(|all| &all[1..])).unwrap();
     sink.finish().unwrap()
 }
 
@@ -53,22 +41,8 @@ fn slice(elements: &Elements, from: usize, to: usize) -> Elements {
 
 fn every_element() -> Vec<Elements> {
     vec![
-        Elements::F32(vec![
-            1.0,
-            -0.0,
-            f32::MAX,
-            f32::MIN_POSITIVE,
-            1e-45,
-            0.1,
-            16_777_216.0,
-            -3.5,
-            1e30,
-        ]),
-        Elements::F16(
-            [1.0, -0.0, 65504.0, 6e-8, 0.1, 2.0, 3.0, 4.0, 5.0]
-                .map(f16::from_f32)
-                .to_vec(),
-        ),
+        Elements::F32(vec![1.0, -0.0, f32::MAX, f32::MIN_POSITIVE, 1e-45, 0.1, 16_777_216.0, -3.5, 1e30]),
+        Elements::F16([1.0, -0.0, 65504.0, 6e-8, 0.1, 2.0, 3.0, 4.0, 5.0].map(f16::from_f32).to_vec()),
         Elements::I8(vec![-128, 127, 0, 1, 2, 3, -4, -5, -6]),
         Elements::U8(vec![0, 255, 128, 1, 2, 3, 4, 5, 6]),
     ]
@@ -85,18 +59,9 @@ fn read_one(path: &Path) -> VectorBatch {
 fn widened(elements: &Elements) -> Vec<u32> {
     match elements {
         Elements::F32(values) => values.iter().map(|value| value.to_bits()).collect(),
-        Elements::F16(values) => values
-            .iter()
-            .map(|value| value.to_f32().to_bits())
-            .collect(),
-        Elements::I8(values) => values
-            .iter()
-            .map(|&value| f32::from(value).to_bits())
-            .collect(),
-        Elements::U8(values) => values
-            .iter()
-            .map(|&value| f32::from(value).to_bits())
-            .collect(),
+        Elements::F16(values) => values.iter().map(|value| value.to_f32().to_bits()).collect(),
+        Elements::I8(values) => values.iter().map(|&value| f32::from(value).to_bits()).collect(),
+        Elements::U8(values) => values.iter().map(|&value| f32::from(value).to_bits()).collect(),
     }
 }
 
@@ -107,32 +72,20 @@ fn every_format_reads_back() {
         for format in Format::ALL {
             let path = dir.path().join(format!("a.{format}"));
             if format == Format::Bvecs && elements.element() != Element::U8 {
-                let error = create_sink(&path, None, options(elements.element(), None))
-                    .err()
-                    .unwrap();
-                assert!(
-                    matches!(error.fault(), SinkFault::Element { .. }),
-                    "{error}"
-                );
+                let error = create_sink(&path, None, options(elements.element(), None)).err().unwrap();
+                assert!(matches!(error.fault(), SinkFault::Element { .. }), "{error}");
                 continue;
             }
             assert_eq!(write_three(&path, &elements, None, None), 3);
             let batch = read_one(&path);
             assert_eq!(widened(&batch.elements), widened(&elements), "{format}");
-            assert_eq!(
-                (batch.dim, batch.rows(), &batch.ids, &batch.metadata),
-                (DIM, 3, &None, &None)
-            );
+            assert_eq!((batch.dim, batch.rows(), &batch.ids, &batch.metadata), (DIM, 3, &None, &None));
             if format == Format::Npy {
                 assert_eq!(batch.elements.element(), elements.element());
             }
         }
     }
-    assert_eq!(
-        fs::read_dir(dir.path()).unwrap().count(),
-        4,
-        "no temporary file is left"
-    );
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 4, "no temporary file is left");
 }
 
 #[test]
@@ -140,46 +93,21 @@ fn golden_files() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.npy");
     let elements = Elements::U8((0..9).collect());
-    write_three(
-        &path,
-        &elements,
-        Some(&Ids::Str(vec!["a".into(), "\u{e9}b".into(), String::new()])),
-        None,
-    );
+    write_three(&path, &elements, Some(&Ids::Str(vec!["a".into(), "\u{e9}b".into(), String::new()])), None);
     let bytes = fs::read(&path).unwrap();
-    let head =
-        b"\x93NUMPY\x01\x00\x76\x00{'descr': '|u1', 'fortran_order': False, 'shape': (3, 3), }";
+    let head = b"\x93NUMPY\x01\x00\x76\x00{'descr': '|u1', 'fortran_order': False, 'shape': (3, 3), }";
     assert_eq!(&bytes[..head.len()], head);
     assert!(bytes[head.len()..127].iter().all(|&byte| byte == b' '));
     assert_eq!(bytes[127..], [10, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
     let bytes = fs::read(dir.path().join("a.ids.npy")).unwrap();
-    let head =
-        b"\x93NUMPY\x01\x00\x76\x00{'descr': '<U2', 'fortran_order': False, 'shape': (3,), }";
+    let head = b"\x93NUMPY\x01\x00\x76\x00{'descr': '<U2', 'fortran_order': False, 'shape': (3,), }";
     assert_eq!(&bytes[..head.len()], head);
-    assert_eq!(
-        &bytes[128..],
-        b"a\0\0\0\0\0\0\0\xe9\0\0\0b\0\0\0\0\0\0\0\0\0\0\0"
-    );
+    assert_eq!(&bytes[128..], b"a\0\0\0\0\0\0\0\xe9\0\0\0b\0\0\0\0\0\0\0\0\0\0\0");
 
     let path = dir.path().join("a.jsonl");
-    let elements = Elements::F32(vec![
-        1.0,
-        -0.0,
-        0.1,
-        1e-7,
-        1e30,
-        16_777_216.0,
-        0.25,
-        3.0,
-        1e-45,
-    ]);
+    let elements = Elements::F32(vec![1.0, -0.0, 0.1, 1e-7, 1e30, 16_777_216.0, 0.25, 3.0, 1e-45]);
     let metadata = [None, Some(json!({"a": "\n"})), None];
-    write_three(
-        &path,
-        &elements,
-        Some(&Ids::U64(vec![0, 1, u64::MAX])),
-        Some(&metadata),
-    );
+    write_three(&path, &elements, Some(&Ids::U64(vec![0, 1, u64::MAX])), Some(&metadata));
     let wanted = "{\"id\":0,\"vector\":[1,-0,0.1]}\n\
         {\"id\":1,\"vector\":[1e-7,1e30,1.6777216e7],\"metadata\":{\"a\":\"\\n\"}}\n\
         {\"id\":18446744073709551615,\"vector\":[0.25,3,1e-45]}\n";
@@ -190,11 +118,7 @@ fn golden_files() {
 fn ids_read_back() {
     let dir = tempfile::tempdir().unwrap();
     let elements = Elements::U8((0..9).collect());
-    let texts = Ids::Str(vec![
-        "\u{1f600}".into(),
-        "quote\" and \\".into(),
-        String::new(),
-    ]);
+    let texts = Ids::Str(vec!["\u{1f600}".into(), "quote\" and \\".into(), String::new()]);
     for ids in [Ids::U64(vec![3, 0, u64::MAX]), texts] {
         for name in ["a.npy", "b.fvecs", "c.bvecs"] {
             let path = dir.path().join(name);
@@ -205,10 +129,7 @@ fn ids_read_back() {
         let metadata = [Some(json!({"x": [1, 2.5, null]})), None, Some(json!({}))];
         write_three(&path, &elements, Some(&ids), Some(&metadata));
         let batch = read_one(&path);
-        assert_eq!(
-            (batch.ids, batch.metadata),
-            (Some(ids), Some(metadata.to_vec()))
-        );
+        assert_eq!((batch.ids, batch.metadata), (Some(ids), Some(metadata.to_vec())));
     }
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 7);
 }
@@ -219,16 +140,8 @@ fn a_sink_that_is_dropped_leaves_the_old_file() {
     let path = dir.path().join("a.npy");
     fs::write(&path, "old").unwrap();
     let mut sink = create_sink(&path, None, options(Element::U8, Some(IdKind::Str))).unwrap();
-    sink.write(
-        Some(&Ids::Str(vec!["x".into()])),
-        &Elements::U8(vec![1, 2, 3]),
-        None,
-    )
-    .unwrap();
-    assert!(
-        fs::read_dir(dir.path()).unwrap().count() > 1,
-        "it was begun"
-    );
+    sink.write(Some(&Ids::Str(vec!["x".into()])), &Elements::U8(vec![1, 2, 3]), None).unwrap();
+    assert!(fs::read_dir(dir.path()).unwrap().count() > 1, "it was begun");
     drop(sink);
     assert_eq!(fs::read_to_string(&path).unwrap(), "old");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
@@ -247,60 +160,29 @@ fn an_empty_matrix_is_a_file() {
 #[test]
 fn what_does_not_fit_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let write =
-        |name: &str, ids: Option<&Ids>, elements: &Elements, metadata: Option<&[Option<Value>]>| {
-            let mut sink = create_sink(
-                &dir.path().join(name),
-                None,
-                options(Element::F32, Some(IdKind::Str)),
-            )
-            .unwrap();
-            let error = sink.write(ids, elements, metadata).unwrap_err();
-            assert!(!error.hint().is_empty());
-            error.to_string()
-        };
+    let write = |name: &str, ids: Option<&Ids>, elements: &Elements, metadata: Option<&[Option<Value>]>| {
+        let mut sink = create_sink(&dir.path().join(name), None, options(Element::F32, Some(IdKind::Str))).unwrap();
+        let error = sink.write(ids, elements, metadata).unwrap_err();
+        assert!(!error.hint().is_empty());
+        error.to_string()
+    };
     let one = Elements::F32(vec![1.0, 2.0, 3.0]);
     let id = Ids::Str(vec!["a".into()]);
     let wrong = Elements::F32(vec![1.0, f32::NAN, 3.0]);
     for (told, wanted) in [
-        (
-            write("a.jsonl", Some(&id), &wrong, None),
-            "element 1 of record 0 is not finite",
-        ),
-        (
-            write("a.npy", Some(&id), &one, Some(&[Some(json!({}))])),
-            "no place for metadata",
-        ),
-        (
-            write("a.npy", Some(&Ids::Str(vec!["a\0".into()])), &one, None),
-            "the id of record 0 ends in NUL",
-        ),
+        (write("a.jsonl", Some(&id), &wrong, None), "element 1 of record 0 is not finite"),
+        (write("a.npy", Some(&id), &one, Some(&[Some(json!({}))])), "no place for metadata"),
+        (write("a.npy", Some(&Ids::Str(vec!["a\0".into()])), &one, None), "the id of record 0 ends in NUL"),
         (write("a.npy", None, &one, None), "ids are None"),
-        (
-            write("a.npy", Some(&Ids::Str(vec![])), &one, None),
-            "0 ids or metadata for 1 vectors",
-        ),
-        (
-            write("a.npy", Some(&id), &Elements::F32(vec![1.0; 4]), None),
-            "4 elements are no whole number",
-        ),
-        (
-            write("a.fvecs", Some(&id), &Elements::U8(vec![1; 3]), None),
-            "elements are u8, the file holds f32",
-        ),
+        (write("a.npy", Some(&Ids::Str(vec![])), &one, None), "0 ids or metadata for 1 vectors"),
+        (write("a.npy", Some(&id), &Elements::F32(vec![1.0; 4]), None), "4 elements are no whole number"),
+        (write("a.fvecs", Some(&id), &Elements::U8(vec![1; 3]), None), "elements are u8, the file holds f32"),
     ] {
         assert!(told.contains(wanted), "{told}\nwanted {wanted}");
     }
     let create = |name: &str, dim| {
-        let options = SinkOptions {
-            dim,
-            element: Element::F32,
-            ids: None,
-        };
-        create_sink(&dir.path().join(name), None, options)
-            .err()
-            .unwrap()
-            .to_string()
+        let options = SinkOptions { dim, element: Element::F32, ids: None };
+        create_sink(&dir.path().join(name), None, options).err().unwrap().to_string()
     };
     assert!(create("a.csv", 1).contains("csv and parquet are not written by this version"));
     assert!(create("a.npy", 0).contains("vectors of 0 elements"));
@@ -308,11 +190,7 @@ fn what_does_not_fit_is_refused() {
     assert!(create("none/a.npy", 1).contains("cannot write"));
     fs::create_dir(dir.path().join("d.npy")).unwrap();
     assert!(create("d.npy", 1).contains("a directory"));
-    assert_eq!(
-        fs::read_dir(dir.path()).unwrap().count(),
-        1,
-        "nothing else is left"
-    );
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing else is left");
 }
 
 proptest! {

@@ -161,8 +161,7 @@ macro_rules! byte_simd {
 
             #[inline(always)]
             fn sum(self, acc: __m256i) -> u32 {
-                self.last_i32(self.quarters_i32(self.halves_i32(acc)))
-                    .cast_unsigned()
+                self.last_i32(self.quarters_i32(self.halves_i32(acc))).cast_unsigned()
             }
         }
 

@@ -20,15 +20,11 @@ use std::arch::x86_64::*;
 #[derive(Clone, Copy, Debug)]
 pub(in crate::kernel) struct Avx512Vnni(Avx512);
 
-isa!(
-    Avx512Vnni,
-    "avx2,fma,f16c,popcnt,avx512f,avx512bw,avx512vl,avx512vnni,avx512vpopcntdq"
-);
+isa!(Avx512Vnni, "avx2,fma,f16c,popcnt,avx512f,avx512bw,avx512vl,avx512vnni,avx512vpopcntdq");
 
 impl Avx512Vnni {
     pub(in crate::kernel) fn detect() -> Option<Avx512Vnni> {
-        let has =
-            is_x86_feature_detected!("avx512vnni") && is_x86_feature_detected!("avx512vpopcntdq");
+        let has = is_x86_feature_detected!("avx512vnni") && is_x86_feature_detected!("avx512vpopcntdq");
         Avx512::detect().filter(|_| has).map(Avx512Vnni)
     }
 

@@ -9,23 +9,12 @@ use super::{content, open, sample};
 
 /// Whether the reader owned up to having left something.
 fn admits(file: &LegacyFile<Vec<u8>>) -> bool {
-    file.report()
-        .warnings
-        .iter()
-        .any(|warning| matches!(warning, Warning::UncommittedTail { .. }))
+    file.report().warnings.iter().any(|warning| matches!(warning, Warning::UncommittedTail { .. }))
 }
 
-fn check(
-    name: &str,
-    place: usize,
-    truth: &LegacyFile<Vec<u8>>,
-    found: Result<LegacyFile<Vec<u8>>, LegacyError>,
-) {
+fn check(name: &str, place: usize, truth: &LegacyFile<Vec<u8>>, found: Result<LegacyFile<Vec<u8>>, LegacyError>) {
     match found {
-        Ok(file) => assert!(
-            content(&file) == content(truth) || admits(&file),
-            "{name} at {place}"
-        ),
+        Ok(file) => assert!(content(&file) == content(truth) || admits(&file), "{name} at {place}"),
         Err(error) => assert!(!error.to_string().is_empty() && error.clause().starts_with("PUB-")),
     }
 }
@@ -64,12 +53,7 @@ fn every_flip_of_a_byte_granular_file() {
 
 #[test]
 fn every_flip_of_a_live_manifest() {
-    for name in [
-        "cosine_200x24.rvf",
-        "deletes_300x16.rvf",
-        "compacted_300x16.rvf",
-        "branch_child.rvf",
-    ] {
+    for name in ["cosine_200x24.rvf", "deletes_300x16.rvf", "compacted_300x16.rvf", "branch_child.rvf"] {
         let bytes = sample(name);
         let at = open(&bytes).unwrap().report().manifest_at as usize;
         flips(name, all_bits(at..bytes.len()));
@@ -82,43 +66,26 @@ fn a_flip_of_every_byte_of_a_branch_and_a_signed_file() {
     flips("branch_child.rvf", varied(0..4608));
     flips("signed_100x8.rvf", varied(0..9728));
     let refused = flips("signed_100x8.rvf", all_bits(9728 - 4096..9728 - 4092));
-    assert_eq!(
-        refused, 0,
-        "without its magic the page is a tail, and the manifest still stands"
-    );
+    assert_eq!(refused, 0, "without its magic the page is a tail, and the manifest still stands");
     assert_eq!(flips("signed_100x8.rvf", varied(9728 - 4092..9728)), 4092);
 }
 
 /// Cuts at every length. A file cut at the end of an older commit is that older file, and nothing tells.
 #[test]
 fn every_cut() {
-    for name in [
-        "plain_l2_10x4.rvf",
-        "legacy_020_50x8.rvf",
-        "branch_child.rvf",
-        "signed_100x8.rvf",
-    ] {
+    for name in ["plain_l2_10x4.rvf", "legacy_020_50x8.rvf", "branch_child.rvf", "signed_100x8.rvf"] {
         let bytes = sample(name);
         let truth = open(&bytes).unwrap();
         let padded = |end: usize| {
-            if name.starts_with("legacy") {
-                end
-            } else {
-                end.next_multiple_of(64)
-            }
+            if name.starts_with("legacy") { end } else { end.next_multiple_of(64) }
         };
-        let commits: Vec<_> = manifests(&bytes)
-            .map(|(_, end)| end..=padded(end))
-            .collect();
+        let commits: Vec<_> = manifests(&bytes).map(|(_, end)| end..=padded(end)).collect();
         for length in 0..bytes.len() {
             let found = open(&bytes[..length]);
             if !commits.iter().any(|commit| commit.contains(&length)) {
                 check(name, length, &truth, found);
             } else {
-                assert!(
-                    found.is_ok(),
-                    "{name} cut at {length} is a whole older file"
-                );
+                assert!(found.is_ok(), "{name} cut at {length} is a whole older file");
             }
         }
     }
@@ -126,12 +93,10 @@ fn every_cut() {
 
 /// Start and end of every manifest, found by its first bytes.
 fn manifests(bytes: &[u8]) -> impl Iterator<Item = (usize, usize)> {
-    (0..bytes.len().saturating_sub(64))
-        .filter(|&at| bytes[at..].starts_with(b"SFVR\x01\x05"))
-        .map(|at| {
-            let len = u64::from_le_bytes(bytes[at + 16..at + 24].try_into().unwrap()) as usize;
-            (at, at + 64 + len)
-        })
+    (0..bytes.len().saturating_sub(64)).filter(|&at| bytes[at..].starts_with(b"SFVR\x01\x05")).map(|at| {
+        let len = u64::from_le_bytes(bytes[at + 16..at + 24].try_into().unwrap()) as usize;
+        (at, at + 64 + len)
+    })
 }
 
 /// What hides the last manifest shows the commit before, with a warning.
@@ -141,10 +106,7 @@ fn a_hidden_manifest_is_admitted() {
     bytes[512] ^= 1;
     let file = open(&bytes).unwrap();
     assert_eq!((file.live_count(), file.report().epoch), (0, 0));
-    assert!(file.report().warnings.contains(&Warning::UncommittedTail {
-        offset: 192,
-        bytes: 576
-    }));
+    assert!(file.report().warnings.contains(&Warning::UncommittedTail { offset: 192, bytes: 576 }));
     assert_eq!(file.report().uncommitted_bytes, 576);
 }
 

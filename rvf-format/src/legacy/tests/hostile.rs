@@ -42,63 +42,30 @@ fn the_later_row_wins_and_deleted_ids_go() {
 fn a_huge_total_is_only_compared() {
     let file = open(two_rows().manifest(&ManifestFields::new(4, u64::MAX))).unwrap();
     assert_eq!(file.live_count(), 2);
-    assert_eq!(
-        file.report().warnings,
-        [Warning::TotalDiffers {
-            recorded: u64::MAX,
-            found: 2
-        }]
-    );
+    assert_eq!(file.report().warnings, [Warning::TotalDiffers { recorded: u64::MAX, found: 2 }]);
 }
 
 #[test]
 fn huge_counts_are_refused() {
     let mut fields = ManifestFields::new(4, 2);
     fields.segments = Some(u32::MAX);
-    assert_eq!(
-        fault(two_rows().manifest(&fields)),
-        Fault::Count {
-            of: "segments",
-            count: u32::MAX.into()
-        }
-    );
+    assert_eq!(fault(two_rows().manifest(&fields)), Fault::Count { of: "segments", count: u32::MAX.into() });
     let mut fields = ManifestFields::new(4, 2);
     fields.deletions = Some(u32::MAX);
-    assert_eq!(
-        fault(two_rows().manifest(&fields)),
-        Fault::Count {
-            of: "deleted ids",
-            count: u32::MAX.into()
-        }
-    );
+    assert_eq!(fault(two_rows().manifest(&fields)), Fault::Count { of: "deleted ids", count: u32::MAX.into() });
     let mut fields = ManifestFields::new(4, 2);
     fields.after = b"SHDG\xff\xff\xff\xff".to_vec();
-    assert_eq!(
-        fault(two_rows().manifest(&fields)),
-        Fault::Count {
-            of: "hashes",
-            count: u32::MAX.into()
-        }
-    );
+    assert_eq!(fault(two_rows().manifest(&fields)), Fault::Count { of: "hashes", count: u32::MAX.into() });
     let mut made = Made::default();
     made.segment(1, &vectors(4, u32::MAX, &[(1, 1.0)]));
-    assert_eq!(
-        fault(made.manifest(&ManifestFields::new(4, 1))),
-        Fault::Count {
-            of: "rows",
-            count: u32::MAX.into()
-        }
-    );
+    assert_eq!(fault(made.manifest(&ManifestFields::new(4, 1))), Fault::Count { of: "rows", count: u32::MAX.into() });
 }
 
 #[test]
 fn a_count_below_the_bytes_is_refused() {
     let mut made = Made::default();
     made.segment(1, &vectors(4, 1, &[(1, 1.0), (2, 2.0)]));
-    assert_eq!(
-        fault(made.manifest(&ManifestFields::new(4, 2))),
-        Fault::Trailing(24)
-    );
+    assert_eq!(fault(made.manifest(&ManifestFields::new(4, 2))), Fault::Trailing(24));
 }
 
 #[test]
@@ -126,13 +93,7 @@ fn segments_that_share_bytes() {
 
 #[test]
 fn the_directory_must_tell_the_truth() {
-    for change in [
-        (2, 0, 54, 1),
-        (1, 64, 54, 1),
-        (1, 0, 53, 1),
-        (1, u64::MAX, 54, 1),
-        (1, 0, u64::MAX, 1),
-    ] {
+    for change in [(2, 0, 54, 1), (1, 64, 54, 1), (1, 0, 53, 1), (1, u64::MAX, 54, 1), (1, 0, u64::MAX, 1)] {
         let mut made = two_rows();
         made.directory[0] = change;
         let error = open(made.manifest(&ManifestFields::new(4, 2))).unwrap_err();
@@ -148,29 +109,17 @@ fn the_directory_must_tell_the_truth() {
 fn unknown_values_are_refused() {
     let mut fields = ManifestFields::new(4, 2);
     fields.metric = 3;
-    assert_eq!(
-        open(two_rows().manifest(&fields)).unwrap_err(),
-        LegacyError::UnknownMetric { at: 128, metric: 3 }
-    );
+    assert_eq!(open(two_rows().manifest(&fields)).unwrap_err(), LegacyError::UnknownMetric { at: 128, metric: 3 });
     let mut bytes = two_rows().manifest(&ManifestFields::new(4, 2));
     bytes[32] = 3;
-    assert_eq!(
-        open(bytes.clone()).unwrap_err(),
-        LegacyError::UnknownChecksum {
-            at: 0,
-            algorithm: 3
-        }
-    );
+    assert_eq!(open(bytes.clone()).unwrap_err(), LegacyError::UnknownChecksum { at: 0, algorithm: 3 });
     bytes[32] = 1;
     bytes[6] = 1;
     assert_eq!(fault(bytes.clone()), Fault::Flags(1));
     bytes[6] = 0;
     bytes[33] = 2;
     assert_eq!(fault(bytes), Fault::Compressed(2));
-    assert_eq!(
-        fault(two_rows().manifest(&ManifestFields::new(0, 2))),
-        Fault::ZeroDimension
-    );
+    assert_eq!(fault(two_rows().manifest(&ManifestFields::new(0, 2))), Fault::ZeroDimension);
     let mut fields = ManifestFields::new(4, 2);
     fields.after = vec![1, 2, 3];
     assert_eq!(fault(two_rows().manifest(&fields)), Fault::Trailing(3));
@@ -181,11 +130,7 @@ fn a_missing_hash_is_refused() {
     let mut bytes = two_rows().manifest(&ManifestFields::new(4, 2));
     bytes[40..56].fill(0);
     bytes[80] ^= 1;
-    let expected = LegacyError::HashMissing {
-        at: 0,
-        kind: SegmentKind::Vec,
-        segment_id: 1,
-    };
+    let expected = LegacyError::HashMissing { at: 0, kind: SegmentKind::Vec, segment_id: 1 };
     assert_eq!(open(bytes).unwrap_err(), expected);
 }
 
@@ -199,10 +144,7 @@ fn checksum_0_has_two_readings() {
     bytes[40..56].copy_from_slice(&hash);
     assert_eq!(open(bytes.clone()).unwrap().live_count(), 2);
     bytes[32] = 1;
-    assert!(matches!(
-        open(bytes),
-        Err(LegacyError::HashMismatch { at: 0, .. })
-    ));
+    assert!(matches!(open(bytes), Err(LegacyError::HashMismatch { at: 0, .. })));
 }
 
 #[test]
@@ -218,10 +160,7 @@ fn vectors_of_another_dimension_are_skipped() {
     made.vectors(3, &[(11, 1.0)]);
     let file = open(made.manifest(&ManifestFields::new(4, 2))).unwrap();
     assert_eq!(file.live_count(), 2);
-    assert_eq!(
-        file.report().segments_skipped[0].why,
-        Why::DimensionDiffers { found: 3 }
-    );
+    assert_eq!(file.report().segments_skipped[0].why, Why::DimensionDiffers { found: 3 });
 }
 
 #[test]
@@ -229,13 +168,7 @@ fn values_that_are_not_finite_are_reported() {
     let mut made = two_rows();
     made.vectors(4, &[(3, f32::NAN), (2, f32::NEG_INFINITY), (1, f32::MAX)]);
     let file = open(made.manifest(&ManifestFields::new(4, 5))).unwrap();
-    assert_eq!(
-        file.report().warnings,
-        [Warning::NotFinite {
-            rows: 2,
-            first_id: 2
-        }]
-    );
+    assert_eq!(file.report().warnings, [Warning::NotFinite { rows: 2, first_id: 2 }]);
 }
 
 #[test]
@@ -244,30 +177,10 @@ fn unnamed_segments_gaps_and_programs_are_reported() {
     made.raw(1, &vectors(4, 1, &[(3, 1.0)]));
     made.bytes.extend([7; 128]);
     made.segment(0x10, b"wasm").segment(0x33, b"?");
-    let report = open(made.manifest(&ManifestFields::new(4, 2)))
-        .unwrap()
-        .report()
-        .clone();
-    let why: Vec<_> = report
-        .segments_skipped
-        .iter()
-        .map(|skipped| skipped.why)
-        .collect();
-    assert_eq!(
-        why,
-        [
-            Why::AttachmentNotCarried,
-            Why::UnknownKind,
-            Why::NotInDirectory
-        ]
-    );
-    assert_eq!(
-        report.warnings,
-        [Warning::Gap {
-            offset: 256,
-            bytes: 128
-        }]
-    );
+    let report = open(made.manifest(&ManifestFields::new(4, 2))).unwrap().report().clone();
+    let why: Vec<_> = report.segments_skipped.iter().map(|skipped| skipped.why).collect();
+    assert_eq!(why, [Why::AttachmentNotCarried, Why::UnknownKind, Why::NotInDirectory]);
+    assert_eq!(report.warnings, [Warning::Gap { offset: 256, bytes: 128 }]);
 }
 
 /// Bytes of a vector in an uncommitted segment may look like a manifest; the published readers take it.
@@ -280,27 +193,17 @@ fn a_manifest_within_a_segment_is_reported() {
     bytes.truncate(128);
     bytes.extend(&made.bytes);
     let file = open(bytes).unwrap();
-    assert!(
-        file.report()
-            .warnings
-            .contains(&Warning::ManifestInSegment { offset: 128 })
-    );
+    assert!(file.report().warnings.contains(&Warning::ManifestInSegment { offset: 128 }));
 }
 
 #[test]
 fn no_manifest_at_all() {
     let mut bytes = two_rows().bytes;
-    assert_eq!(
-        open(bytes.clone()).unwrap_err(),
-        LegacyError::NoManifest { searched: 128 }
-    );
+    assert_eq!(open(bytes.clone()).unwrap_err(), LegacyError::NoManifest { searched: 128 });
     // A manifest that is cut does not count.
     let whole = two_rows().manifest(&ManifestFields::new(4, 2));
     bytes.extend(&whole[128..200]);
-    assert_eq!(
-        open(bytes).unwrap_err(),
-        LegacyError::NoManifest { searched: 200 }
-    );
+    assert_eq!(open(bytes).unwrap_err(), LegacyError::NoManifest { searched: 200 });
 }
 
 #[test]
@@ -325,10 +228,7 @@ fn many_fake_headers_cost_no_more_than_their_bytes() {
 fn rehash_makes_a_changed_file_sound() {
     let mut bytes = two_rows().manifest(&ManifestFields::new(4, 2));
     bytes[64 + 6] = 8;
-    assert!(matches!(
-        open(bytes.clone()),
-        Err(LegacyError::HashMismatch { at: 0, .. })
-    ));
+    assert!(matches!(open(bytes.clone()), Err(LegacyError::HashMismatch { at: 0, .. })));
     rehash(&mut bytes, 0);
     assert_eq!(firsts(&open(bytes).unwrap()), [(8, 1.0), (9, 2.0)]);
 }

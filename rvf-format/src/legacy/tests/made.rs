@@ -45,8 +45,7 @@ impl Made {
     /// Appends a segment with a true hash, and names it in the directory.
     pub(super) fn segment(&mut self, kind: u8, payload: &[u8]) -> &mut Self {
         let at = self.raw(kind, payload);
-        self.directory
-            .push((at.1, at.0, payload.len() as u64, kind));
+        self.directory.push((at.1, at.0, payload.len() as u64, kind));
         self
     }
 
@@ -76,29 +75,14 @@ impl Made {
         let mut payload = 3u32.to_le_bytes().to_vec();
         payload.extend(fields.dimension.to_le_bytes());
         payload.extend(fields.total.to_le_bytes());
-        payload.extend(
-            fields
-                .segments
-                .unwrap_or(self.directory.len() as u32)
-                .to_le_bytes(),
-        );
+        payload.extend(fields.segments.unwrap_or(self.directory.len() as u32).to_le_bytes());
         payload.extend([0, fields.metric, 0, 0]);
         for (id, at, len, kind) in &self.directory {
-            [id, at, len]
-                .iter()
-                .for_each(|number| payload.extend(number.to_le_bytes()));
+            [id, at, len].iter().for_each(|number| payload.extend(number.to_le_bytes()));
             payload.push(*kind);
         }
-        payload.extend(
-            fields
-                .deletions
-                .unwrap_or(fields.deleted.len() as u32)
-                .to_le_bytes(),
-        );
-        fields
-            .deleted
-            .iter()
-            .for_each(|id| payload.extend(id.to_le_bytes()));
+        payload.extend(fields.deletions.unwrap_or(fields.deleted.len() as u32).to_le_bytes());
+        fields.deleted.iter().for_each(|id| payload.extend(id.to_le_bytes()));
         payload.extend(b"IDIF");
         payload.extend(fields.file_id);
         payload.extend(fields.parent_id);

@@ -18,10 +18,7 @@ use super::{Dialect, LegacyError, LegacyFile, Metric};
 
 /// The bytes of a file in `fixtures/published`.
 fn sample(name: &str) -> Vec<u8> {
-    let path = format!(
-        "{}/../fixtures/published/{name}",
-        env!("CARGO_MANIFEST_DIR")
-    );
+    let path = format!("{}/../fixtures/published/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
@@ -47,40 +44,20 @@ fn digest<B: AsRef<[u8]>>(file: &LegacyFile<B>) -> u64 {
 /// All that must not change unnoticed.
 fn content<B: AsRef<[u8]>>(file: &LegacyFile<B>) -> (u64, u64, u16, u32, Metric) {
     let report = file.report();
-    (
-        digest(file),
-        file.live_count(),
-        report.dimension,
-        report.epoch,
-        report.metric,
-    )
+    (digest(file), file.live_count(), report.dimension, report.epoch, report.metric)
 }
 
 /// Ids and first values, for files small enough to write down.
 fn firsts<B: AsRef<[u8]>>(file: &LegacyFile<B>) -> Vec<(u64, f32)> {
-    file.rows()
-        .map(|row| (row.id, row.values().next().unwrap()))
-        .collect()
+    file.rows().map(|row| (row.id, row.values().next().unwrap())).collect()
 }
 
 #[test]
 fn recognises_published_files_only() {
-    assert_eq!(
-        super::recognise(&sample("plain_l2_10x4.rvf")),
-        Some(Dialect::Aligned)
-    );
-    assert_eq!(
-        super::recognise(&sample("compacted_300x16.rvf")),
-        Some(Dialect::Aligned)
-    );
-    assert_eq!(
-        super::recognise(&sample("legacy_020_50x8.rvf")),
-        Some(Dialect::ByteGranular)
-    );
-    assert_eq!(
-        super::recognise(&sample("signed_100x8.rvf")),
-        Some(Dialect::SignedRootPage)
-    );
+    assert_eq!(super::recognise(&sample("plain_l2_10x4.rvf")), Some(Dialect::Aligned));
+    assert_eq!(super::recognise(&sample("compacted_300x16.rvf")), Some(Dialect::Aligned));
+    assert_eq!(super::recognise(&sample("legacy_020_50x8.rvf")), Some(Dialect::ByteGranular));
+    assert_eq!(super::recognise(&sample("signed_100x8.rvf")), Some(Dialect::SignedRootPage));
     assert_eq!(super::recognise(b""), None);
     assert_eq!(super::recognise(&[0; 5000]), None);
     assert_eq!(super::recognise(&sample("plain_l2_10x4.rvf")[..63]), None);
@@ -90,8 +67,5 @@ fn recognises_published_files_only() {
     let mut ours = sample("plain_l2_10x4.rvf");
     ours[5] = 0x40;
     assert_eq!(super::recognise(&ours), None);
-    assert_eq!(
-        LegacyFile::open(ours).unwrap_err(),
-        LegacyError::NotPublished
-    );
+    assert_eq!(LegacyFile::open(ours).unwrap_err(), LegacyError::NotPublished);
 }

@@ -22,11 +22,7 @@ fn for_each_sample(check: impl Fn(&str, &Value, LegacyFile<Vec<u8>>)) {
     for truth in all {
         let name = truth["file"].as_str().unwrap();
         let bytes = sample(name);
-        assert_eq!(
-            bytes.len() as u64,
-            truth["bytes"].as_u64().unwrap(),
-            "{name}"
-        );
+        assert_eq!(bytes.len() as u64, truth["bytes"].as_u64().unwrap(), "{name}");
         let file = open(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
         check(name, &truth, file);
     }
@@ -45,11 +41,7 @@ fn facts_and_vectors() {
         assert_eq!(u64::from(report.dimension), truth["dimension"], "{name}");
         assert_eq!(u64::from(report.epoch), truth["epoch"], "{name}");
         assert_eq!(file.live_count(), truth["live_count"], "{name}");
-        assert_eq!(
-            format!("{:016x}", digest(&file)),
-            truth["vectors_fnv1a64"],
-            "{name}"
-        );
+        assert_eq!(format!("{:016x}", digest(&file)), truth["vectors_fnv1a64"], "{name}");
         if let Some(id) = truth["file_id"].as_str() {
             let identity = report.identity.unwrap();
             assert_eq!(hex(&identity.file_id), id, "{name}");
@@ -64,13 +56,8 @@ fn facts_and_vectors() {
 fn live_ids() {
     for_each_sample(|name, truth, file| {
         let ids: Vec<u64> = file.rows().map(|row| row.id).collect();
-        let numbers = |list: &Value| -> Vec<u64> {
-            list.as_array()
-                .unwrap()
-                .iter()
-                .map(|id| id.as_u64().unwrap())
-                .collect()
-        };
+        let numbers =
+            |list: &Value| -> Vec<u64> { list.as_array().unwrap().iter().map(|id| id.as_u64().unwrap()).collect() };
         match &truth["live_ids"] {
             Value::Array(_) => assert_eq!(ids, numbers(&truth["live_ids"]), "{name}"),
             some => {
@@ -90,42 +77,17 @@ fn every_segment_is_accounted_for() {
         let Some(directory) = truth["segments"].as_array() else {
             return;
         };
-        let mut said: Vec<(u64, u64)> = report
-            .segments_read
-            .iter()
-            .map(|s| (s.segment_id, s.offset))
-            .collect();
-        said.extend(
-            report
-                .segments_skipped
-                .iter()
-                .map(|s| (s.segment_id, s.offset)),
-        );
-        assert_eq!(
-            said.iter().collect::<BTreeSet<_>>().len(),
-            said.len(),
-            "{name}: reported twice"
-        );
+        let mut said: Vec<(u64, u64)> = report.segments_read.iter().map(|s| (s.segment_id, s.offset)).collect();
+        said.extend(report.segments_skipped.iter().map(|s| (s.segment_id, s.offset)));
+        assert_eq!(said.iter().collect::<BTreeSet<_>>().len(), said.len(), "{name}: reported twice");
         for entry in directory {
             let place = (entry[0].as_u64().unwrap(), entry[1].as_u64().unwrap());
             assert!(said.contains(&place), "{name}: {place:?}");
         }
         let besides = said.len() - directory.len();
-        let uncommitted = report
-            .segments_skipped
-            .iter()
-            .filter(|s| s.why == Why::Uncommitted)
-            .count();
-        assert_eq!(
-            besides,
-            1 + uncommitted,
-            "{name}: the manifest, and what follows it"
-        );
-        assert_eq!(
-            report.segments_read[0].kind,
-            SegmentKind::Manifest,
-            "{name}"
-        );
+        let uncommitted = report.segments_skipped.iter().filter(|s| s.why == Why::Uncommitted).count();
+        assert_eq!(besides, 1 + uncommitted, "{name}: the manifest, and what follows it");
+        assert_eq!(report.segments_read[0].kind, SegmentKind::Manifest, "{name}");
     });
 }
 
@@ -147,21 +109,14 @@ fn top_ten_of_each_query() {
             assert_eq!(ranked.len(), top.len(), "{name}");
             for (found, wanted) in ranked.iter().zip(top) {
                 assert_eq!(found.1, wanted[0].as_u64().unwrap(), "{name}");
-                assert!(
-                    (found.0 - wanted[1].as_f64().unwrap()).abs() < 1e-5,
-                    "{name}: {found:?} {wanted}"
-                );
+                assert!((found.0 - wanted[1].as_f64().unwrap()).abs() < 1e-5, "{name}: {found:?} {wanted}");
             }
         }
     });
 }
 
 fn numbers(list: &Value) -> Vec<f64> {
-    list.as_array()
-        .unwrap()
-        .iter()
-        .map(|value| value.as_f64().unwrap())
-        .collect()
+    list.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
 }
 
 fn distance(metric: Metric, a: &[f64], b: &[f64]) -> f64 {
@@ -194,61 +149,26 @@ fn dialect_and_tail() {
     assert_eq!(report("legacy_020_50x8.rvf").dialect, Dialect::ByteGranular);
     let signed = report("signed_100x8.rvf");
     let page = signed.root_page.unwrap();
-    assert_eq!(
-        (signed.dialect, page.at, page.manifest_at),
-        (Dialect::SignedRootPage, 5632, 5120)
-    );
-    assert_eq!(
-        (
-            page.live_vectors,
-            page.manifest_segment_id,
-            signed.uncommitted_bytes
-        ),
-        (100, 7, 0)
-    );
+    assert_eq!((signed.dialect, page.at, page.manifest_at), (Dialect::SignedRootPage, 5632, 5120));
+    assert_eq!((page.live_vectors, page.manifest_segment_id, signed.uncommitted_bytes), (100, 7, 0));
     let compacted = report("compacted_300x16.rvf");
-    assert_eq!(
-        (compacted.dialect, compacted.uncommitted_bytes),
-        (Dialect::Aligned, 192)
-    );
+    assert_eq!((compacted.dialect, compacted.uncommitted_bytes), (Dialect::Aligned, 192));
     let last = compacted.segments_skipped.last().unwrap();
-    assert_eq!(
-        (last.kind, last.offset, last.why),
-        (SegmentKind::Witness, 20_032, Why::Uncommitted)
-    );
+    assert_eq!((last.kind, last.offset, last.why), (SegmentKind::Witness, 20_032, Why::Uncommitted));
 }
 
 #[test]
 fn skipped_kinds_have_reasons() {
     let why = |name: &str, kind| {
-        let reasons = report(name)
-            .segments_skipped
-            .into_iter()
-            .filter(|s| s.kind == kind)
-            .map(|s| s.why);
+        let reasons = report(name).segments_skipped.into_iter().filter(|s| s.kind == kind).map(|s| s.why);
         reasons.collect::<Vec<_>>()
     };
     assert_eq!(why("index_2000x32.rvf", SegmentKind::Index), [Why::Derived]);
-    assert_eq!(
-        why("metadata_250x16.rvf", SegmentKind::Meta),
-        [Why::MetadataNotSupported; 6]
-    );
-    assert_eq!(
-        why("deletes_300x16.rvf", SegmentKind::Journal),
-        [Why::InManifest]
-    );
-    assert_eq!(
-        why("deletes_300x16.rvf", SegmentKind::Witness),
-        [Why::HistoryNotCarried; 5]
-    );
-    assert_eq!(
-        why("branch_child.rvf", SegmentKind::CowMap),
-        [Why::Superseded; 2]
-    );
-    assert_eq!(
-        why("branch_child.rvf", SegmentKind::Manifest),
-        [Why::Superseded; 3]
-    );
+    assert_eq!(why("metadata_250x16.rvf", SegmentKind::Meta), [Why::MetadataNotSupported; 6]);
+    assert_eq!(why("deletes_300x16.rvf", SegmentKind::Journal), [Why::InManifest]);
+    assert_eq!(why("deletes_300x16.rvf", SegmentKind::Witness), [Why::HistoryNotCarried; 5]);
+    assert_eq!(why("branch_child.rvf", SegmentKind::CowMap), [Why::Superseded; 2]);
+    assert_eq!(why("branch_child.rvf", SegmentKind::Manifest), [Why::Superseded; 3]);
 }
 
 #[test]
@@ -257,23 +177,13 @@ fn metadata_is_described() {
     let records: Vec<u32> = metadata.iter().map(|meta| meta.records).collect();
     assert_eq!(records, [0, 40, 40, 40, 40, 40]);
     assert_eq!((metadata[0].segment_id, metadata[0].offset), (2, 192));
-    assert!(
-        metadata
-            .windows(2)
-            .all(|pair| pair[0].generation + 1 == pair[1].generation)
-    );
+    assert!(metadata.windows(2).all(|pair| pair[0].generation + 1 == pair[1].generation));
 }
 
 #[test]
 fn the_branch_names_its_parent() {
     let child = open(&sample("branch_child.rvf")).unwrap();
-    assert_eq!(
-        child.report().parent_path.as_deref(),
-        Some("branch_parent_400x32.rvf")
-    );
+    assert_eq!(child.report().parent_path.as_deref(), Some("branch_parent_400x32.rvf"));
     assert_eq!(child.ancestors().len(), 1);
-    assert_eq!(
-        child.ancestors()[0].file_id(),
-        child.report().identity.map(|identity| identity.parent_id)
-    );
+    assert_eq!(child.ancestors()[0].file_id(), child.report().identity.map(|identity| identity.parent_id));
 }

@@ -1,0 +1,159 @@
+//! What a file is made of: [`Info`] in a few numbers, [`SegmentInfo`] for its map.
+
+use crate::Result;
+use crate::store::Snapshot;
+use rvf_format::digest::Hash;
+use rvf_format::limits::FORMAT_VERSION;
+use rvf_format::manifest::ManifestEntry;
+use rvf_format::payload::meta;
+use rvf_format::recover::commit_at;
+use rvf_format::segment::SegmentHeader;
+use rvf_format::{Kind, Schema, chain};
+use std::collections::BTreeMap;
+
+/// A file in a few numbers.
+#[derive(Clone, Debug)]
+pub struct Info {
+    /// The file id.
+    pub file_id: [u8; 16],
+    /// What it holds.
+    pub schema: Schema,
+    /// Live records.
+    pub count: u64,
+    /// The commit.
+    pub epoch: u64,
+    /// State hash of the commit.
+    pub state_hash: Hash,
+    /// Size up to the newest root, bytes.
+    pub size_bytes: u64,
+    /// Bytes of live segments, the manifest included.
+    pub live_bytes: u64,
+    /// Number of live segments.
+    pub segments: u64,
+    /// Rows that are dead and still take space.
+    pub dead_rows: u64,
+    /// Bytes of live segments by kind.
+    pub bytes_by_kind: BTreeMap<Kind, u64>,
+    /// Bytes after the newest root, if a writer was interrupted.
+    pub tail_bytes: u64,
+    /// Whether the file takes no further commits.
+    pub frozen: bool,
+    /// Time of creation, nanoseconds since 1970.
+    pub created_ns: u64,
+    /// Time of the commit, nanoseconds since 1970.
+    pub modified_ns: u64,
+    /// The embedding model, if it was named.
+    pub model: Option<String>,
+    /// The software that created the file.
+    pub creator: Option<String>,
+    /// Version of the format.
+    pub format_version: u32,
+}
+
+/// One segment of a file's map.
+#[derive(Clone, Debug)]
+pub struct SegmentInfo {
+    /// Its id.
+    pub id: u64,
+    /// Its kind.
+    pub kind: Kind,
+    /// File offset, bytes.
+    pub offset: u64,
+    /// Header and payload, bytes.
+    pub length: u64,
+    /// The commit that wrote it.
+    pub epoch: u64,
+    /// Whether the snapshot lists it.
+    pub live: bool,
+    /// BLAKE3 of header and payload; of a MANIFEST, its manifest hash.
+    pub hash: Hash,
+    /// First row, where the kind has rows.
+    pub base_row: u64,
+    /// Rows, where the kind has rows.
+    pub rows: u32,
+}
+
+impl Snapshot {
+    /// The file in a few numbers.
+    ///
+    /// # Errors
+    /// Corruption of META segments.
+    pub fn info(&self) -> Result<Info> {
+        let (root, state) = (self.root(), self.state());
+        let mut bytes_by_kind = BTreeMap::new();
+        for entry in &state.live {
+            *bytes_by_kind.entry(entry.kind()).or_insert(0) += entry.length.get();
+        }
+        *bytes_by_kind.entry(Kind::MANIFEST).or_insert(0) += root.manifest_length.get();
+        let rows: u64 = self.parts().iter().map(|part| u64::from(part.entry.rows.get())).sum();
+        let items = self.meta()?;
+        let text = |tag| items.get(&tag).map(|value| String::from_utf8_lossy(value).into_owned());
+        Ok(Info {
+            file_id: root.file_id,
+            schema: *self.schema(),
+            count: self.count(),
+            epoch: self.epoch(),
+            state_hash: root.state_hash,
+            size_bytes: root.end(),
+            live_bytes: bytes_by_kind.values().sum(),
+            segments: state.live.len() as u64,
+            dead_rows: rows.saturating_sub(self.count()),
+            bytes_by_kind,
+            tail_bytes: self.tail().map_or(0, |tail| tail.length),
+            frozen: root.is_frozen(),
+            created_ns: root.created_ns.get(),
+            modified_ns: root.modified_ns.get(),
+            model: text(meta::MODEL),
+            creator: text(meta::CREATOR),
+            format_version: FORMAT_VERSION,
+        })
+    }
+
+    /// Every segment up to this commit's root, in the order of their offsets.
+    ///
+    /// # Errors
+    /// Corruption of roots, manifests and headers on the way.
+    pub fn segments(&self) -> Result<Vec<SegmentInfo>> {
+        let (listed, manifests) = self.listed()?;
+        let end = self.root().end();
+        let mut segments = Vec::new();
+        let mut at = 0;
+        while at < end {
+            let bytes = self.file().get(at as usize..).unwrap_or_default();
+            let header = SegmentHeader::read(bytes, at, end)?;
+            let entry = listed.get(&at);
+            let manifest = manifests.get(&at);
+            segments.push(SegmentInfo {
+                id: header.segment_id.get(),
+                kind: header.kind(),
+                offset: at,
+                length: header.length(),
+                epoch: entry.map_or(manifest.map_or(0, |manifest| manifest.0), |entry| entry.epoch.get()),
+                live: self.is_live(header.segment_id.get()) || at == self.root().manifest_offset.get(),
+                hash: entry.map_or(manifest.map_or([0; 32], |manifest| manifest.1), |entry| entry.hash),
+                base_row: entry.map_or(0, |entry| entry.base_row.get()),
+                rows: entry.map_or(0, |entry| entry.rows.get()),
+            });
+            at += header.length();
+        }
+        Ok(segments)
+    }
+
+    fn is_live(&self, id: u64) -> bool {
+        self.state().live.binary_search_by_key(&id, |entry| entry.segment_id.get()).is_ok()
+    }
+
+    /// Segments that any manifest of the history lists, and manifests with their epoch and hash, by offset.
+    #[allow(clippy::type_complexity, reason = "two maps that are used at once and nowhere else")]
+    fn listed(&self) -> Result<(BTreeMap<u64, ManifestEntry>, BTreeMap<u64, (u64, Hash)>)> {
+        let mut listed = BTreeMap::new();
+        let mut manifests = BTreeMap::new();
+        for root in chain::roots(self.file(), self.root()) {
+            let root = root?;
+            let commit = commit_at(self.file(), root.own_offset.get(), root.file_id)?;
+            listed.extend(commit.manifest.added.iter().map(|entry| (entry.offset.get(), *entry)));
+            manifests.insert(root.manifest_offset.get(), (root.epoch(), root.manifest_hash));
+        }
+        Ok((listed, manifests))
+    }
+}

@@ -1,0 +1,32 @@
+//! Verifying a file by its path: every byte, then its meaning. The checks themselves live in [`rvf_format::verify`].
+
+use crate::{Error, Result};
+use rvf_format::storage::{Access, FilePlace, Place};
+use rvf_format::verify::{Progress, Report, verify};
+use std::path::Path;
+
+/// What verifying a file found.
+pub type VerifyReport = Report;
+
+/// Reads every byte of the file and checks it against the specification.
+///
+/// ```
+/// use rvf_engine::{Db, Metric, Schema, verify_path};
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("a.rvf");
+/// Db::create(&path, &Schema::new(2, Metric::L2))?.add(&[1.0f32, 2.0])?;
+/// let report = verify_path(&path, &mut |_, _| {})?;
+/// assert!(report.sound && report.findings.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::NotRvf`], [`Error::PublishedRvf`] and [`Error::Newer`] for a file that is not one of ours to judge.
+/// What is wrong with a file of ours is in the report.
+pub fn verify_path(path: impl AsRef<Path>, progress: Progress<'_>) -> Result<Report> {
+    let path = path.as_ref();
+    let storage = FilePlace.open(path, Access::Read).map_err(|error| Error::io("opening", path, error))?;
+    let file =
+        storage.len().and_then(|length| storage.view(length)).map_err(|error| Error::io("reading", path, error))?;
+    Ok(verify(&file, progress)?)
+}

@@ -1,0 +1,178 @@
+//! What segments say together: ids, counts, audit entries, hash trees.
+
+use super::Findings;
+use super::history::History;
+use super::walk::Walked;
+use crate::limits::TREE_MIN;
+use crate::manifest::ManifestEntry;
+use crate::payload::journal::JournalView;
+use crate::payload::vec::{IdRef, VecView};
+use crate::payload::witness::{Entry, read_all};
+use crate::storage::Bytes;
+use crate::{Clause, Error, Kind};
+use std::collections::{BTreeMap, HashSet};
+
+pub(super) fn check(file: &Bytes, history: &History, walked: &Walked, findings: &mut Findings) {
+    check_trees(history, walked, findings);
+    check_audit(history, walked, findings);
+    check_rows(file, history, walked, findings);
+}
+
+fn check_trees(history: &History, walked: &Walked, findings: &mut Findings) {
+    let mut described: BTreeMap<u64, u64> = BTreeMap::new();
+    for (tree, entry) in &walked.trees {
+        let target = tree.facts.segment_id.get();
+        let listed = history.listed.values().find(|other| other.segment_id.get() == target);
+        let id = Some(entry.segment_id.get());
+        match listed {
+            Some(listed) => drop(findings.check(id, tree.check(listed))),
+            None => findings.add(Clause::Tree1, entry.offset.get(), id, "a hash tree of a segment that is not listed"),
+        }
+        if history.newest.live.contains_key(&entry.segment_id.get()) {
+            *described.entry(target).or_default() += 1;
+        }
+    }
+    for entry in history.newest.live.values() {
+        let id = entry.segment_id.get();
+        let trees = described.get(&id).copied().unwrap_or(0);
+        let wants = !matches!(entry.kind(), Kind::FILLER | Kind::TREE) && entry.length.get() >= TREE_MIN;
+        if trees > 1 || (wants && trees == 0 && !tree_is_damaged(history, walked)) {
+            let message = format!("a segment of {} bytes has {trees} hash trees", entry.length.get());
+            findings.add(Clause::Tree2, entry.offset.get(), Some(id), message);
+        }
+    }
+}
+
+/// A damaged TREE cannot say whose it is.
+fn tree_is_damaged(history: &History, walked: &Walked) -> bool {
+    let trees = history.newest.live.values().filter(|entry| entry.kind() == Kind::TREE);
+    trees.into_iter().any(|entry| walked.damaged.contains(&entry.segment_id.get()))
+}
+
+fn check_audit(history: &History, walked: &Walked, findings: &mut Findings) {
+    let Some(newest) = history.newest_root() else { return };
+    let mut entries: BTreeMap<u64, (u64, Entry)> = BTreeMap::new();
+    for (at, sealed) in &walked.sealed {
+        for entry in sealed {
+            insert(&mut entries, *at, entry, findings);
+        }
+    }
+    for commit in &history.commits {
+        let at = commit.root.manifest_offset.get();
+        match read_all(&commit.manifest.witness, at) {
+            Ok(own) if own.len() == 1 => {
+                insert(&mut entries, at, &own[0], findings);
+                check_own(commit, &own[0], findings);
+            }
+            Ok(_) => findings.add(Clause::Wit1, at, None, "a manifest holds not exactly one audit entry"),
+            Err(error) => findings.take(&error, None),
+        }
+    }
+    let sealed_is_damaged =
+        history.listed.values().any(|e| e.kind() == Kind::WITNESS && walked.damaged.contains(&e.segment_id.get()));
+    if !sealed_is_damaged && history.complete {
+        check_links(&entries, newest.witness_size.get(), newest.own_offset.get(), findings);
+    }
+}
+
+fn insert(entries: &mut BTreeMap<u64, (u64, Entry)>, at: u64, entry: &Entry, findings: &mut Findings) {
+    let index = entry.fixed.index.get();
+    if entries.insert(index, (at, entry.clone())).is_some_and(|(_, other)| other != *entry) {
+        findings.add(Clause::Wit2, at, None, format!("two different audit entries have index {index}"));
+    }
+}
+
+fn check_links(entries: &BTreeMap<u64, (u64, Entry)>, size: u64, place: u64, findings: &mut Findings) {
+    let consecutive = entries.keys().enumerate().all(|(expected, index)| expected as u64 == *index);
+    if !consecutive || entries.len() as u64 != size {
+        findings.add(
+            Clause::Wit2,
+            place + 0x188,
+            None,
+            format!("{} audit entries are there, the root counts {size}", entries.len()),
+        );
+        return;
+    }
+    let mut previous = [0; 32];
+    for (index, (at, entry)) in entries {
+        if entry.fixed.previous != previous {
+            findings.add(Clause::Wit2, *at, None, format!("audit entry {index} does not follow from the one before"));
+        }
+        previous = entry.hash();
+    }
+}
+
+/// The audit entry of a commit against its root.
+fn check_own(commit: &crate::recover::Commit, entry: &Entry, findings: &mut Findings) {
+    let (root, fixed) = (&commit.root, &entry.fixed);
+    let agrees = fixed.epoch.get() == root.epoch()
+        && fixed.time_ns == root.modified_ns
+        && fixed.count == root.live_count
+        && fixed.state_hash == root.state_hash
+        && fixed.index.get().checked_add(1) == Some(root.witness_size.get())
+        && entry.hash() == root.witness_head;
+    if !agrees {
+        findings.add(
+            Clause::Wit3,
+            root.own_offset.get() + 0x188,
+            None,
+            "the audit entry of a commit does not agree with its root",
+        );
+    }
+}
+
+/// Live rows of the newest epoch: each id once, as many as the root says, below the next id.
+fn check_rows(file: &Bytes, history: &History, walked: &Walked, findings: &mut Findings) {
+    let (Some(root), Some(schema)) = (history.newest_root(), history.schema()) else { return };
+    let live = || history.newest.live.values().filter(|entry| entry.space.get() == 0);
+    let judged = |entry: &&ManifestEntry| matches!(entry.kind(), Kind::VEC | Kind::JOURNAL);
+    if live().filter(judged).any(|entry| walked.damaged.contains(&entry.segment_id.get())) {
+        return;
+    }
+    let segment = |entry: &ManifestEntry| {
+        let bytes = file.slice(entry.offset.get() as usize, entry.length.get() as usize);
+        bytes.ok_or(Error::corrupt(Clause::Man4, entry.offset.get(), "a listed segment lies outside the file"))
+    };
+    let mut dead: HashSet<u64> = HashSet::new();
+    for entry in live().filter(|entry| entry.kind() == Kind::JOURNAL) {
+        let view = segment(entry).and_then(|bytes| JournalView::parse(bytes, entry.offset.get()));
+        for word in view.iter().flat_map(JournalView::words) {
+            let bits = (0..64).filter(|bit| word.mask.get() >> bit & 1 == 1);
+            dead.extend(bits.map(|bit| word.word.get().saturating_mul(64).saturating_add(bit)));
+        }
+    }
+    let mut views: Vec<(u64, u64, VecView)> = Vec::new();
+    for entry in live().filter(|entry| entry.kind() == Kind::VEC) {
+        let view = segment(entry).and_then(|bytes| VecView::parse(bytes, entry, &schema));
+        views.extend(view.map(|view| (entry.base_row.get(), entry.offset.get(), view)));
+    }
+    let mut seen: HashSet<IdRef<'_>> = HashSet::new();
+    let (mut count, mut largest) = (0, None);
+    for (base, at, view) in &views {
+        for row in 0..view.count() {
+            let Some(id) = view.id(row) else { continue };
+            largest = largest.max(Some(id));
+            if dead.contains(&(base + u64::from(row))) {
+                continue;
+            }
+            count += 1;
+            if !seen.insert(id) {
+                findings.add(Clause::Vec5, *at, None, format!("more than one live row has the id {id:?}"));
+            }
+        }
+    }
+    check_counts(root, count, largest, findings);
+}
+
+fn check_counts(root: &crate::root::RootPage, count: u64, largest: Option<IdRef<'_>>, findings: &mut Findings) {
+    let at = root.own_offset.get();
+    if count != root.live_count.get() {
+        let message = format!("{count} records are live, the root says {}", root.live_count.get());
+        findings.add(Clause::Root7, at + 0x18, None, message);
+    }
+    if let Some(IdRef::U64(largest)) = largest
+        && largest >= root.next_id.get()
+    {
+        findings.add(Clause::Root7, at + 0x178, None, format!("id {largest} is not below the next id"));
+    }
+}

@@ -1,0 +1,175 @@
+//! The segments of a file, one after another: headers, hashes, payloads.
+
+use super::history::History;
+use super::{Findings, Progress};
+use crate::limits::{HEADER_LEN, PAGE, PAGE_LEN, ROOT_MAGIC};
+use crate::manifest::ManifestEntry;
+use crate::payload::journal::JournalView;
+use crate::payload::tree::TreeView;
+use crate::payload::vec::VecView;
+use crate::payload::{meta, witness};
+use crate::segment::{Payload, SegmentHeader};
+use crate::storage::Bytes;
+use crate::{Clause, Error, Kind, digest};
+use std::collections::BTreeSet;
+
+/// What the walk learned for the checks that follow.
+#[derive(Default)]
+pub(super) struct Walked {
+    pub(super) segments: u64,
+    /// Ids of listed segments whose bytes are not what was committed: their meaning is not judged.
+    pub(super) damaged: BTreeSet<u64>,
+    /// Hash trees by the segment that they describe.
+    pub(super) trees: Vec<(TreeView, ManifestEntry)>,
+    /// Audit entries of WITNESS segments, with the segment's offset.
+    pub(super) sealed: Vec<(u64, Vec<witness::Entry>)>,
+}
+
+pub(super) fn walk(file: &Bytes, history: &History, findings: &mut Findings, progress: Progress<'_>) -> Walked {
+    let mut walked = Walked::default();
+    let end = history.newest_root().map_or(file.len() as u64, |root| root.end());
+    let mut ids = BTreeSet::new();
+    let mut at = 0;
+    while at < end {
+        progress(at, end);
+        let bytes = file.get(at as usize..).unwrap_or_default();
+        let header = match SegmentHeader::read(bytes, at, end) {
+            Ok(header) => header,
+            Err(error) => {
+                at = stumble(history, &error, at, &mut walked, findings);
+                continue;
+            }
+        };
+        let id = header.segment_id.get();
+        let known_next = history.newest_root().is_none_or(|root| id < root.next_segment_id.get());
+        if !ids.insert(id) || !known_next {
+            findings.add(Clause::Seg5, at + 8, Some(id), "a segment id is used twice or at or above the next one");
+        }
+        if let Some(segment) = file.slice(at as usize, header.length() as usize) {
+            check_segment(history, &header, segment, at, &mut walked, findings);
+        }
+        walked.segments += 1;
+        at += header.length();
+    }
+    progress(end, end);
+    walked
+}
+
+/// A header that cannot be read: says so and finds the next place where a segment is known to start.
+fn stumble(history: &History, error: &Error, at: u64, walked: &mut Walked, findings: &mut Findings) -> u64 {
+    let here = history.listed.get(&at);
+    findings.take(error, here.map(|entry| entry.segment_id.get()));
+    walked.damaged.extend(here.map(|entry| entry.segment_id.get()));
+    let segment = history.listed.range(at + 1..).next().map(|found| *found.0);
+    let manifest = history.manifests.range(at + 1..).next().map(|found| *found.0);
+    let known = [segment, manifest].into_iter().flatten().min();
+    // Behind a header of known length the next known start is right after it; else everything until then is in doubt.
+    known.unwrap_or(u64::MAX)
+}
+
+fn check_segment(
+    history: &History,
+    header: &SegmentHeader,
+    segment: Bytes,
+    at: u64,
+    walked: &mut Walked,
+    findings: &mut Findings,
+) {
+    let id = Some(header.segment_id.get());
+    if at == 0 && (header.kind() != Kind::FILE || header.segment_id.get() != 0 || header.length() != PAGE) {
+        findings.add(Clause::File1, at, id, "the first segment is not a FILE segment of one page");
+    }
+    let mut intact = true;
+    if digest::xxh3_128(segment.get(HEADER_LEN..).unwrap_or_default()) != header.content_hash {
+        findings.add(Clause::Seg4, at + 0x28, id, "the content hash is not that of the payload");
+        intact = false;
+    }
+    check_false_roots(history, &segment, at, id, findings);
+    if let Some(root) = history.manifests.get(&at) {
+        intact &= header.length() == root.manifest_length.get();
+        if intact {
+            check_stray(Payload::parse(segment, at, Kind::MANIFEST, &[1, 2]), id, findings);
+        }
+        return;
+    }
+    let Some(entry) = history.listed.get(&at) else {
+        if history.complete && !history.commits.is_empty() {
+            findings.add(Clause::Man8, at, id, "a segment that no manifest lists");
+        }
+        return;
+    };
+    let same =
+        entry.segment_id == header.segment_id && entry.kind == header.kind && entry.length.get() == header.length();
+    if !same {
+        findings.add(Clause::Man4, at, id, "a segment's header is not what the manifest lists");
+    } else if digest::blake3(&segment) != entry.hash {
+        findings.add(Clause::Man5, at, id, "a segment's bytes are not those that were committed");
+        intact = false;
+    }
+    if intact && same {
+        check_payload(history, entry, segment, walked, findings);
+    } else {
+        walked.damaged.insert(entry.segment_id.get());
+    }
+}
+
+fn check_false_roots(history: &History, segment: &Bytes, at: u64, id: Option<u64>, findings: &mut Findings) {
+    for (page, bytes) in segment.chunks(PAGE_LEN).enumerate() {
+        let place = at + page as u64 * PAGE;
+        let is_root = history.manifests.get(&at).is_some_and(|root| root.own_offset.get() == place);
+        if bytes.starts_with(&ROOT_MAGIC.to_le_bytes()) && !is_root {
+            findings.add(Clause::Pay4, place, id, "a page that is no root begins with the root magic");
+        }
+    }
+}
+
+/// The payload of an intact, listed segment, as far as it can be judged alone.
+fn check_payload(
+    history: &History,
+    entry: &ManifestEntry,
+    segment: Bytes,
+    walked: &mut Walked,
+    findings: &mut Findings,
+) {
+    let (kind, at, id) = (entry.kind(), entry.offset.get(), Some(entry.segment_id.get()));
+    if !kind.has_payload_rules() || entry.space.get() != 0 {
+        return;
+    }
+    check_stray(Payload::parse(segment.clone(), at, kind, &[1]), id, findings);
+    let before = findings.list.len();
+    match kind {
+        Kind::VEC => check_vectors(history, entry, segment, findings),
+        Kind::JOURNAL => {
+            let next_row = history.newest_root().map_or(u64::MAX, |root| root.next_row.get());
+            findings.check(id, JournalView::parse(segment, at).and_then(|view| view.check(next_row)));
+        }
+        Kind::META => drop(findings.check(id, meta::parse(segment, at))),
+        Kind::WITNESS => {
+            let entries = findings.check(id, witness::parse(segment, at));
+            walked.sealed.extend(entries.map(|entries| (at, entries)));
+        }
+        Kind::TREE => walked.trees.extend(findings.check(id, TreeView::parse(segment, at)).map(|tree| (tree, *entry))),
+        Kind::FILLER if Payload::parse(segment.clone(), at, kind, &[1]).is_ok_and(|p| !p.entries().is_empty()) => {
+            findings.add(Clause::Fill1, at, id, "a FILLER has sections");
+        }
+        _ => {}
+    }
+    if findings.list.len() > before {
+        walked.damaged.insert(entry.segment_id.get());
+    }
+}
+
+fn check_stray(payload: crate::Result<Payload>, id: Option<u64>, findings: &mut Findings) {
+    let stray = findings.check(id, payload).and_then(|payload| payload.first_stray_byte());
+    if let Some(at) = stray {
+        findings.add(Clause::Pay3, at, id, "a byte outside sections is not zero");
+    }
+}
+
+fn check_vectors(history: &History, entry: &ManifestEntry, segment: Bytes, findings: &mut Findings) {
+    let Some(schema) = history.schema() else { return };
+    let (at, id) = (entry.offset.get(), Some(entry.segment_id.get()));
+    let Some(view) = findings.check(id, VecView::parse(segment, entry, &schema)) else { return };
+    findings.check(id, view.check_rows(&schema, at));
+    findings.check(id, view.check_ids(at));
+}

@@ -1,1 +1,5 @@
 //! One binary for every test of the workspace.
+
+mod golden;
+mod spec;
+mod walker;

@@ -25,7 +25,7 @@ layout! {
         0x05 kind: "u8" u8,
         /// 0.
         0x06 flags: "u16" U16,
-        /// Unique in the file, ascending in the order of writing.
+        /// Unique in the file; 0 for FILE.
         0x08 segment_id: "u64" U64,
         /// Bytes after this header.
         0x10 payload_length: "u64" U64,

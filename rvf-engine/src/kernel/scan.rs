@@ -62,17 +62,24 @@ impl<T> Task<T> for ScanAt<'_, T> {
 
     #[inline(always)]
     fn run<P: Pair<T>>(self, pair: P) {
+        let ahead = rows_ahead::<T>(self.width);
         for (i, (&index, out)) in self.indices.iter().zip(self.out).enumerate() {
-            if let Some(&ahead) = self.indices.get(i + PREFETCH_ROWS) {
-                prefetch(row(self.rows, self.width, ahead));
+            if let Some(&later) = self.indices.get(i + ahead) {
+                prefetch(row(self.rows, self.width, later));
             }
             *out = pair.distance(row(self.rows, self.width, index));
         }
     }
 }
 
-/// How many rows ahead of the one at hand a row is asked for.
-const PREFETCH_ROWS: usize = 2;
+/// How many rows ahead of the one at hand a row is asked for: so many that about 48 lines are under way, which is as
+/// many as pays. (Measured at 384 dimensions, Zen 5: 8 rows of 6 lines are up to half faster than 2 or 4, but 8 rows of
+/// 24 lines slower than 4.)
+#[inline(always)]
+fn rows_ahead<T>(width: usize) -> usize {
+    let lines = (width * size_of::<T>()).div_ceil(LINE_BYTES).max(1);
+    (48 / lines).clamp(4, 16)
+}
 
 /// How many cache lines of a row are asked for; the hardware notices the stream and fetches the rest.
 const PREFETCH_LINES: usize = 8;

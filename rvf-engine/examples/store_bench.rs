@@ -36,7 +36,11 @@ fn run(path: &PathBuf, metric: Metric, rows: usize) -> Result<(), Box<dyn std::e
     drop(db);
     let size = std::fs::metadata(path)?.len();
     let raw = (rows * DIM * 4) as u64;
-    println!("{metric}: import {:.0} vectors/s, file {size} bytes = raw + {:.2} %", rows as f64 / seconds, percent(size, raw));
+    println!(
+        "{metric}: import {:.0} vectors/s, file {size} bytes = raw + {:.2} %",
+        rows as f64 / seconds,
+        percent(size, raw)
+    );
 
     let opens: Vec<f64> = (0..21).map(|_| timed(|| Reader::open(path).map(drop))).collect::<Result<_, _>>()?;
     println!("{metric}: open {:.0} us (median of 21, warm)", median(opens) * 1e6);
@@ -57,19 +61,29 @@ fn bandwidth(reader: &Reader, query: &[f32], raw: u64, metric: Metric) -> Result
         .segments()?
         .iter()
         .filter(|segment| segment.rows > 0 && segment.kind.name() == Some("VEC"))
-        .filter_map(|segment| bytemuck::try_cast_slice(&bytes[segment.offset as usize..(segment.offset + segment.length) as usize]).ok())
+        .filter_map(|segment| {
+            bytemuck::try_cast_slice(&bytes[segment.offset as usize..(segment.offset + segment.length) as usize]).ok()
+        })
         .collect();
     let summed: usize = floats.iter().map(|part| part.len() * 4).sum();
     let (mut scans, mut sums, mut doubles) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..15 {
         scans.push(timed(|| reader.search(query).k(10).run().map(drop))?);
-        sums.push(timed(|| Ok::<_, rvf_engine::Error>(std::hint::black_box(floats.iter().map(|part| kernels.sum_f32(part)).sum::<f32>())).map(drop))?);
+        sums.push(timed(|| {
+            Ok::<_, rvf_engine::Error>(std::hint::black_box(
+                floats.iter().map(|part| kernels.sum_f32(part)).sum::<f32>(),
+            ))
+            .map(drop)
+        })?);
         doubles.push(timed(|| reader.search(query).k(10).threads(2).run().map(drop))?);
     }
     let scan = raw as f64 / median(scans) / 1e9;
     let sum = summed as f64 / median(sums) / 1e9;
     let double = raw as f64 / median(doubles) / 1e9;
-    println!("{metric}: exact scan {scan:.2} GB/s, plain sum {sum:.2} GB/s, ratio {:.2}; 2 threads {double:.2} GB/s", scan / sum);
+    println!(
+        "{metric}: exact scan {scan:.2} GB/s, plain sum {sum:.2} GB/s, ratio {:.2}; 2 threads {double:.2} GB/s",
+        scan / sum
+    );
     Ok(())
 }
 

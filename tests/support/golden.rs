@@ -118,7 +118,9 @@ impl Model {
         // A long vector is told by its hash: the truth of a large file stays small.
         let vector = |v: &Vec<f32>| match v.len() {
             0..2000 => ("vector", json!(v)),
-            _ => ("vector_blake3", json!(digest::hex(&digest::blake3(&v.iter().map(|x| *x as u8).collect::<Vec<u8>>())))),
+            _ => {
+                ("vector_blake3", json!(digest::hex(&digest::blake3(&v.iter().map(|x| *x as u8).collect::<Vec<u8>>()))))
+            }
         };
         let record = |(id, v)| {
             let (key, value) = vector(v);

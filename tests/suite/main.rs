@@ -1,6 +1,8 @@
 //! One binary for every test of the workspace.
 
+mod damage;
 mod golden;
+mod history;
 mod model;
 mod spec;
 mod walker;

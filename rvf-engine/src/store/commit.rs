@@ -235,6 +235,23 @@ impl Store {
     }
 }
 
+/// A new file id.
+pub(crate) fn random_file_id(path: &Path) -> Result<[u8; 16]> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).map_err(|error| Error::io("asking for random bytes for", path, error.into()))?;
+    Ok(id)
+}
+
+/// Facts that a new file holds about itself.
+pub(crate) fn first_items(model: Option<&str>) -> meta::Items {
+    let mut items = meta::Items::new();
+    items.insert(meta::CREATOR, concat!("rvf ", env!("CARGO_PKG_VERSION")).as_bytes().to_vec());
+    if let Some(model) = model {
+        items.insert(meta::MODEL, model.as_bytes().to_vec());
+    }
+    items
+}
+
 /// Name of the file that compaction writes before it takes the place of the old one.
 pub(crate) const COMPACT_SUFFIX: &str = ".compact-tmp";
 

@@ -193,14 +193,12 @@ class VecSegment:
                 raise RvfError("VEC-4", at, f"an id is not UTF-8: {error}") from None
             check(b"\0" not in text, "VEC-4", at, "an id holds U+0000")
         self.order: np.ndarray | None = payload.array(6, "<u4", count) if 6 in payload.sections else None
+        check(self.order is None or sorted(self.order.tolist()) == list(range(count)), "VEC-3", at, "ORDER is no permutation")
 
     def verify(self, metric: str, dimension: int) -> Iterator[RvfError]:
         at, rows = self.entry.offset, self.vectors
-        if self.order is None:
-            if not ascends(self.ids):
-                yield RvfError("VEC-3", at, "ids do not ascend and there is no ORDER")
-        elif sorted(self.order.tolist()) != list(range(self.count)) or not ascends([(self.ids[r], r) for r in self.order]):
-            yield RvfError("VEC-3", at, "ORDER is no ascending permutation")
+        if not ascends(self.ids if self.order is None else [(self.ids[r], r) for r in self.order.tolist()]):
+            yield RvfError("VEC-3", at, "ids do not ascend" + ("" if self.order is None else " through ORDER"))
         if self.dtype == "binary":
             if dimension % 8 and (rows[:, -1] & (0xFF >> dimension % 8)).any():
                 yield RvfError("VEC-2", at, "unused bits are set")
@@ -457,7 +455,7 @@ class Snapshot:
             distances = {
                 "l2": lambda: ((a - q) ** 2).sum(axis=1),
                 "dot": lambda: -dot,
-                "cosine": lambda: 1 - dot / (np.sqrt((a * a).sum(axis=1)) * np.sqrt((q * q).sum())),
+                "cosine": lambda: 1 - dot / np.sqrt((a * a).sum(axis=1) * (q * q).sum()),
             }[self.metric]()
         with np.errstate(over="ignore"):
             ranked = sorted(zip(distances.astype("f4").tolist(), (i for _, i, _ in rows), strict=True))
@@ -501,8 +499,7 @@ class Snapshot:
         if len(set(live)) != len(live):
             yield RvfError("VEC-5", at, "two live rows of one id")
         numbers = [i for vec in self.vecs for i in vec.ids if isinstance(i, int)]
-        segments = [e.segment_id for e in self.segments.values()] + [Header._make(HEADER.unpack_from(self.data, root.manifest_offset)).segment_id]
-        if (len(live) != root.live_count or max(numbers, default=-1) >= root.next_id + (not numbers) or max(segments) >= root.next_segment_id
+        if (len(live) != root.live_count or max(numbers, default=-1) >= root.next_id + (not numbers) or max(self.segments, default=0) >= root.next_segment_id
                 or max((v.entry.base_row + v.count for v in self.vecs), default=0) > root.next_row):
             yield RvfError("ROOT-7", at, f"{len(live)} live rows, or a row, id or segment at or above the next one")
         own = self.own_entries.get(root.epoch)
@@ -511,9 +508,11 @@ class Snapshot:
         yield from self.verify_trees()
 
     def verify_trees(self) -> Iterator[RvfError]:
-        trees: list[Tree] = []
-        for entry in self.listed(TREE):
-            yield from caught(lambda entry=entry: trees.append(Tree(self.data, entry)))
+        try:
+            trees = self.trees()
+        except RvfError as error:
+            yield error
+            return
         for tree in trees:
             target = self.segments.get(tree.segment_id)
             if target is None or target.length != tree.length:
@@ -589,8 +588,8 @@ class RvfFile:
                 try:
                     return at + PAGE, self._whole_root(at)
                 except RvfError as error:
-                    if error.clause == "ROOT-1":  # its checksum is right: made by a newer version
-                        raise
+                    if error.clause == "ROOT-1" and int.from_bytes(self.data[at + 4 : at + 6], "little") > 2:
+                        raise  # its checksum is right: made by a newer version
                     self.rejected.append(error)
         raise self.rejected[0] if self.rejected else RvfError("TAIL-1", 0, "the file holds no whole root")
 

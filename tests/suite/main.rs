@@ -1,6 +1,9 @@
 //! One binary for every test of the workspace.
 
+mod corrupt;
+mod damage;
 mod golden;
+mod history;
 mod model;
 mod spec;
 mod walker;

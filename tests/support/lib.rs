@@ -1,7 +1,10 @@
 //! Support shared by the tests and the fuzz targets.
 
+pub mod corrupt;
 pub mod golden;
 pub mod oracle;
+pub mod reseal;
+pub mod samples;
 
 use std::path::{Path, PathBuf};
 

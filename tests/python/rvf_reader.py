@@ -14,16 +14,17 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xxhash
 from blake3 import blake3
 
 Id = int | str
+Vector = np.ndarray[Any, Any]
 PAGE = 4096
 SEGMENT_MAGIC, ROOT_MAGIC, IDENTITY_MAGIC = 0x52564653, b"\x30\x4d\x56\x52", b"RVF single-file\0"
 VEC, JOURNAL, MANIFEST, META, WITNESS, FILE, FILLER, TREE = 0x01, 0x04, 0x05, 0x07, 0x0A, 0x40, 0x41, 0x43
@@ -58,7 +59,12 @@ def caught(step: Callable[[], object]) -> Iterator[RvfError]:
         yield error
 
 
-def ascends(values: Sequence) -> bool:
+def less(a: Any, b: Any) -> bool:
+    """VEC-3: numbers as numbers; the order of code points is that of UTF-8 bytes."""
+    return bool(a < b)
+
+
+def ascends(values: Sequence[Any]) -> bool:
     return all(a < b for a, b in pairwise(values))
 
 
@@ -93,7 +99,7 @@ class Root(NamedTuple):
         return self.epoch_high << 32 | self.epoch_low
 
     @property
-    def schema(self) -> tuple:
+    def schema(self) -> tuple[int, int, int, int]:
         return self.dimension, self.dtype, self.metric, self.id_type
 
 
@@ -192,7 +198,7 @@ class VecSegment:
             except UnicodeDecodeError as error:
                 raise RvfError("VEC-4", at, f"an id is not UTF-8: {error}") from None
             check(b"\0" not in text, "VEC-4", at, "an id holds U+0000")
-        self.order: np.ndarray | None = payload.array(6, "<u4", count) if 6 in payload.sections else None
+        self.order: Vector | None = payload.array(6, "<u4", count) if 6 in payload.sections else None
         check(self.order is None or sorted(self.order.tolist()) == list(range(count)), "VEC-3", at, "ORDER is no permutation")
 
     def verify(self, metric: str, dimension: int) -> Iterator[RvfError]:
@@ -212,7 +218,7 @@ class VecSegment:
         low, high = 0, self.count
         while low < high:
             middle = (low + high) // 2
-            low, high = (middle + 1, high) if self.ids[nth(middle)] < wanted else (low, middle)
+            low, high = (middle + 1, high) if less(self.ids[nth(middle)], wanted) else (low, middle)
         found = []
         while low < self.count and self.ids[nth(low)] == wanted:
             found.append(nth(low))
@@ -230,7 +236,8 @@ def parse_journal(data: bytes, entry: Entry) -> tuple[list[int], set[int]]:
 
 
 def parse_meta(data: bytes, entry: Entry) -> dict[int, bytes]:
-    section, at, items = Payload(data, entry.offset, entry.end, META).get(1), 0, {}
+    items: dict[int, bytes] = {}
+    section, at = Payload(data, entry.offset, entry.end, META).get(1), 0
     while at < len(section):
         check(at + 8 <= len(section), "META-1", entry.offset, "an item is cut")
         tag, reserved, length = META_ITEM.unpack_from(section, at)
@@ -267,18 +274,19 @@ IV = np.array([0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A, 0x510E527F, 0x9B0
 PERMUTATION = [2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8]
 CHUNK_START, CHUNK_END, PARENT, IS_ROOT = 1, 2, 4, 8
 CHUNK, GROUP = 1024, 16384
+Words = np.ndarray[Any, Any]
 
 
-def compress(cv: np.ndarray, block: np.ndarray, counter: np.ndarray, flags: int) -> np.ndarray:
+def compress(cv: Words, block: Words, counter: np.ndarray, flags: int) -> Words:
     """The BLAKE3 compression of n 64-byte blocks at once: `cv` is 8 x n words, `block` 16 x n, the result 8 x n."""
     n = block.shape[1]
     fixed = [np.broadcast_to(IV[:4, None], (4, n)), counter[None] & 0xFFFFFFFF, counter[None] >> 32, np.full((1, n), 64), np.full((1, n), flags)]
     v = np.concatenate([np.broadcast_to(cv, (8, n)), *fixed]).astype("u4").reshape(4, 4, n)
 
-    def turn(x: np.ndarray, bits: int) -> np.ndarray:
+    def turn(x: Words, bits: int) -> Words:
         return x >> np.uint32(bits) | x << np.uint32(32 - bits)
 
-    def mix(a, b, c, d, x, y):  # four columns, or four diagonals, at once
+    def mix(a: Words, b: Words, c: Words, d: Words, x: Words, y: Words) -> tuple[Words, Words, Words, Words]:  # four columns, or four diagonals, at once
         a = a + b + x; d = turn(d ^ a, 16); c = c + d; b = turn(b ^ c, 12)
         a = a + b + y; d = turn(d ^ a, 8); c = c + d; b = turn(b ^ c, 7)
         return a, b, c, d
@@ -292,18 +300,18 @@ def compress(cv: np.ndarray, block: np.ndarray, counter: np.ndarray, flags: int)
     return np.concatenate([a ^ c, b ^ d])
 
 
-def parent(left: np.ndarray, right: np.ndarray, flags: int = PARENT) -> np.ndarray:
+def parent(left: Words, right: Words, flags: int = PARENT) -> Words:
     """Chaining values (n x 8 words) of the parents of n pairs."""
     return compress(IV[:, None], np.concatenate([left.T, right.T]), np.zeros(len(left), "u8"), flags).T
 
 
-def next_level(nodes: np.ndarray) -> np.ndarray:
+def next_level(nodes: Words) -> Words:
     """The parents of each pair; an odd last node moves up unchanged."""
     pairs = len(nodes) // 2 * 2
     return np.concatenate([parent(nodes[0:pairs:2], nodes[1:pairs:2]), nodes[pairs:]])
 
 
-def group_value(group: bytes, number: int) -> np.ndarray:
+def group_value(group: bytes, number: int) -> Words:
     """Chaining value (8 words) of 16 KiB group `number`. Segments end on pages, so all chunks are whole."""
     blocks = np.frombuffer(group, "<u4").reshape(-1, 16, 16)
     counter, cv = np.arange(len(blocks), dtype="u8") + np.uint64(number * (GROUP // CHUNK)), IV[:, None]
@@ -312,7 +320,8 @@ def group_value(group: bytes, number: int) -> np.ndarray:
     nodes = cv.T
     while len(nodes) > 1:
         nodes = next_level(nodes)
-    return nodes[0]
+    top: Words = nodes[0]
+    return top
 
 
 class Tree:
@@ -337,8 +346,8 @@ class Tree:
         for level in self.levels:
             sibling = level[index ^ 1 : (index ^ 1) + 1]
             if len(sibling):
-                pair = (sibling, value) if index & 1 else (value, sibling)
-                value = parent(*pair, PARENT | IS_ROOT if len(level) == 2 else PARENT)
+                left, right = (sibling, value) if index & 1 else (value, sibling)
+                value = parent(left, right, PARENT | IS_ROOT if len(level) == 2 else PARENT)
             index //= 2
         check(value.astype("<u4").tobytes() == target.hash, "TREE-1", begin, f"group {number} does not lead to the hash of segment {target.segment_id}")
 
@@ -385,7 +394,7 @@ class Snapshot:
         text += struct.pack("<16s32sQII", r.parent_id, r.parent_hash, r.parent_epoch, r.lineage_depth, 0)
         text += struct.pack("<Q", len(self.facts)) + b"".join(struct.pack("<IIQ", tag, 0, len(fact)) + fact for tag, fact in sorted(self.facts.items()))
         rows = sorted((e.kind, e.space, e.base_row, e.rows, e.hash) for e in self.segments.values() if e.kind not in STATELESS)
-        return blake3(text + struct.pack("<Q", len(rows)) + b"".join(struct.pack("<IIQQ32s", *row) for row in rows)).digest()
+        return bytes(blake3(text + struct.pack("<Q", len(rows)) + b"".join(struct.pack("<IIQQ32s", *row) for row in rows)).digest())
 
     def listed(self, kind: int) -> list[Entry]:
         """Live segments of a kind in space 0, checked against their headers and hashes (MAN-4, MAN-5)."""
@@ -424,7 +433,7 @@ class Snapshot:
     @property
     def model(self) -> str | None: return self.meta[1].decode() if 1 in self.meta else None
 
-    def rows(self) -> Iterator[tuple[int, Id, np.ndarray]]:
+    def rows(self) -> Iterator[tuple[int, Id, Vector]]:
         """Row number, id and stored vector of live records in the order of rows."""
         for vec in self.vecs:
             for r in range(vec.count):
@@ -433,13 +442,10 @@ class Snapshot:
 
     def ids(self) -> list[Id]: return [i for _, i, _ in self.rows()]
 
-    def lookup(self, wanted: Id) -> np.ndarray | None:
+    def lookup(self, wanted: Id) -> Vector | None:
         """The stored vector of a live id."""
-        for vec in self.vecs:
-            for r in vec.find(wanted):
-                if vec.entry.base_row + r not in self.dead:
-                    return vec.vectors[r]
-        return None
+        found = [vec.vectors[r] for vec in self.vecs for r in vec.find(wanted) if vec.entry.base_row + r not in self.dead]
+        return found[0] if found else None
 
     def search(self, query: Sequence[float], k: int) -> list[Hit]:
         """Exact neighbours. A query to binary rows is packed bytes."""
@@ -484,13 +490,13 @@ class Snapshot:
         """Findings about this commit as a whole; every segment that it lists has been hashed afterwards."""
         root, at = self.root, self.root.own_offset
         for entry in self.segments.values():
-            yield from caught(lambda entry=entry: self.check_entry(entry))
+            yield from caught(partial(self.check_entry, entry))
         for clause, kind in ("MAN-4", None), ("MAN-6", VEC):
             spans = sorted((0, e.offset, e.end) if kind is None else (e.space, e.base_row, e.base_row + e.rows) for e in self.segments.values() if kind in (None, e.kind))
             if any(a[0] == b[0] and b[1] < a[2] for a, b in pairwise(spans)):
                 yield RvfError(clause, at, "listed segments overlap" if kind is None else "row ranges overlap")
         for parse in "vecs", "dead", "meta", "log":
-            yield from (broken := list(caught(lambda parse=parse: getattr(self, parse))))
+            yield from (broken := list(caught(partial(getattr, self, parse))))
             if broken and parse in ("vecs", "dead"):
                 return
         for vec in self.vecs:
@@ -565,7 +571,7 @@ class RvfFile:
         check((header.magic, header.kind, header.segment_id, header.payload_length) == (SEGMENT_MAGIC, FILE, 0, PAGE - 64), "FILE-1", 0, "header of the FILE segment")
         found = Payload(self.data, 0, PAGE, FILE).sections
         check(found == {1: (0x100, 64, 0), 2: (0x800, 64, 0), 3: (0xF00, 64, 0)}, "FILE-1", 64, "sections of the FILE segment")
-        return file_id
+        return bytes(file_id)
 
     def _whole_root(self, at: int) -> Root:
         """The root at a page; raises why it is no whole one."""
@@ -614,6 +620,7 @@ class RvfFile:
         own: dict[int, LogEntry] = {}
         if payload.form == 2:
             check(before and before.since_full == root.since_full - 1, "MAN-2", at, "an incremental manifest does not follow the one before")
+            assert before
             base = self._snapshot(before)
             segments, facts, own = dict(base.segments), dict(base.facts), dict(base.own_entries)
             section = payload.get(2) if 2 in payload.sections else b""
@@ -653,10 +660,9 @@ class RvfFile:
 
     def roots(self) -> list[Root]:
         """The chain of roots, oldest first."""
-        chain, root = [], self.newest.root
-        while root:
-            chain.append(root)
-            root = self._before(root)
+        chain = [self.newest.root]
+        while before := self._before(chain[-1]):
+            chain.append(before)
         return chain[::-1]
 
     def epochs(self) -> list[int]: return [root.epoch for root in self.roots()]
@@ -679,7 +685,10 @@ class RvfFile:
         snapshots: list[Snapshot] = []
         yield from caught(lambda: kept.extend(self.roots()))
         for root in reversed(kept):
-            yield from caught(lambda root=root: snapshots.append(self._snapshot(root)))
+            try:
+                snapshots.append(self._snapshot(root))
+            except RvfError as error:
+                yield error
         pinned = {epoch for snapshot in snapshots for epoch in snapshot.pins}
         if not pinned <= {root.epoch for root in kept}:
             yield RvfError("MAN-9", self.newest.root.own_offset, "a pinned epoch is not kept")
@@ -715,7 +724,7 @@ class RvfFile:
             if (last not in roots) if header.kind == MANIFEST else (at not in listed):
                 yield RvfError("MAN-8", at, "neither listed nor a manifest of the chain")
             if header.kind in KNOWN_FORMS:
-                yield from caught(lambda at=at, kind=header.kind, length=length: Payload(self.data, at, at + length - (PAGE if kind == MANIFEST else 0), kind))
+                yield from caught(partial(Payload, self.data, at, last if header.kind == MANIFEST else at + length, header.kind))
             at += length
         for page in range(0, self.end, PAGE):
             if self.data[page : page + 4] == ROOT_MAGIC and page not in last_pages:

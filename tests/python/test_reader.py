@@ -7,7 +7,9 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from blake3 import blake3
@@ -33,7 +35,7 @@ def near(a: float, b: float) -> bool:
     return a == b or abs(a - b) <= float(np.spacing(np.float32(abs(b)))) + 1e-12
 
 
-def compare_hits(snapshot: Snapshot, query: dict) -> None:
+def compare_hits(snapshot: Snapshot, query: dict[str, Any]) -> None:
     """Distances agree place by place; where ids do not, both records are as near."""
     every = {hit.id: hit.distance for hit in snapshot.search(query["vector"], snapshot.count)}
     found, expected = snapshot.search(query["vector"], query["k"]), query["hits"]
@@ -69,8 +71,9 @@ def golden(path: Path) -> Iterator[Test]:
             found = now.lookup(i)
             equal(found is not None and found.tobytes(), vector.tobytes(), f"look-up of {i}")
         live = set(now.ids())
-        for i in {i for vec in now.vecs for i in vec.ids} | ({now.root.next_id} if now.id_type == "u64" else {"", "\U0010ffff"}):
-            equal(now.lookup(i) is not None, i in live, f"presence of {i}")
+        absent: set[rvf.Id] = {now.root.next_id} if now.id_type == "u64" else {"", "\U0010ffff"}
+        for wanted in absent.union(*(vec.ids for vec in now.vecs)):
+            equal(now.lookup(wanted) is not None, wanted in live, f"presence of {wanted}")
 
     def history() -> None:
         found = [{"epoch": s.epoch, "count": len(s.ids()), "root_hash": s.state_hash().hex()} for s in map(file.at_epoch, file.epochs())]
@@ -175,13 +178,16 @@ def main(fixtures: Path) -> int:
             if not isinstance(error, AssertionError | RvfError):
                 traceback.print_exc()
 
+    def gather(path: Path) -> None:
+        tests.extend((f"{path.stem}: {name}", test) for name, test in golden(path))
+
     v1 = fixtures / "v1"
     for path in sorted(v1.glob("*.rvf")):
-        attempt(f"{path.stem}: open", lambda path=path: tests.extend((f"{path.stem}: {name}", test) for name, test in golden(path)))
+        attempt(f"{path.stem}: open", partial(gather, path))
     opened = len(list(v1.glob("*.rvf")))
     tests.append(("there are golden fixtures", lambda: equal(opened > 0, True, "found any")))
     tests += [(f"itself: {name}", test) for name, test in itself(v1)]
-    tests += [(f"corrupt {path.stem}", lambda path=path: corrupt(path)) for path in sorted((fixtures / "corrupt").glob("*.rvf"))]
+    tests += [(f"corrupt {path.stem}", partial(corrupt, path)) for path in sorted((fixtures / "corrupt").glob("*.rvf"))]
     for name, test in tests:
         attempt(name, test)
     print(f"{opened + len(tests) - failed} passed, {failed} failed")

@@ -61,6 +61,7 @@ impl State {
     }
 
     fn check(&self) -> Result<()> {
+        check_apart(&self.live)?;
         check_rows(&self.live)?;
         if state_hash(&self.root, &self.facts, &self.live) != self.root.state_hash {
             let place = self.root.own_offset.get() + 0x150;
@@ -131,6 +132,16 @@ fn check_place(entry: &ManifestEntry, root: &RootPage) -> Result<()> {
         return Ok(());
     }
     Err(Error::corrupt(Clause::Man4, root.manifest_offset.get(), "a listed segment does not lie before its manifest"))
+}
+
+/// Listed segments do not share bytes: work on all of them is bounded by the file's length.
+fn check_apart(live: &[ManifestEntry]) -> Result<()> {
+    let mut ranges: Vec<(u64, u64)> = live.iter().map(|entry| (entry.offset.get(), entry.end())).collect();
+    ranges.sort_unstable();
+    match ranges.windows(2).find(|pair| pair[0].1 > pair[1].0) {
+        Some(pair) => Err(Error::corrupt(Clause::Man4, pair[1].0, "listed segments overlap")),
+        None => Ok(()),
+    }
 }
 
 /// Row ranges of VEC segments of one space are apart.

@@ -20,7 +20,7 @@ use rvf_format::recover::Tail;
 use rvf_format::root::{KNOWN_READ_ONLY, RootPage};
 use rvf_format::state::state_hash;
 use rvf_format::storage::{Access, Place, Storage};
-use rvf_format::{Kind, Schema, digest, identity};
+use rvf_format::{Clause, Kind, Schema, digest, identity};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -173,7 +173,7 @@ impl Store {
     fn append_commit(&self, edit: &Edit<'_>) -> Result<Snapshot> {
         let base = &self.snapshot;
         let mut root = *base.root();
-        root.set_epoch(root.epoch() + 1);
+        root.set_epoch(next_epoch(&root)?);
         root.modified_ns.set(self.context.clock.now_ns());
         root.previous_root.set(base.root().own_offset.get());
         let full = root.since_full.get() + 1 >= FULL_EVERY;
@@ -194,8 +194,9 @@ impl Store {
         }
         root.next_row.set(next_row);
         root.next_id.set(root.next_id.get().max(edit.next_id));
-        let live_count = root.live_count.get() + edit.added() - edit.dead.len() as u64;
-        root.live_count.set(live_count);
+        let live_count = root.live_count.get().checked_add(edit.added());
+        let live_count = live_count.and_then(|count| count.checked_sub(edit.dead.len() as u64));
+        root.live_count.set(live_count.ok_or_else(|| impossible(&root, 0x18, "the live count cannot be true"))?);
 
         let mut entry = next_entry(Some(base.root()), edit.operation, &edit.parameters, &self.context.actor);
         entry.fixed.added.set(edit.added());
@@ -332,6 +333,20 @@ fn write_first(
     let first = next_entry(None, Operation::CREATE, &parameters, &context.actor);
     let change = Change { full: true, removed: Vec::new(), facts: Facts::new() };
     finish(&mut appender, root, &[], &Facts::new(), change, first)
+}
+
+/// The epoch after that of `root`.
+pub(crate) fn next_epoch(root: &RootPage) -> Result<u64> {
+    let room = [root.epoch(), root.next_row.get(), root.next_segment_id.get(), root.witness_size.get()];
+    if room.iter().any(|number| *number > u64::MAX / 2) {
+        return Err(impossible(root, 0x24, "a running number of the root cannot be true"));
+    }
+    Ok(root.epoch() + 1)
+}
+
+/// A number of the root that no store can have come to: the file is refused before it is written.
+fn impossible(root: &RootPage, field: u64, what: &'static str) -> Error {
+    Error::Corrupt { clause: Clause::Root7, at: root.own_offset.get() + field, what }
 }
 
 fn append_rows(appender: &mut Appender<'_>, schema: &Schema, edit: &Edit<'_>, next_row: &mut u64) -> Result<()> {

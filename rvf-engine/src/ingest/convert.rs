@@ -183,7 +183,12 @@ impl ParentFinder<'_> {
         let name = request.path.rsplit(['/', '\\']).next().unwrap_or(request.path);
         let recorded = (!leads_out).then(|| folder.join(request.path));
         let others = self.dirs.iter().map(|dir| dir.join(name));
-        let places: Vec<PathBuf> = recorded.into_iter().chain([folder.join(name)]).chain(others).collect();
+        let mut places: Vec<PathBuf> = Vec::new();
+        for place in recorded.into_iter().chain([folder.join(name)]).chain(others) {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
         let Some(path) = places.iter().find(|path| path.is_file()) else {
             let looked: Vec<String> = places.iter().map(|path| path.display().to_string()).collect();
             return Err(format!("not found as {}", looked.join(", ")));

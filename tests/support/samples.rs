@@ -1,0 +1,123 @@
+//! Small valid files, built by the engine in memory. Time and file id are fixed: the same bytes in every run.
+
+use rvf_engine::store::{Context, Edit, Store};
+use rvf_engine::{Clock, CompactOptions, CreateOptions, Db, Dtype, IdType, Metric, OpenOptions, Schema};
+use rvf_format::manifest::FACT_PINS;
+use rvf_format::payload::witness::Operation;
+use rvf_format::storage::MemoryPlace;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+/// The path of a sample in its place.
+pub const PATH: &str = "sample.rvf";
+/// The time of every commit, nanoseconds since 1970.
+pub const TIME_NS: u64 = 1_700_000_000_000_000_000;
+
+/// f32 under l2 with numeric ids: creation, two imports, a replacement, a deletion, a pin.
+pub fn small() -> Vec<u8> {
+    let place = MemoryPlace::default();
+    let mut db = create(&place, &Schema::new(4, Metric::L2));
+    commit(&mut db, &[(1, [1.0, 0.0, 0.0, 0.0]), (2, [0.0, 1.0, 0.0, 0.0]), (9, [0.5, 0.5, 0.0, 1.0])]);
+    commit(&mut db, &[(2, [2.0, 0.0, 0.0, 3.0]), (5, [0.0, -1.0, 0.5, 0.0])]);
+    db.delete(&[9.into()]).unwrap();
+    drop(db);
+    let (mut store, _) = Store::open(Arc::new(place.clone()), Path::new(PATH), context()).unwrap();
+    let mut edit = Edit::new(Operation(14));
+    edit.facts.insert(FACT_PINS, 2u64.to_le_bytes().to_vec());
+    edit.facts.insert(40, b"a fact of a later version".to_vec());
+    store.commit(&edit).unwrap();
+    bytes(&place)
+}
+
+/// f16 under cosine with string ids that do not ascend.
+pub fn strings() -> Vec<u8> {
+    let place = MemoryPlace::default();
+    let schema = Schema { dtype: Dtype::F16, id_type: IdType::Str, ..Schema::new(3, Metric::Cosine) };
+    let mut db = create(&place, &schema);
+    let mut batch = db.batch();
+    for (id, x) in [("zebra", 1.0), ("ä", 2.0), ("b", -3.0), ("Apple", 0.5)] {
+        batch.put(id, &[x, 1.0, 0.0]).unwrap();
+    }
+    batch.commit().unwrap();
+    db.delete(&["b".into()]).unwrap();
+    bytes(&place)
+}
+
+/// Bits under hamming.
+pub fn bits() -> Vec<u8> {
+    let place = MemoryPlace::default();
+    let mut db = create(&place, &Schema::new(12, Metric::Hamming));
+    let mut batch = db.batch();
+    batch.put(70, &[0xF0u8, 0x10]).unwrap();
+    batch.put(3, &[0x0Fu8, 0xA0]).unwrap();
+    batch.commit().unwrap();
+    bytes(&place)
+}
+
+/// Compacted with three epochs kept: full manifests and sealed audit entries.
+pub fn compacted() -> Vec<u8> {
+    let place = MemoryPlace::default();
+    let mut db = create(&place, &Schema::new(4, Metric::Dot));
+    for round in 0..6u64 {
+        commit(&mut db, &[(round, [round as f32, 1.0, 0.0, 2.0]), (100 - round, [0.0, round as f32, 1.0, 0.0])]);
+    }
+    db.delete(&[3.into()]).unwrap();
+    db.compact(&CompactOptions { keep: 3, output: None }).unwrap();
+    commit(&mut db, &[(4, [9.0, 9.0, 9.0, 9.0])]);
+    bytes(&place)
+}
+
+/// A segment of more than 1 MiB, with its hash tree.
+pub fn with_tree() -> Vec<u8> {
+    let place = MemoryPlace::default();
+    let schema = Schema { dtype: Dtype::U8, ..Schema::new(16_384, Metric::L2) };
+    let mut db = create(&place, &schema);
+    let rows: Vec<u8> = (0..65 * 16_384u32).map(|at| (at * 7 % 251) as u8).collect();
+    db.add(&rows[..]).unwrap();
+    bytes(&place)
+}
+
+/// Seventy commits: incremental manifests, a full one with merged segments, more incremental ones.
+pub fn long() -> Vec<u8> {
+    let place = MemoryPlace::default();
+    let mut db = create(&place, &Schema::new(4, Metric::L2));
+    for round in 0..70u64 {
+        match round % 5 {
+            4 => drop(db.delete(&[(round - 3).into()]).unwrap()),
+            _ => commit(&mut db, &[(round, [1.0, round as f32, 0.0, 0.0])]),
+        }
+    }
+    bytes(&place)
+}
+
+/// Every sample, built once.
+pub fn all() -> &'static [Vec<u8>] {
+    static ALL: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    ALL.get_or_init(|| vec![small(), strings(), bits(), compacted(), with_tree(), long()])
+}
+
+/// The options that make a handle deterministic.
+pub fn open_options() -> OpenOptions {
+    OpenOptions { clock: Clock::Fixed(TIME_NS), actor: "sample".to_owned(), ..OpenOptions::default() }
+}
+
+fn context() -> Context {
+    Context { clock: Clock::Fixed(TIME_NS), actor: "sample".to_owned(), ..Context::default() }
+}
+
+fn create(place: &MemoryPlace, schema: &Schema) -> Db {
+    let options = CreateOptions { model: Some("none".to_owned()), file_id: Some([7; 16]), open: open_options() };
+    Db::create_with(Arc::new(place.clone()), PATH, schema, &options).unwrap()
+}
+
+fn commit(db: &mut Db, rows: &[(u64, [f32; 4])]) {
+    let mut batch = db.batch();
+    for (id, vector) in rows {
+        batch.put(*id, vector).unwrap();
+    }
+    batch.commit().unwrap();
+}
+
+fn bytes(place: &MemoryPlace) -> Vec<u8> {
+    place.bytes(Path::new(PATH)).unwrap()
+}

@@ -62,6 +62,7 @@ impl State {
 
     fn check(&self) -> Result<()> {
         check_rows(&self.live)?;
+        check_apart(&self.live)?;
         if state_hash(&self.root, &self.facts, &self.live) != self.root.state_hash {
             let place = self.root.own_offset.get() + 0x150;
             return Err(Error::corrupt(
@@ -73,9 +74,9 @@ impl State {
         Ok(())
     }
 
-    /// Live segments of a kind, by ascending id.
+    /// Live segments of a kind in space 0, by ascending id. What other spaces hold is for later versions.
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &ManifestEntry> {
-        self.live.iter().filter(move |entry| entry.kind() == kind)
+        self.live.iter().filter(move |entry| entry.kind() == kind && entry.space.get() == 0)
     }
 }
 
@@ -143,6 +144,16 @@ pub(crate) fn check_rows(live: &[ManifestEntry]) -> Result<()> {
     ranges.sort_unstable();
     match ranges.windows(2).find(|pair| pair[0].0 == pair[1].0 && pair[0].2 > pair[1].1) {
         Some(pair) => Err(Error::corrupt(Clause::Man6, pair[1].3, "row ranges of two VEC segments overlap")),
+        None => Ok(()),
+    }
+}
+
+/// Listed segments do not overlap. So what is listed is no longer than the file.
+fn check_apart(live: &[ManifestEntry]) -> Result<()> {
+    let mut places: Vec<_> = live.iter().map(|entry| (entry.offset.get(), entry.end())).collect();
+    places.sort_unstable();
+    match places.windows(2).find(|pair| pair[0].1 > pair[1].0) {
+        Some(pair) => Err(Error::corrupt(Clause::Man4, pair[1].0, "listed segments overlap")),
         None => Ok(()),
     }
 }

@@ -44,8 +44,8 @@ pub fn exercise(bytes: &[u8]) {
 
 /// Everything that reads a snapshot. `sound` is the report of verification if it found nothing wrong.
 fn read(snapshot: &Snapshot, sound: Option<&Report>) {
-    let info = snapshot.info().is_ok();
-    let segments = snapshot.segments().is_ok();
+    let info = snapshot.info();
+    let segments = snapshot.segments();
     let log = snapshot.log(100);
     let found = search(snapshot);
     let records = snapshot.records().map(|records| records.take(2000).collect::<Result<Vec<_>, _>>());
@@ -53,9 +53,11 @@ fn read(snapshot: &Snapshot, sound: Option<&Report>) {
     let epochs = epochs(snapshot);
     let _ = (snapshot.tail(), snapshot.meta(), snapshot.at_epoch(u64::MAX).is_err());
     let Some(report) = sound else { return };
-    assert!(info && segments && ids, "a sound file cannot be described: {info} {segments} {ids}");
+    assert!(ids, "look-ups in a sound file fail");
+    assert!(info.is_ok(), "a sound file cannot be described: {:?}", info.err());
+    assert!(segments.is_ok(), "a sound file cannot be mapped: {:?}", segments.err());
     assert_eq!(epochs, Some((report.epochs as usize).min(MOST_EPOCHS)), "epochs of a sound file");
-    assert!(log.is_ok_and(|log| !log.is_empty()), "a sound file without a log");
+    assert!(log.as_ref().is_ok_and(|log| !log.is_empty()), "a sound file without a log: {:?}", log.err());
     assert_eq!(found.map(|hits| hits as u64), Some(report.count.min(3)), "hits in a sound file");
     let records = records.and_then(|records| records).map(|records| records.len() as u64);
     assert_eq!(records.ok(), Some(report.count.min(2000)), "records of a sound file");

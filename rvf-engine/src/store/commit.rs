@@ -20,7 +20,7 @@ use rvf_format::recover::Tail;
 use rvf_format::root::{KNOWN_READ_ONLY, RootPage};
 use rvf_format::state::state_hash;
 use rvf_format::storage::{Access, Place, Storage};
-use rvf_format::{Kind, Schema, digest, identity};
+use rvf_format::{Clause, Kind, Schema, digest, identity};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,6 +47,9 @@ impl Clock {
         }
     }
 }
+
+/// A writer takes no file whose counts have come this far: no real one does, and behind this check adding cannot overflow.
+const MOST_NUMBERS: u64 = 1 << 62;
 
 /// What a commit needs to know beyond its edit.
 #[derive(Clone, Debug, Default)]
@@ -113,6 +116,7 @@ impl Store {
     pub fn open(place: Arc<dyn Place>, path: &Path, context: Context) -> Result<(Self, Option<TailReport>)> {
         let storage = open_locked(place.as_ref(), path, context.lock_wait)?;
         let snapshot = open_newest(storage.as_ref(), path)?;
+        check_numbers(&snapshot)?;
         drop(place.remove(&beside(path, COMPACT_SUFFIX)));
         let mut store =
             Self { place, path: path.to_owned(), storage, snapshot: Arc::new(snapshot), context, poisoned: false };
@@ -194,8 +198,9 @@ impl Store {
         }
         root.next_row.set(next_row);
         root.next_id.set(root.next_id.get().max(edit.next_id));
-        let live_count = root.live_count.get() + edit.added() - edit.dead.len() as u64;
-        root.live_count.set(live_count);
+        let live_count = (root.live_count.get() + edit.added()).checked_sub(edit.dead.len() as u64);
+        root.live_count
+            .set(live_count.ok_or_else(|| wrong_number(base.root(), 0x18, "fewer records are live than die"))?);
 
         let mut entry = next_entry(Some(base.root()), edit.operation, &edit.parameters, &self.context.actor);
         entry.fixed.added.set(edit.added());
@@ -232,6 +237,34 @@ impl Store {
         }
         Err(Error::io("saving the tail to", &stem, io::Error::from(io::ErrorKind::AlreadyExists)))
     }
+}
+
+/// Numbers of a file to be written to: new rows, segments and epochs must get numbers that are free and have successors.
+fn check_numbers(snapshot: &Snapshot) -> Result<()> {
+    let root = snapshot.root();
+    let wrong = |offset, what| Err(wrong_number(root, offset, what));
+    let numbers = [
+        (0x18, root.live_count.get()),
+        (0x24, root.epoch()),
+        (0x170, root.next_row.get()),
+        (0x180, root.next_segment_id.get()),
+        (0x188, root.witness_size.get()),
+    ];
+    if let Some((offset, _)) = numbers.iter().find(|(_, number)| *number >= MOST_NUMBERS) {
+        return wrong(*offset, "a number of the root leaves no room for the next ones");
+    }
+    let live = &snapshot.state().live;
+    if live.iter().any(|entry| entry.segment_id >= root.next_segment_id) {
+        return wrong(0x180, "a segment has an id at or above the next one");
+    }
+    if snapshot.parts().iter().any(|part| part.entry.end_row() > root.next_row.get()) {
+        return wrong(0x170, "a segment has rows at or above the next row");
+    }
+    Ok(())
+}
+
+fn wrong_number(root: &RootPage, offset: u64, what: &'static str) -> Error {
+    Error::Corrupt { clause: Clause::Root7, at: root.own_offset.get() + offset, what }
 }
 
 /// Name of the file that compaction writes before it takes the place of the old one.

@@ -108,7 +108,12 @@ impl Writer<'_> {
     fn keep(&mut self, snapshot: &Snapshot) -> Result<()> {
         self.appender.stamp(snapshot.epoch(), snapshot.root().modified_ns.get());
         let live = self.place(snapshot, |_| true)?;
-        let own = snapshot.root().witness_size.get() - 1;
+        let uncounted = Error::Corrupt {
+            clause: Clause::Wit3,
+            at: snapshot.root().own_offset.get() + 0x188,
+            what: "a root counts no audit entry, not even its own",
+        };
+        let own = snapshot.root().witness_size.get().checked_sub(1).ok_or(uncounted)?;
         self.seal_before(own)?;
         let entry = self.entries.get(own as usize).cloned().ok_or(Error::NoRoot)?;
         let mut root = *snapshot.root();

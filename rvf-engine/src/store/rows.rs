@@ -118,7 +118,8 @@ pub(crate) fn mark(parts: &[Part], by_row: &[usize], row: u64, dead: &mut DeadRo
     let after = by_row.partition_point(|index| parts[*index].entry.base_row.get() <= row);
     let Some(index) = after.checked_sub(1).and_then(|place| by_row.get(place)).copied() else { return };
     let entry = &parts[index].entry;
-    if row < entry.end_row() {
+    // A part with more rows than bytes is damaged: its rows are never read, and no memory is spent on them.
+    if row < entry.end_row() && u64::from(entry.rows.get()) <= entry.length.get() {
         let bits = dead[index].get_or_insert_default();
         bits.set((row - entry.base_row.get()) as u32, entry.rows.get());
     }

@@ -10,7 +10,7 @@ use crate::payload::vec::{IdRef, VecView};
 use crate::payload::witness::{Entry, read_all};
 use crate::storage::Bytes;
 use crate::{Clause, Error, Kind};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 pub(super) fn check(file: &Bytes, history: &History, walked: &Walked, findings: &mut Findings) {
     check_trees(history, walked, findings);
@@ -133,12 +133,12 @@ fn check_rows(file: &Bytes, history: &History, walked: &Walked, findings: &mut F
         let bytes = file.slice(entry.offset.get() as usize, entry.length.get() as usize);
         bytes.ok_or(Error::corrupt(Clause::Man4, entry.offset.get(), "a listed segment lies outside the file"))
     };
-    let mut dead: HashSet<u64> = HashSet::new();
+    // 64 rows a word, as they are stored: a journal of many full words takes no more memory than its bytes.
+    let mut dead: HashMap<u64, u64> = HashMap::new();
     for entry in live().filter(|entry| entry.kind() == Kind::JOURNAL) {
         let view = segment(entry).and_then(|bytes| JournalView::parse(bytes, entry.offset.get()));
         for word in view.iter().flat_map(JournalView::words) {
-            let bits = (0..64).filter(|bit| word.mask.get() >> bit & 1 == 1);
-            dead.extend(bits.map(|bit| word.word.get().saturating_mul(64).saturating_add(bit)));
+            *dead.entry(word.word.get()).or_default() |= word.mask.get();
         }
     }
     let mut views: Vec<(u64, u64, VecView)> = Vec::new();
@@ -152,7 +152,8 @@ fn check_rows(file: &Bytes, history: &History, walked: &Walked, findings: &mut F
         for row in 0..view.count() {
             let Some(id) = view.id(row) else { continue };
             largest = largest.max(Some(id));
-            if dead.contains(&(base + u64::from(row))) {
+            let number = base.saturating_add(u64::from(row));
+            if dead.get(&(number / 64)).is_some_and(|mask| mask >> (number % 64) & 1 == 1) {
                 continue;
             }
             count += 1;

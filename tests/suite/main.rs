@@ -1,1 +1,4 @@
 //! One binary for every test of the workspace.
+
+mod fuzz_replay;
+mod hostile;

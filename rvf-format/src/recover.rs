@@ -5,7 +5,7 @@ use crate::limits::{PAGE, PAGE_LEN, ROOT_MAGIC};
 use crate::manifest::{Manifest, is_manifest_header};
 use crate::root::RootPage;
 use crate::storage::Bytes;
-use crate::{Error, Result};
+use crate::{Clause, Error, Result};
 
 /// A whole root with its manifest.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ pub fn newest(file: &Bytes) -> Result<Commit> {
         Ok(id) => Some(id),
         // The identity is damaged or page 0 is gone: a whole root still tells whose file this is (FILE-5).
         Err(error @ (Error::PublishedRvf | Error::Newer { .. })) => return Err(error),
-        Err(Error::Corrupt { clause: crate::Clause::File2, .. } | Error::NotRvf) => None,
+        Err(Error::Corrupt { clause: Clause::File2, .. } | Error::NotRvf) => None,
         Err(error) => return Err(error),
     };
     match scan(file, file_id)? {
@@ -62,8 +62,11 @@ fn scan(file: &Bytes, file_id: Option<[u8; 16]>) -> Result<Option<Commit>> {
         };
         let Some(rest) = budget.checked_sub(root.manifest_length.get()) else { return Ok(None) };
         budget = rest;
-        if let Ok(manifest) = read_manifest(file, &root) {
-            return Ok(Some(Commit { root, manifest }));
+        match read_manifest(file, &root) {
+            Ok(manifest) => return Ok(Some(Commit { root, manifest })),
+            Err(Error::NoRoot | Error::Corrupt { clause: Clause::Man1, .. }) => {}
+            // The manifest is the one that was committed, and it is malformed: no torn write, and no reason to go back in time.
+            Err(error) => return Err(error),
         }
     }
     Ok(None)

@@ -25,7 +25,7 @@ layout! {
         0x05 kind: "u8" u8,
         /// 0.
         0x06 flags: "u16" U16,
-        /// Unique in the file, ascending in the order of writing.
+        /// Unique in the file; 0 for FILE.
         0x08 segment_id: "u64" U64,
         /// Bytes after this header.
         0x10 payload_length: "u64" U64,
@@ -91,7 +91,7 @@ impl SegmentHeader {
         let Ok((header, _)) = Self::read_from_prefix(bytes) else {
             return Err(Error::corrupt(Clause::Seg1, at, "too few bytes for a segment header"));
         };
-        if header.magic.get() != SEGMENT_MAGIC || header.version != 1 || at % PAGE != 0 {
+        if header.magic.get() != SEGMENT_MAGIC || header.version != 1 || !at.is_multiple_of(PAGE) {
             return Err(Error::corrupt(Clause::Seg1, at, "no segment header where one must be"));
         }
         header.check_length(at, limit)?;

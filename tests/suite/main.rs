@@ -1,4 +1,11 @@
 //! One binary for every test of the workspace.
 
+mod corrupt;
+mod damage;
 mod fuzz_replay;
+mod golden;
+mod history;
 mod hostile;
+mod model;
+mod spec;
+mod walker;

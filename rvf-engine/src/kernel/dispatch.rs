@@ -25,6 +25,12 @@ pub trait Against<T>: Dispatch<T> {
 pub(crate) trait Pair<T>: Copy {
     /// The distance to `row`, which has the query's row length. (Of another length, the excess is left out.)
     fn distance(self, row: &[T]) -> f32;
+
+    /// The same, bit for bit, for a row of a sequential scan: asks for memory some way beyond the row.
+    #[inline(always)]
+    fn distance_in_stream(self, row: &[T]) -> f32 {
+        self.distance(row)
+    }
 }
 
 /// A loop over distances. `run` must be `#[inline(always)]`, and so must what it calls with the pair.

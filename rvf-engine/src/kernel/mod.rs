@@ -47,6 +47,12 @@ pub use error::KernelError;
 pub use exact::{exact_distance, exact_hamming};
 pub use query::{BitQuery, Query, QueryElement};
 
+#[allow(unused_imports, reason = "for the graph walk, whose loop is a Task")]
+pub(crate) use {
+    dispatch::{Pair, Task},
+    scan::prefetch,
+};
+
 use dispatch::Cpu;
 use scan::{One, Scan, ScanAt};
 

@@ -5,6 +5,7 @@ use super::dispatch::Pair;
 use super::element::{Byte, Element};
 use super::op::{Measure, Sums};
 use super::query::{BitQuery, Query, QueryElement};
+use super::scan::prefetch_ahead;
 use std::marker::PhantomData;
 
 /// f32 sums are kept in this many lanes, which compilers turn into vectors where they can.
@@ -109,6 +110,12 @@ impl Pair<u8> for BitPair<'_> {
             count += (q ^ r).count_ones();
         }
         count as f32
+    }
+
+    #[inline(always)]
+    fn distance_in_stream(self, row: &[u8]) -> f32 {
+        prefetch_ahead(row);
+        self.distance(row)
     }
 }
 

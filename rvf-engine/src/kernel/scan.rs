@@ -17,7 +17,7 @@ impl<T> Task<T> for One<'_, T> {
     }
 }
 
-/// Rows one after the other. Nothing is prefetched: the hardware does that best for a stream.
+/// Rows one after the other, in one stream: taking two rows at a time measured slower here.
 pub(super) struct Scan<'a, T> {
     pub(super) rows: &'a [T],
     pub(super) width: usize,
@@ -30,24 +30,22 @@ impl<T> Task<T> for Scan<'_, T> {
     #[inline(always)]
     fn run<P: Pair<T>>(self, pair: P) {
         for (row, out) in self.rows.chunks_exact(self.width).zip(self.out) {
-            prefetch_bytes(row.as_ptr().cast::<u8>().wrapping_add(ahead()), size_of_val(row));
-            *out = pair.distance(row);
+            *out = pair.distance_in_stream(row);
         }
     }
 }
 
-fn ahead() -> usize {
-    static A: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
-    *A.get_or_init(|| std::env::var("AHEAD").ok().and_then(|v| v.parse().ok()).unwrap_or(4096))
-}
+/// How far beyond the chunk at hand a sequential scan asks for memory, in bytes: a page, because the prefetchers of
+/// CPUs stop at its end. (Measured for f32, 384 dimensions, Zen 5: Cosine 0.91 of the bandwidth of a sum at 0 or 1024
+/// bytes, 0.99 at 2048, 0.95 at 4096 and 8192; L2 and Dot are nearest to it at 4096.)
+const AHEAD: usize = 4096;
 
+/// Asks for the lines `AHEAD` of those of `chunk`.
 #[inline(always)]
-fn prefetch_bytes(start: *const u8, len: usize) {
-    if ahead() == 0 {
-        return;
-    }
-    for offset in (0..len).step_by(LINE_BYTES) {
-        prefetch_line(start.wrapping_add(offset));
+pub(super) fn prefetch_ahead<T>(chunk: &[T]) {
+    let start = chunk.as_ptr().cast::<u8>().wrapping_add(AHEAD);
+    for line in 0..size_of_val(chunk).div_ceil(LINE_BYTES) {
+        prefetch_line(start.wrapping_add(line * LINE_BYTES));
     }
 }
 
@@ -64,21 +62,29 @@ impl<T> Task<T> for ScanAt<'_, T> {
 
     #[inline(always)]
     fn run<P: Pair<T>>(self, pair: P) {
+        let ahead = rows_ahead::<T>(self.width);
         for (i, (&index, out)) in self.indices.iter().zip(self.out).enumerate() {
-            if let Some(&ahead) = self.indices.get(i + PREFETCH_ROWS) {
-                prefetch(row(self.rows, self.width, ahead));
+            if let Some(&later) = self.indices.get(i + ahead) {
+                prefetch(row(self.rows, self.width, later));
             }
             *out = pair.distance(row(self.rows, self.width, index));
         }
     }
 }
 
-/// How many rows ahead of the one at hand a row is asked for.
-const PREFETCH_ROWS: usize = 2;
+/// How many rows ahead of the one at hand a row is asked for: so many that about 48 lines are under way, which is as
+/// many as pays. (Measured at 384 dimensions, Zen 5: 8 rows of 6 lines are up to half faster than 2 or 4, but 8 rows of
+/// 24 lines slower than 4.)
+#[inline(always)]
+fn rows_ahead<T>(width: usize) -> usize {
+    let lines = (width * size_of::<T>()).div_ceil(LINE_BYTES).max(1);
+    (48 / lines).clamp(4, 16)
+}
 
 /// How many cache lines of a row are asked for; the hardware notices the stream and fetches the rest.
 const PREFETCH_LINES: usize = 8;
 
+/// The bytes of a cache line.
 const LINE_BYTES: usize = 64;
 
 #[inline(always)]

@@ -5,6 +5,7 @@ use super::dispatch::{Isa, Pair, Work};
 use super::element::{Byte, Element};
 use super::op::{Measure, Sums};
 use super::query::{BitQuery, Query, QueryElement};
+use super::scan::prefetch_ahead;
 use std::marker::PhantomData;
 
 /// The f32 lanes of an instruction set. Loads take the first `WIDTH` elements of a slice, and put zeros where there are
@@ -70,17 +71,23 @@ trait Fold<A, B> {
 }
 
 /// Feeds two slices to `fold`, as far as both go: full steps in turn to each way, then the rest of them to way 0, and
-/// what is less than a step to way 1.
+/// what is less than a step to way 1. In a `STREAM`, what lies beyond `b` is asked for on the way.
 #[inline(always)]
-fn fold<A, B, F: Fold<A, B>>(fold: &mut F, a: &[A], b: &[B]) {
+fn fold<const STREAM: bool, A, B, F: Fold<A, B>>(fold: &mut F, a: &[A], b: &[B]) {
     let len = a.len().min(b.len());
     let span = F::STEP * WAYS;
     let ((a, a_rest), (b, b_rest)) = (split(&a[..len], span), split(&b[..len], span));
     for (a, b) in a.chunks_exact(span).zip(b.chunks_exact(span)) {
+        if STREAM {
+            prefetch_ahead(b);
+        }
         for way in 0..WAYS {
             let range = way * F::STEP..(way + 1) * F::STEP;
             fold.step(way, &a[range.clone()], &b[range]);
         }
+    }
+    if STREAM {
+        prefetch_ahead(b_rest);
     }
     let ((a, a_rest), (b, b_rest)) = (split(a_rest, F::STEP), split(b_rest, F::STEP));
     for (a, b) in a.chunks_exact(F::STEP).zip(b.chunks_exact(F::STEP)) {
@@ -115,10 +122,22 @@ impl<'q, S, M> FloatPair<'q, S, M> {
 impl<T: Element, S: Simd, M: Measure> Pair<T> for FloatPair<'_, S, M> {
     #[inline(always)]
     fn distance(self, row: &[T]) -> f32 {
+        self.sum_up::<false, T>(row)
+    }
+
+    #[inline(always)]
+    fn distance_in_stream(self, row: &[T]) -> f32 {
+        self.sum_up::<true, T>(row)
+    }
+}
+
+impl<S: Simd, M: Measure> FloatPair<'_, S, M> {
+    #[inline(always)]
+    fn sum_up<const STREAM: bool, T: Element>(self, row: &[T]) -> f32 {
         let simd = self.simd;
         let zero = Sums { main: simd.zero(), squares: simd.zero() };
         let mut floats = Floats::<S, M> { simd, ways: [zero; WAYS], measure: PhantomData };
-        fold(&mut floats, self.values, row);
+        fold::<STREAM, _, _, _>(&mut floats, self.values, row);
         let [a, b, c, d] = floats.ways;
         let sums = Sums {
             main: sum_ways(simd, [a.main, b.main, c.main, d.main]),
@@ -167,10 +186,22 @@ impl<'q, S, T: QueryElement, M> BytePair<'q, S, T, M> {
 impl<T: Byte, S: ByteSimd<T>, M: Measure> Pair<T> for BytePair<'_, S, T, M> {
     #[inline(always)]
     fn distance(self, row: &[T]) -> f32 {
+        self.sum_up::<false>(row)
+    }
+
+    #[inline(always)]
+    fn distance_in_stream(self, row: &[T]) -> f32 {
+        self.sum_up::<true>(row)
+    }
+}
+
+impl<T: Byte, S: ByteSimd<T>, M: Measure> BytePair<'_, S, T, M> {
+    #[inline(always)]
+    fn sum_up<const STREAM: bool>(self, row: &[T]) -> f32 {
         let simd = self.simd;
         let zero = Sums { main: simd.zero(), squares: simd.zero() };
         let mut bytes = Bytes::<S, T, M> { simd, ways: [zero; WAYS], measure: PhantomData };
-        fold(&mut bytes, self.values, row);
+        fold::<STREAM, _, _, _>(&mut bytes, self.values, row);
         let [a, b, c, d] = bytes.ways;
         let main = sum_byte_ways::<T, S>(simd, [a.main, b.main, c.main, d.main]);
         let squares = sum_byte_ways::<T, S>(simd, [a.squares, b.squares, c.squares, d.squares]);
@@ -216,9 +247,21 @@ impl<'q, S> BitPair<'q, S> {
 impl<S: BitSimd> Pair<u8> for BitPair<'_, S> {
     #[inline(always)]
     fn distance(self, row: &[u8]) -> f32 {
+        self.count::<false>(row)
+    }
+
+    #[inline(always)]
+    fn distance_in_stream(self, row: &[u8]) -> f32 {
+        self.count::<true>(row)
+    }
+}
+
+impl<S: BitSimd> BitPair<'_, S> {
+    #[inline(always)]
+    fn count<const STREAM: bool>(self, row: &[u8]) -> f32 {
         let simd = self.simd;
         let mut bits = Bits { simd, ways: [simd.zero(); WAYS] };
-        fold(&mut bits, self.bytes, row);
+        fold::<STREAM, _, _, _>(&mut bits, self.bytes, row);
         let [a, b, c, d] = bits.ways;
         simd.sum(simd.add(simd.add(a, b), simd.add(c, d))) as f32
     }
@@ -257,7 +300,7 @@ impl<S: Simd> Work for Sum<'_, S> {
     fn run(self) -> f32 {
         let simd = self.simd;
         let mut total = Total { simd, ways: [simd.zero(); WAYS] };
-        fold(&mut total, self.values, self.values);
+        fold::<false, _, _, _>(&mut total, self.values, self.values);
         sum_ways(simd, total.ways)
     }
 }

@@ -4,7 +4,7 @@ use crate::{Error, Result};
 use rvf_format::Kind;
 use rvf_format::build::{self, Draft};
 use rvf_format::digest::{self, Hash};
-use rvf_format::limits::{LARGE_ALIGN, PAGE, TREE_MIN};
+use rvf_format::limits::{LARGE_ALIGN, LARGE_SECTION, PAGE, TREE_MIN};
 use rvf_format::manifest::ManifestEntry;
 use rvf_format::payload::tree;
 use rvf_format::storage::Storage;
@@ -60,10 +60,13 @@ impl<'a> Appender<'a> {
         self.put(&bytes, entry)
     }
 
-    /// Copies a listed segment of another file, byte for byte, to the next place with the same offset modulo 2 MiB.
-    pub(crate) fn copy(&mut self, bytes: &[u8], entry: &ManifestEntry) -> Result<ManifestEntry> {
-        let residue = entry.offset.get() % LARGE_ALIGN;
-        let mut at = self.cursor - self.cursor % LARGE_ALIGN + residue;
+    /// Copies a listed segment of another file, byte for byte; where `same_residue` is set or a section may be aligned to a
+    /// huge page, to the next place with the same offset modulo 2 MiB.
+    pub(crate) fn copy(&mut self, bytes: &[u8], entry: &ManifestEntry, same_residue: bool) -> Result<ManifestEntry> {
+        let mut at = self.cursor;
+        if same_residue || bytes.len() >= LARGE_SECTION {
+            at = self.cursor - self.cursor % LARGE_ALIGN + entry.offset.get() % LARGE_ALIGN;
+        }
         if at < self.cursor {
             at += LARGE_ALIGN;
         }

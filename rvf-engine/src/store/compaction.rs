@@ -107,7 +107,7 @@ impl Writer<'_> {
     /// Writes an earlier epoch: its segments where they are not there yet, its manifest in full, its root.
     fn keep(&mut self, snapshot: &Snapshot) -> Result<()> {
         self.appender.stamp(snapshot.epoch(), snapshot.root().modified_ns.get());
-        let live = self.place(snapshot, |_| true)?;
+        let live = self.place(snapshot, true, |_| true)?;
         let uncounted = Error::Corrupt {
             clause: Clause::Wit3,
             at: snapshot.root().own_offset.get() + 0x188,
@@ -132,7 +132,12 @@ impl Writer<'_> {
     }
 
     /// Copies the listed segments that `wanted` picks, in the order of their offsets; WITNESS and FILLER are made anew.
-    fn place(&mut self, snapshot: &Snapshot, wanted: impl Fn(&ManifestEntry) -> bool) -> Result<Vec<ManifestEntry>> {
+    fn place(
+        &mut self,
+        snapshot: &Snapshot,
+        same_residue: bool,
+        wanted: impl Fn(&ManifestEntry) -> bool,
+    ) -> Result<Vec<ManifestEntry>> {
         let mut wanted: Vec<&ManifestEntry> = snapshot
             .state()
             .live
@@ -147,7 +152,7 @@ impl Writer<'_> {
                 Some(placed) => *placed,
                 None => {
                     let bytes = snapshot.segment(entry)?;
-                    let placed = self.appender.copy(&bytes, entry)?;
+                    let placed = self.appender.copy(&bytes, entry, same_residue)?;
                     self.placed.insert(id, placed);
                     placed
                 }
@@ -196,7 +201,7 @@ impl Writer<'_> {
         self.appender.stamp(root.epoch(), root.modified_ns.get());
 
         let removed = removed_segments(before)?;
-        let live = self.place(before, |entry| !removed.contains(&entry.segment_id.get()))?;
+        let live = self.place(before, false, |entry| !removed.contains(&entry.segment_id.get()))?;
         let mut next_row = root.next_row.get();
         gather(&mut self.appender, before, &removed, &mut next_row)?;
         root.next_row.set(next_row);

@@ -23,6 +23,8 @@ pub(super) struct History {
     pub(super) manifests: BTreeMap<u64, RootPage>,
     /// What is live at the newest root.
     pub(super) newest: Replay,
+    /// Whether `newest` is known: its manifests could be replayed.
+    pub(super) resolved: bool,
     /// Whether the chain reaches its oldest root. If not, unlisted segments say nothing.
     pub(super) complete: bool,
 }
@@ -148,6 +150,7 @@ fn replay(history: &mut History, findings: &mut Findings) {
         check_next(&commit.root, &live, findings);
     }
     history.newest = replay;
+    history.resolved = whole;
 }
 
 /// `next_row` and `next_segment_id` are above all that is listed.

@@ -13,9 +13,11 @@ use crate::{Clause, Error, Kind};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 pub(super) fn check(file: &Bytes, history: &History, walked: &Walked, findings: &mut Findings) {
-    check_trees(history, walked, findings);
     check_audit(history, walked, findings);
-    check_rows(file, history, walked, findings);
+    if history.resolved {
+        check_trees(history, walked, findings);
+        check_rows(file, history, walked, findings);
+    }
 }
 
 fn check_trees(history: &History, walked: &Walked, findings: &mut Findings) {
@@ -52,6 +54,7 @@ fn tree_is_damaged(history: &History, walked: &Walked) -> bool {
 fn check_audit(history: &History, walked: &Walked, findings: &mut Findings) {
     let Some(newest) = history.newest_root() else { return };
     let mut entries: BTreeMap<u64, (u64, Entry)> = BTreeMap::new();
+    let mut readable = true;
     for (at, sealed) in &walked.sealed {
         for entry in sealed {
             insert(&mut entries, *at, entry, findings);
@@ -64,13 +67,19 @@ fn check_audit(history: &History, walked: &Walked, findings: &mut Findings) {
                 insert(&mut entries, at, &own[0], findings);
                 check_own(commit, &own[0], findings);
             }
-            Ok(_) => findings.add(Clause::Wit1, at, None, "a manifest holds not exactly one audit entry"),
-            Err(error) => findings.take(&error, None),
+            Ok(_) => {
+                findings.add(Clause::Wit1, at, None, "a manifest holds not exactly one audit entry");
+                readable = false;
+            }
+            Err(error) => {
+                findings.take(&error, None);
+                readable = false;
+            }
         }
     }
     let sealed_is_damaged =
         history.listed.values().any(|e| e.kind() == Kind::WITNESS && walked.damaged.contains(&e.segment_id.get()));
-    if !sealed_is_damaged && history.complete {
+    if readable && !sealed_is_damaged && history.complete {
         check_links(&entries, newest.witness_size.get(), newest.own_offset.get(), findings);
     }
 }

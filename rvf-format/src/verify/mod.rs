@@ -95,6 +95,10 @@ pub fn verify(file: &Bytes, progress: Progress<'_>) -> Result<Report> {
         Err(_) => None,
     };
     check_identity(file, &mut findings);
+    if findings.list.iter().any(|finding| finding.clause == Clause::File4) {
+        // Pages of another size: nothing else can be judged.
+        return Ok(Report { findings: findings.list, ..Report::default() });
+    }
     check_tail(file, newest.as_ref(), &mut findings);
     let mut report = Report { bytes_checked: file.len() as u64, ..Report::default() };
     let history = match newest {
@@ -151,7 +155,7 @@ fn check_identity(file: &Bytes, findings: &mut Findings) {
 fn check_tail(file: &Bytes, newest: Option<&Commit>, findings: &mut Findings) {
     let Some(commit) = newest else {
         explain_roots(file, findings);
-        findings.add(Clause::Tail1, 0, None, "the file holds no whole root, so nothing in it can be opened");
+        findings.add(Clause::Tail1, 0, None, "the file holds no root that can be opened");
         return;
     };
     let Some(tail) = recover::tail(file, &commit.root) else { return };

@@ -114,6 +114,10 @@ fn check_segment(
 }
 
 fn check_false_roots(history: &History, segment: &Bytes, at: u64, id: Option<u64>, findings: &mut Findings) {
+    if history.commits.is_empty() || !history.complete {
+        // Without the whole chain it cannot be told which pages are roots.
+        return;
+    }
     for (page, bytes) in segment.chunks(PAGE_LEN).enumerate() {
         let place = at + page as u64 * PAGE;
         let is_root = history.manifests.get(&at).is_some_and(|root| root.own_offset.get() == place);

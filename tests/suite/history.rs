@@ -1,0 +1,139 @@
+//! History: epochs stay open until compaction, kept segments stay byte for byte, tails are saved and cut.
+
+use rvf_engine::store::Edit;
+use rvf_engine::{CompactOptions, Db, Error, Id, Kind, Metric, Reader, Schema, SegmentInfo, Snapshot};
+use rvf_format::limits::LARGE_ALIGN;
+use rvf_format::manifest::FACT_PINS;
+use rvf_format::payload::witness::Operation;
+use rvf_format::storage::Bytes;
+use rvf_tests::golden::{Model, lively};
+
+fn of(model: &Model) -> Snapshot {
+    Snapshot::newest(Bytes::from(model.bytes())).unwrap()
+}
+
+/// Segments that an epoch lists and that enter the state hash.
+fn segments(snapshot: &Snapshot, epoch: u64) -> Vec<SegmentInfo> {
+    let past = snapshot.at_epoch(epoch).unwrap();
+    let all = past.segments().unwrap().into_iter();
+    all.filter(|segment| segment.live && segment.kind.in_state() && segment.kind != Kind::MANIFEST).collect()
+}
+
+fn check_kept(before: &Snapshot, after: &Snapshot, epoch: u64) {
+    let hash = |snapshot: &Snapshot| snapshot.at_epoch(epoch).unwrap().root().state_hash;
+    assert_eq!(hash(before), hash(after), "state hash of epoch {epoch}");
+    let old = segments(before, epoch);
+    let new = segments(after, epoch);
+    assert_eq!(old.len(), new.len());
+    for old in old {
+        let new = new.iter().find(|new| new.id == old.id).unwrap();
+        assert_eq!(old.offset % LARGE_ALIGN, new.offset % LARGE_ALIGN, "segment {}", old.id);
+        let bytes =
+            |snapshot: &Snapshot, s: &SegmentInfo| snapshot.file()[s.offset as usize..][..s.length as usize].to_vec();
+        assert!(bytes(before, &old) == bytes(after, new), "segment {} of epoch {epoch}", old.id);
+    }
+}
+
+fn findings(snapshot: &Snapshot) -> Vec<rvf_engine::Finding> {
+    rvf_format::verify::verify(snapshot.file(), &mut |_, _| {}).unwrap().findings
+}
+
+#[test]
+fn compaction_keeps_epochs_byte_for_byte() {
+    let mut model = lively(Schema::new(8, Metric::L2), 50);
+    let before = of(&model);
+    let newest = before.epoch();
+    model.compact(3);
+    let after = of(&model);
+    assert_eq!(after.epoch(), newest + 1);
+    assert_eq!(after.root().file_id, before.root().file_id);
+    for epoch in [newest, newest - 1] {
+        check_kept(&before, &after, epoch);
+    }
+    assert!(matches!(after.at_epoch(newest - 2), Err(Error::NoEpoch { oldest, .. }) if oldest == newest - 1));
+    let log = after.log(usize::MAX).unwrap();
+    assert_eq!(log.len() as u64, newest + 1, "every audit entry is kept");
+    assert_eq!(log.iter().filter(|entry| entry.kept).count(), 3);
+    assert_eq!(findings(&after), []);
+}
+
+#[test]
+fn pinned_epochs_survive_compaction() {
+    let mut model = lively(Schema::new(8, Metric::L2), 51);
+    let mut pin = Edit::new(Operation(6));
+    pin.facts.insert(FACT_PINS, 3u64.to_le_bytes().to_vec());
+    model.commit_raw(&pin);
+    model.put([40]);
+    let before = of(&model);
+    model.compact(1);
+    let after = of(&model);
+    check_kept(&before, &after, 3);
+    assert_eq!(after.at_epoch(3).unwrap().count(), before.at_epoch(3).unwrap().count());
+    assert!(after.at_epoch(4).is_err());
+    assert_eq!(findings(&after), []);
+    // The pin is a fact of the state: it is still there, and ends with an empty value.
+    model.compact(1);
+    assert!(of(&model).at_epoch(3).is_ok());
+    pin.facts.insert(FACT_PINS, Vec::new());
+    model.commit_raw(&pin);
+    model.compact(1);
+    assert!(of(&model).at_epoch(3).is_err());
+    assert_eq!(findings(&of(&model)), []);
+}
+
+#[test]
+fn unknown_kinds_and_facts_survive() {
+    let golden = rvf_tests::golden::all().into_iter().find(|golden| golden.name == "unknown").unwrap();
+    let snapshot = Snapshot::newest(Bytes::from(golden.bytes)).unwrap();
+    let unknown = snapshot.segments().unwrap().into_iter().find(|segment| segment.kind == Kind(0x7F)).unwrap();
+    assert!(unknown.live && unknown.kind.to_string() == "0x7F");
+    assert_eq!(snapshot.state().facts.get(&77).map(Vec::as_slice), Some(&b"a fact from the future"[..]));
+}
+
+#[test]
+fn a_torn_commit_is_saved_and_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.rvf");
+    let mut db = Db::create(&path, &Schema::new(1, Metric::L2)).unwrap();
+    db.add(&[1.0f32]).unwrap();
+    let committed = std::fs::read(&path).unwrap();
+    db.add(&[2.0f32]).unwrap();
+    drop(db);
+    let longer = std::fs::read(&path).unwrap();
+
+    // The root page never arrived: readers see the commit before, the next writer saves and cuts what was torn.
+    let torn = &longer[..longer.len() - 4096];
+    std::fs::write(&path, torn).unwrap();
+    let reader = Reader::open(&path).unwrap();
+    assert_eq!((reader.epoch(), reader.count()), (2, 1));
+    assert!(reader.tail().unwrap().holds_manifest);
+    let db = Db::open(&path).unwrap();
+    let saved = db.tail_report().unwrap().saved.clone().unwrap();
+    assert_eq!(saved, folder.path().join("a.rvf.tail-2"));
+    assert_eq!(std::fs::read(saved).unwrap(), torn[committed.len()..]);
+    assert_eq!(std::fs::read(&path).unwrap(), committed);
+    drop(db);
+
+    // Segments without a manifest are cut without being saved.
+    std::fs::write(&path, &longer[..committed.len() + 4096]).unwrap();
+    let db = Db::open(&path).unwrap();
+    assert_eq!(db.tail_report().unwrap().saved, None);
+    assert_eq!(std::fs::read(&path).unwrap(), committed);
+}
+
+#[test]
+fn creation_that_was_interrupted_blocks_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.rvf");
+    std::fs::write(folder.path().join("a.rvf.new-tmp"), b"half a file").unwrap();
+    Db::create(&path, &Schema::new(1, Metric::L2)).unwrap();
+    assert!(matches!(Db::create(&path, &Schema::new(1, Metric::L2)), Err(Error::Exists { .. })));
+    std::fs::write(folder.path().join("a.rvf.compact-tmp"), b"half a compaction").unwrap();
+    let mut db = Db::open(&path).unwrap();
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "leftovers are removed");
+    db.add(&[1.0f32]).unwrap();
+    let copy = folder.path().join("b.rvf");
+    db.compact(&CompactOptions { keep: 1, output: Some(copy.clone()) }).unwrap();
+    assert_eq!(db.snapshot().epoch(), 2, "the store itself stays as it was");
+    assert_eq!(Reader::open(&copy).unwrap().get(&Id::U64(0)).unwrap().unwrap().vector, [1.0]);
+}

@@ -1,0 +1,195 @@
+//! Random operations against a map: after each, the store holds and answers what the map does, and every byte verifies.
+
+use rvf_engine::ingest::door::Vectors;
+use rvf_engine::{CompactOptions, Db, Dtype, Id, IdType, Metric, Reader, Schema};
+use rvf_format::storage::{Bytes, MemoryPlace};
+use rvf_tests::golden::Model;
+use rvf_tests::oracle::{self, Records};
+use std::sync::Arc;
+
+fn schemas() -> Vec<Schema> {
+    let mut schemas = Vec::new();
+    for metric in Metric::ALL {
+        for dtype in Dtype::ALL {
+            for id_type in IdType::ALL {
+                let schema = Schema { dimension: 13, dtype: *dtype, metric: *metric, id_type: *id_type };
+                schemas.extend(schema.check().is_ok().then_some(schema));
+            }
+        }
+    }
+    schemas
+}
+
+/// What the store held after each epoch that can still be opened.
+type Past = Vec<(u64, Records)>;
+
+fn step(model: &mut Model, past: &mut Past) {
+    match model.rng.below(10) {
+        0..=4 => {
+            let first = model.rng.below(60);
+            let count = 1 + model.rng.below(25);
+            model.put((first..first + count).rev());
+        }
+        5 => {
+            // The same id several times in one batch: the last wins.
+            let id = model.rng.below(60);
+            model.put([id, id, id]);
+        }
+        6 | 7 => {
+            let some: Vec<u64> = (0..model.rng.below(20)).map(|_| model.rng.below(90)).collect();
+            model.delete(some);
+        }
+        8 => {
+            let keep = 1 + model.rng.below(3);
+            model.compact(keep);
+            let kept = (past.len() + 1).saturating_sub(keep as usize);
+            past.drain(..kept.min(past.len()));
+        }
+        _ => {
+            let ids: Vec<u64> = (0..60).collect();
+            model.delete(ids);
+        }
+    }
+    past.retain(|(epoch, _)| *epoch != model.db.snapshot().epoch());
+    past.push((model.db.snapshot().epoch(), model.records.clone()));
+}
+
+fn check_records(snapshot: &rvf_engine::Snapshot, records: &Records, what: &str) {
+    assert_eq!(snapshot.count(), records.len() as u64, "{what}");
+    let stored: Records =
+        snapshot.records().unwrap().map(Result::unwrap).map(|record| (record.id, record.vector)).collect();
+    assert_eq!(stored, *records, "{what}");
+}
+
+fn check_answers(schema: &Schema, model: &mut Model, what: &str) {
+    let snapshot = model.db.snapshot();
+    let query = model.rng.vector(schema);
+    let bytes: Vec<u8> = query.iter().map(|value| *value as u8).collect();
+    let k = 1 + model.rng.below(30) as usize;
+    let threads = 1 + model.rng.below(2) as usize;
+    let search = if schema.dtype == Dtype::Binary { snapshot.search(&bytes[..]) } else { snapshot.search(&query) };
+    let hits = search.k(k).threads(threads).run().unwrap();
+    let found: Vec<(Id, f32)> = hits.into_iter().map(|hit| (hit.id, hit.distance)).collect();
+    assert_eq!(found, oracle::nearest(schema, &model.records, &query, k), "{what}");
+}
+
+#[test]
+fn random_operations_equal_a_map() {
+    for (seed, schema) in schemas().into_iter().enumerate() {
+        let mut model = Model::new(schema, 1000 + seed as u64);
+        let mut past = vec![(1, Records::new())];
+        for number in 0..30 {
+            let what = format!("{schema:?}, seed {}, step {number}", 1000 + seed);
+            step(&mut model, &mut past);
+            check_records(&model.db.snapshot(), &model.records, &what);
+            check_answers(&schema, &mut model, &what);
+            for n in 0..90 {
+                let id = model.id(n);
+                let found = model.db.snapshot().get(&id).unwrap().map(|record| record.vector);
+                assert_eq!(found.as_ref(), model.records.get(&id), "{what}");
+            }
+        }
+        let file = Bytes::from(model.bytes());
+        let report = rvf_format::verify::verify(&file, &mut |_, _| {}).unwrap();
+        assert_eq!(report.findings, [], "{schema:?}");
+        let snapshot = rvf_engine::Snapshot::newest(file).unwrap();
+        for (epoch, records) in &past {
+            check_records(&snapshot.at_epoch(*epoch).unwrap(), records, &format!("{schema:?} at epoch {epoch}"));
+        }
+    }
+}
+
+/// Single-record commits: merged by size, so that segments stay few and a commit costs less than 16 KiB.
+#[test]
+fn three_thousand_single_commits_stay_small() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("singles.rvf");
+    let mut db = Db::create(&path, &Schema::new(384, Metric::L2)).unwrap();
+    let empty = std::fs::metadata(&path).unwrap().len();
+    let mut vector = [0f32; 384];
+    for n in 0..3000u64 {
+        vector[n as usize % 384] = n as f32;
+        db.add(&vector).unwrap();
+    }
+    let size = std::fs::metadata(&path).unwrap().len();
+    let each = (size - empty) as f64 / 3000.0;
+    assert!(each < 16.0 * 1024.0, "{each} bytes a commit");
+    let live = db.snapshot().state().live.len();
+    assert!(live < 160, "{live} live segments");
+    assert_eq!(db.snapshot().count(), 3000);
+    assert_eq!(db.snapshot().log(usize::MAX).unwrap().len(), 3001);
+    drop(db);
+    let report = rvf_engine::verify_path(&path, &mut |_, _| {}).unwrap();
+    assert_eq!(report.findings, []);
+    assert_eq!(report.epochs, 3001);
+    Db::open(&path).unwrap().compact(&CompactOptions::default()).unwrap();
+    let compact = std::fs::metadata(&path).unwrap().len();
+    assert!(compact < 3000 * 384 * 4 * 3 / 2, "{compact} bytes after compaction");
+    assert_eq!(rvf_engine::verify_path(&path, &mut |_, _| {}).unwrap().findings, []);
+    assert_eq!(Reader::open(&path).unwrap().log(usize::MAX).unwrap().len(), 3002, "every audit entry is kept");
+}
+
+/// A commit of 1,000 vectors appends the same bytes, whatever the file holds already.
+#[test]
+fn a_commit_costs_the_same_in_a_large_file() {
+    let cost = |rows_before: usize| {
+        let place = MemoryPlace::default();
+        let mut db =
+            Db::create_with(Arc::new(place), "a.rvf", &Schema::new(16, Metric::L2), &Default::default()).unwrap();
+        db.add(&vec![1.0f32; 16 * rows_before]).unwrap();
+        let before = db.snapshot().root().end();
+        db.add(Vectors::F32(&vec![2.0f32; 16 * 1000])).unwrap();
+        db.snapshot().root().end() - before
+    };
+    assert_eq!(cost(2_000), cost(200_000));
+}
+
+#[test]
+fn readers_see_their_commit_until_they_refresh() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.rvf");
+    let mut db = Db::create(&path, &Schema::new(1, Metric::L2)).unwrap();
+    db.add(&[1.0f32, 2.0, 3.0]).unwrap();
+    let mut reader = Reader::open(&path).unwrap();
+    db.delete(&[Id::U64(0)]).unwrap();
+    assert_eq!(reader.count(), 3);
+    assert!(reader.refresh().unwrap());
+    assert!(!reader.refresh().unwrap());
+    assert_eq!(reader.count(), 2);
+    // Compaction puts another file in place; the reader keeps the old one until it refreshes.
+    db.compact(&CompactOptions::default()).unwrap();
+    assert_eq!(reader.search(&[3.0f32]).k(9).run().unwrap().len(), 2);
+    assert!(reader.refresh().unwrap());
+    assert_eq!(reader.epoch(), db.snapshot().epoch());
+    db.add(&[9.0f32]).unwrap();
+    assert!(reader.refresh().unwrap());
+    assert_eq!(reader.count(), 3);
+}
+
+#[test]
+fn a_second_writer_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.rvf");
+    let db = Db::create(&path, &Schema::new(1, Metric::L2)).unwrap();
+    assert!(matches!(Db::open(&path), Err(rvf_engine::Error::Locked { .. })));
+    drop(db);
+    Db::open(&path).unwrap();
+}
+
+#[test]
+fn snapshots_are_shared_between_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut db = Db::create(folder.path().join("a.rvf"), &Schema::new(2, Metric::L2)).unwrap();
+    db.add(&vec![0.5f32; 2 * 9000]).unwrap();
+    db.delete(&[Id::U64(0)]).unwrap();
+    let snapshot = db.snapshot();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let hits = snapshot.search(&[0.0f32, 0.0]).k(3).threads(2).run().unwrap();
+                let ids: Vec<String> = hits.iter().map(|hit| hit.id.to_string()).collect();
+                assert_eq!(ids, ["1", "2", "3"], "ties by id, the dead row left out");
+            });
+        }
+    });
+}

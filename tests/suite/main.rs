@@ -8,4 +8,5 @@ mod history;
 mod hostile;
 mod model;
 mod spec;
+mod tidy;
 mod walker;

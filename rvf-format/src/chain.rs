@@ -74,9 +74,9 @@ impl State {
         Ok(())
     }
 
-    /// Live segments of a kind, by ascending id.
+    /// Live segments of a kind in space 0, by ascending id. What other spaces hold is for later versions.
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &ManifestEntry> {
-        self.live.iter().filter(move |entry| entry.kind() == kind)
+        self.live.iter().filter(move |entry| entry.kind() == kind && entry.space.get() == 0)
     }
 }
 

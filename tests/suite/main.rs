@@ -3,8 +3,11 @@
 mod cli;
 mod corrupt;
 mod damage;
+mod fuzz_replay;
 mod golden;
 mod history;
+mod hostile;
 mod model;
 mod spec;
+mod tidy;
 mod walker;

@@ -1,8 +1,28 @@
 //! Support shared by the tests and the fuzz targets.
+//!
+//! | file | owns |
+//! | --- | --- |
+//! | `samples.rs` | small valid files, built by the engine, the same bytes in every run |
+//! | `golden.rs`, `oracle.rs` | golden fixtures and the truth about them |
+//! | `reseal.rs` | hashes and checksums of a changed file made right again |
+//! | `corrupt.rs` | one broken file a clause |
+//! | `mutate.rs` | changes to a valid file, told by bytes |
+//! | `properties.rs` | what must hold for any bytes: bodies of the fuzz targets |
+//! | `heap.rs` | an allocator that counts |
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "support of tests: a panic is how a test fails"
+)]
 
 pub mod corrupt;
 pub mod golden;
+pub mod heap;
+pub mod mutate;
 pub mod oracle;
+pub mod properties;
 pub mod reseal;
 pub mod samples;
 

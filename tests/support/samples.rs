@@ -54,7 +54,7 @@ pub fn bits() -> Vec<u8> {
     bytes(&place)
 }
 
-/// Compacted with three epochs kept: full manifests and sealed audit entries.
+/// Compacted and then written to: a full manifest, sealed audit entries, gathered rows.
 pub fn compacted() -> Vec<u8> {
     let place = MemoryPlace::default();
     let mut db = create(&place, &Schema::new(4, Metric::Dot));
@@ -62,7 +62,7 @@ pub fn compacted() -> Vec<u8> {
         commit(&mut db, &[(round, [round as f32, 1.0, 0.0, 2.0]), (100 - round, [0.0, round as f32, 1.0, 0.0])]);
     }
     db.delete(&[3.into()]).unwrap();
-    db.compact(&CompactOptions { keep: 3, output: None }).unwrap();
+    db.compact(&CompactOptions { keep: 1, output: None }).unwrap();
     commit(&mut db, &[(4, [9.0, 9.0, 9.0, 9.0])]);
     bytes(&place)
 }

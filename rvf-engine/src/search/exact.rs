@@ -112,16 +112,17 @@ impl<'s> Scan<'s> {
         for (part, source) in self.snapshot.parts().iter().enumerate() {
             let mut start = 0;
             while start < source.entry.rows.get() {
+                // Only when there is a row to put into it: an empty share would cost a thread.
+                if room == 0 {
+                    room = per_share;
+                    shares.push(Vec::new());
+                }
                 let take = u64::from(source.entry.rows.get() - start).min(room) as u32;
                 if let Some(share) = shares.last_mut() {
                     share.push(Stretch { part: part as u32, rows: start..start + take });
                 }
                 start += take;
                 room -= u64::from(take);
-                if room == 0 {
-                    room = per_share;
-                    shares.push(Vec::new());
-                }
             }
         }
         shares

@@ -2,7 +2,7 @@
 
 use super::append::Appender;
 use super::audit::{entries, next_entry};
-use super::commit::{COMPACT_SUFFIX, Change, Store, beside, create_temporary, finish, next_epoch, open_newest};
+use super::commit::{COMPACT_SUFFIX, Change, Store, beside, create_temporary, finish, open_newest};
 use super::merge::{Gathered, remove_trees};
 use super::rows::RowId;
 use super::snapshot::Snapshot;
@@ -108,7 +108,12 @@ impl Writer<'_> {
     fn keep(&mut self, snapshot: &Snapshot) -> Result<()> {
         self.appender.stamp(snapshot.epoch(), snapshot.root().modified_ns.get());
         let live = self.place(snapshot, true, |_| true)?;
-        let own = snapshot.root().witness_size.get().checked_sub(1).ok_or(Error::NoRoot)?;
+        let uncounted = Error::Corrupt {
+            clause: Clause::Wit3,
+            at: snapshot.root().own_offset.get() + 0x188,
+            what: "a root counts no audit entry, not even its own",
+        };
+        let own = snapshot.root().witness_size.get().checked_sub(1).ok_or(uncounted)?;
         self.seal_before(own)?;
         let entry = self.entries.get(own as usize).cloned().ok_or(Error::NoRoot)?;
         let mut root = *snapshot.root();
@@ -190,7 +195,7 @@ impl Writer<'_> {
     /// The commit of the compaction itself: what is live in `before`, rows of small or holed segments gathered into new ones.
     fn final_commit(mut self, before: &Snapshot, store: &Store) -> Result<RootPage> {
         let mut root = *before.root();
-        root.set_epoch(next_epoch(&root)?);
+        root.set_epoch(root.epoch() + 1);
         root.modified_ns.set(store.context.clock.now_ns());
         root.previous_root.set(self.previous_root);
         self.appender.stamp(root.epoch(), root.modified_ns.get());

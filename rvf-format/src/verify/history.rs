@@ -10,6 +10,7 @@ use crate::state::state_hash;
 use crate::storage::Bytes;
 use crate::{Clause, Schema};
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// The commits of a file and what they list.
 #[derive(Default)]
@@ -119,7 +120,8 @@ fn list(listed: &mut BTreeMap<u64, ManifestEntry>, entry: &ManifestEntry, commit
     }
     let before =
         listed.range(..entry.offset.get()).next_back().is_some_and(|(_, other)| other.end() > entry.offset.get());
-    let after = listed.range(entry.offset.get() + 1..).next().is_some_and(|(offset, _)| *offset < entry.end());
+    let behind = (Bound::Excluded(entry.offset.get()), Bound::Unbounded);
+    let after = listed.range(behind).next().is_some_and(|(offset, _)| *offset < entry.end());
     if before || after {
         findings.add(Clause::Man4, at, id, "listed segments overlap");
     }

@@ -152,7 +152,9 @@ fn check_rows(file: &Bytes, history: &History, walked: &Walked, findings: &mut F
         views.extend(view.map(|view| (entry.base_row.get(), view)));
     }
     let all = || {
-        views.iter().flat_map(|(base, view)| (0..view.count()).map(move |row| (base + u64::from(row), view.id(row))))
+        views.iter().flat_map(|(base, view)| {
+            (0..view.count()).map(move |row| (base.saturating_add(u64::from(row)), view.id(row)))
+        })
     };
     let largest = all().filter_map(|(_, id)| id).max();
     let count = all().filter(|(row, _)| !is_dead(&journals, *row)).count();

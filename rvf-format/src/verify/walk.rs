@@ -149,8 +149,10 @@ fn check_payload(
         }
         Kind::META => drop(findings.check(id, meta::parse(segment, at))),
         Kind::WITNESS => {
-            let entries = findings.check(id, witness::parse(segment, at));
-            walked.sealed.extend(entries.map(|entries| (at, entries)));
+            if let Some(entries) = findings.check(id, witness::parse(segment, at)) {
+                check_sealed(entry, &entries, findings);
+                walked.sealed.push((at, entries));
+            }
         }
         Kind::TREE => walked.trees.extend(findings.check(id, TreeView::parse(segment, at)).map(|tree| (tree, *entry))),
         Kind::FILLER if Payload::parse(segment.clone(), at, kind, &[1]).is_ok_and(|p| !p.entries().is_empty()) => {
@@ -160,6 +162,15 @@ fn check_payload(
     }
     if findings.list.len() > before {
         walked.damaged.insert(entry.segment_id.get());
+    }
+}
+
+/// A WITNESS segment holds the entries that its own entry in the manifest names.
+fn check_sealed(listed: &ManifestEntry, entries: &[witness::Entry], findings: &mut Findings) {
+    let first = entries.first().map_or(0, |entry| entry.fixed.index.get());
+    if listed.base_row.get() != first || u64::from(listed.rows.get()) != entries.len() as u64 {
+        let (at, id) = (listed.offset.get(), Some(listed.segment_id.get()));
+        findings.add(Clause::Wit2, at, id, "a WITNESS segment holds other audit entries than the manifest lists");
     }
 }
 

@@ -1,0 +1,105 @@
+//! Replays the saved inputs of the fuzz targets, and holds `reseal`, `mutate` and the samples to what they promise.
+
+use rvf_format::verify::verify;
+use rvf_tests::reseal::{Repair, reseal, roots};
+use rvf_tests::{mutate, properties, samples};
+use std::path::{Path, PathBuf};
+
+fn inputs(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/corpus").join(target);
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+}
+
+/// Names the input that fails.
+fn replay(target: &str, run: fn(&[u8])) {
+    let inputs = inputs(target);
+    assert!(inputs.len() > 5, "the corpus of {target} is gone");
+    for (path, bytes) in inputs {
+        println!("replaying {}", path.display());
+        run(&bytes);
+    }
+}
+
+#[test]
+fn saved_files_are_survived() {
+    replay("open", properties::open);
+}
+
+#[test]
+fn saved_scripts_are_survived() {
+    replay("open_fixed", properties::open_fixed);
+}
+
+#[test]
+fn samples_are_sound_and_the_same_every_time() {
+    for (index, sample) in samples::all().iter().enumerate() {
+        let report = verify(&sample.as_slice().into(), &mut |_, _| {}).unwrap();
+        assert!(report.sound && report.findings.is_empty(), "sample {index}: {:?}", report.findings);
+        properties::exercise(sample);
+    }
+    assert_eq!(samples::small(), samples::all()[0]);
+}
+
+#[test]
+fn resealing_a_sound_file_changes_nothing() {
+    for (index, sample) in samples::all().iter().enumerate() {
+        let mut file = sample.clone();
+        let done = reseal(&mut file, &Repair::ALL);
+        assert!(done.roots > 0 && done.states == done.roots, "sample {index}: {done:?}");
+        assert!(file == *sample, "sample {index} was changed");
+        assert!(mutate::structures(sample).len() > 20, "sample {index} has few structures");
+    }
+}
+
+/// Damages one byte of a sample, repairs as asked, and returns the clauses that verification names.
+fn clauses(sample: &[u8], at: usize, repair: &Repair) -> Vec<&'static str> {
+    let mut file = sample.to_vec();
+    file[at] ^= 1;
+    reseal(&mut file, repair);
+    let report = verify(&file.into(), &mut |_, _| {}).unwrap();
+    let mut clauses: Vec<_> = report.findings.iter().map(|finding| finding.clause.id()).collect();
+    clauses.dedup();
+    clauses
+}
+
+#[test]
+fn what_is_left_unrepaired_is_found_and_nothing_else() {
+    let sample = samples::small();
+    let root = roots(&sample).pop().unwrap().offset;
+    let all = Repair::ALL;
+    // The timestamp in the header of the first VEC segment: a byte that only hashes know.
+    let first = rvf_tests::reseal::segments(&sample, 0, sample.len());
+    let vec = first.iter().find(|segment| sample[segment.start + 5] == 1).unwrap().start;
+    assert_eq!(clauses(&sample, vec + 0x18, &all), Vec::<&str>::new());
+    assert_eq!(clauses(&sample, vec + 0x18, &Repair { entry_hashes: false, ..all }), ["MAN-5"]);
+    // A component of a vector.
+    let component = vec + 64 + 16 + 3 * 32 + 32 + 32;
+    assert_eq!(clauses(&sample, component, &Repair { content_hashes: false, ..all }), ["SEG-4"]);
+    assert_eq!(clauses(&sample, vec + 8, &all), ["MAN-4", "SEG-5"]);
+    // The time of the last commit.
+    assert_eq!(clauses(&sample, root + 0x30, &all), Vec::<&str>::new());
+    assert_eq!(clauses(&sample, root + 0x30, &Repair { witness_entry: false, ..all }), ["WIT-3"]);
+    assert_eq!(clauses(&sample, root + 0x30, &Repair { witness_head: false, ..all }), ["WIT-3"]);
+    assert_eq!(clauses(&sample, root + 0x118, &Repair { state_hash: false, ..all }), ["MAN-7"]);
+    assert_eq!(clauses(&sample, root + 0x30, &Repair { root_checksum: false, ..all }), ["TAIL-1", "TAIL-2"]);
+    assert_eq!(clauses(&sample, root + 0x30, &Repair { manifest_hash: false, ..all }), ["TAIL-1", "TAIL-2"]);
+    assert_eq!(clauses(&sample, 0x110, &Repair { identity: false, ..all }), ["FILE-2"]);
+}
+
+#[test]
+fn a_changed_audit_entry_is_carried_through_the_chain() {
+    let sample = samples::long();
+    let first = roots(&sample).remove(1);
+    // The second commit's live count: its own entry, all links after it and the sealed copies follow.
+    assert_eq!(clauses(&sample, first.offset + 0x18, &Repair::ALL), Vec::<&str>::new());
+    assert_eq!(clauses(&sample, first.offset + 0x18, &Repair { sealed_entries: false, ..Repair::ALL }), ["WIT-2"]);
+}
+
+#[test]
+fn a_hash_tree_follows_its_segment() {
+    let sample = samples::with_tree();
+    let at = 5 * 4096 + 100_000;
+    assert_eq!(clauses(&sample, at, &Repair::ALL), Vec::<&str>::new());
+    assert_eq!(clauses(&sample, at, &Repair { trees: false, ..Repair::ALL }), ["TREE-1"]);
+}

@@ -81,6 +81,16 @@ pub struct Committed {
 impl Db {
     /// Creates a file and opens it for writing.
     ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// let db = Db::create(&path, &Schema::new(384, Metric::Cosine))?;
+    /// assert_eq!((db.snapshot().epoch(), db.snapshot().count()), (1, 0));
+    /// assert!(matches!(Db::create(&path, &Schema::new(2, Metric::L2)), Err(Error::Exists { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Schema`], [`Error::Exists`], [`Error::Io`].
     pub fn create(path: impl AsRef<Path>, schema: &Schema) -> Result<Self> {
@@ -109,6 +119,17 @@ impl Db {
 
     /// Opens a file for writing. Says by [`Db::tail_report`] if an interrupted commit was cut.
     ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// Db::create(&path, &Schema::new(2, Metric::L2))?.add(&[1.0f32, 2.0])?;
+    /// let mut db = Db::open(&path)?;
+    /// assert_eq!(db.add(&[3.0f32, 4.0])?.count, 2);
+    /// assert!(matches!(Db::open(&path), Err(Error::Locked { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Locked`], [`Error::Io`], [`Error::NotRvf`], [`Error::PublishedRvf`], [`Error::Newer`], [`Error::NoRoot`],
     /// [`Error::Corrupt`].
@@ -127,6 +148,15 @@ impl Db {
 
     /// Opens a file for reading: see [`Reader::open`].
     ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// Db::create(&path, &Schema::new(2, Metric::L2))?;
+    /// assert_eq!(Db::open_read_only(&path)?.count(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Reader::open`].
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Reader> {
@@ -134,6 +164,17 @@ impl Db {
     }
 
     /// The newest commit: an immutable value to search and read, shared with any thread.
+    ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// let mut db = Db::create(&path, &Schema::new(2, Metric::L2))?;
+    /// let before = db.snapshot();
+    /// db.add(&[1.0f32, 2.0])?;
+    /// assert_eq!((before.count(), db.snapshot().count()), (0, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.store.snapshot().clone()
     }
@@ -161,6 +202,17 @@ impl Db {
     }
 
     /// Adds row-major vectors in one commit, with ids that continue from the largest.
+    ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// let mut db = Db::create(&path, &Schema::new(2, Metric::L2))?;
+    /// let done = db.add(&vec![0.5f32; 2 * 3])?;
+    /// assert_eq!((done.accepted, done.epoch), (3, 2));
+    /// assert!(matches!(db.add(&[1.0f32, f32::NAN]), Err(Error::NotFinite { row: 0, component: 1 })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`Batch::put`] and [`Batch::commit`]; [`Error::IdsMissing`] for a store with string ids.
@@ -232,6 +284,17 @@ impl Db {
 
     /// Deletes records in one commit; ids that are not there are counted. Commits nothing if none is there.
     ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// let mut db = Db::create(&path, &Schema::new(2, Metric::L2))?;
+    /// db.add(&[1.0f32, 2.0])?;
+    /// let done = db.delete(&[Id::U64(0), Id::U64(7)])?;
+    /// assert_eq!((done.deleted, done.missing, done.count), (1, 1, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::IdKind`]; those of [`Batch::commit`].
     pub fn delete(&mut self, ids: &[Id]) -> Result<Committed> {
@@ -243,6 +306,19 @@ impl Db {
     }
 
     /// Rewrites the file without what is dead: see [`CompactOptions`].
+    ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// let mut db = Db::create(&path, &Schema::new(2, Metric::L2))?;
+    /// db.add(&[1.0f32, 2.0, 3.0, 4.0])?;
+    /// db.delete(&[Id::U64(0)])?;
+    /// let done = db.compact(&CompactOptions::default())?;
+    /// assert!(done.after_bytes < done.before_bytes);
+    /// assert!(db.snapshot().at_epoch(2).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Frozen`], [`Error::Poisoned`], [`Error::Io`], corruption.
@@ -417,6 +493,19 @@ impl Reader {
 
     /// Moves on to the newest commit; says whether it is another than before. On an error the reader stays where it was.
     ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// let mut db = Db::create(&path, &Schema::new(2, Metric::L2))?;
+    /// let mut reader = Reader::open(&path)?;
+    /// db.add(&[1.0f32, 2.0])?;
+    /// assert_eq!(reader.count(), 0);
+    /// assert!(reader.refresh()?);
+    /// assert_eq!(reader.count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Reader::open`].
     pub fn refresh(&mut self) -> Result<bool> {
@@ -466,6 +555,17 @@ pub struct Record {
 
 impl Snapshot {
     /// The record with this id; `None` if there is none.
+    ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// let mut db = Db::create(&path, &Schema::new(2, Metric::L2))?;
+    /// db.add(&[1.0f32, 2.0])?;
+    /// assert_eq!(db.snapshot().get(&Id::U64(0))?.map(|record| record.vector), Some(vec![1.0, 2.0]));
+    /// assert_eq!(db.snapshot().get(&Id::U64(9))?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::IdKind`]; corruption of segments that are touched.

@@ -11,6 +11,15 @@ use std::path::{Path, PathBuf};
 pub type Result<T> = core::result::Result<T, Error>;
 
 /// Why something could not be done. [`Error::kind`] names the case for machines, [`Error::hint`] says what to do.
+///
+/// ```
+/// use rvf_engine::{Error, Reader};
+/// let error = Reader::open("no such file.rvf").err().ok_or("opened")?;
+/// assert!(matches!(error, Error::Io { .. }));
+/// assert_eq!(error.kind(), "not_found");
+/// assert!(error.hint().contains("check the path"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {

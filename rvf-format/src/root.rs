@@ -158,7 +158,7 @@ impl RootPage {
         }
         let manifest_end = self.manifest_offset.get().checked_add(self.manifest_length.get());
         let fits = manifest_end == at.checked_add(PAGE)
-            && self.manifest_offset.get() % PAGE == 0
+            && self.manifest_offset.get().is_multiple_of(PAGE)
             && self.manifest_length.get() >= 2 * PAGE;
         if fits { Ok(()) } else { Err(Error::corrupt(Clause::Root3, at + 8, "the root does not end its manifest")) }
     }

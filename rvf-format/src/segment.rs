@@ -91,7 +91,7 @@ impl SegmentHeader {
         let Ok((header, _)) = Self::read_from_prefix(bytes) else {
             return Err(Error::corrupt(Clause::Seg1, at, "too few bytes for a segment header"));
         };
-        if header.magic.get() != SEGMENT_MAGIC || header.version != 1 || at % PAGE != 0 {
+        if header.magic.get() != SEGMENT_MAGIC || header.version != 1 || !at.is_multiple_of(PAGE) {
             return Err(Error::corrupt(Clause::Seg1, at, "no segment header where one must be"));
         }
         header.check_length(at, limit)?;

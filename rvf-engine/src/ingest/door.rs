@@ -109,7 +109,7 @@ pub fn row_elements(schema: &Schema) -> usize {
 /// [`Error::Dimension`], [`Error::NotFinite`], [`Error::ZeroVector`], [`Error::Precision`], [`Error::Element`].
 pub fn encode<'a>(schema: &Schema, vectors: Vectors<'a>, rounding: Rounding) -> Result<Cow<'a, [u8]>> {
     let width = row_elements(schema);
-    if vectors.len() % width != 0 {
+    if !vectors.len().is_multiple_of(width) {
         return Err(Error::Dimension { expected: schema.dimension, found: vectors.len() });
     }
     check_finite(vectors, width)?;

@@ -27,7 +27,7 @@ pub(crate) struct ConvertArgs {
     /// Metric: needed for a plain file; for a published one only where it records none
     #[arg(long)]
     metric: Option<Metric>,
-    /// Dtype, for a plain file; f16 accepts rounding of f32
+    /// Dtype of the store, that of the source unless given; f16 accepts rounding of f32
     #[arg(long)]
     dtype: Option<Dtype>,
     /// Id type, for a plain file

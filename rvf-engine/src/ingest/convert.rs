@@ -21,7 +21,7 @@ pub struct ConvertOptions {
     pub context: Context,
     /// The metric: of a plain file of vectors, or of a published file that does not record its own.
     pub metric: Option<Metric>,
-    /// The dtype, of a plain file of vectors.
+    /// The dtype; that of a plain file, or f32 for a published one, unless given.
     pub dtype: Option<Dtype>,
     /// The id type, of a plain file of vectors.
     pub id_type: Option<IdType>,
@@ -255,7 +255,8 @@ impl Published<'_> {
             Some(given) => given,
             None => recorded,
         };
-        let schema = Schema::new(u32::from(report.dimension), metric);
+        let natural = Schema::new(u32::from(report.dimension), metric);
+        let schema = Schema { dtype: self.options.dtype.unwrap_or(natural.dtype), ..natural };
         schema.check().map_err(Error::Schema)?;
         Ok(schema)
     }

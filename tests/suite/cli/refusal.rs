@@ -197,7 +197,9 @@ fn conversions_that_fail_leave_nothing() {
     place.write("plain.npy", npy(1, 1, &[1.]));
     refused(&place, "convert plain.npy a.rvf", 2, "schema", "metric");
     assert!(!place.path("a.rvf").exists());
-    assert_eq!(fs::read_dir(place.folder.path()).unwrap().count(), 4);
+    place.write("nan.npy", npy(3, 1, &[1., 2., f32::NAN]));
+    refused(&place, "convert nan.npy a.rvf --metric l2 --batch 1", 2, "not_finite", "(nan.npy, row 2)");
+    assert_eq!(fs::read_dir(place.folder.path()).unwrap().count(), 5, "something of a conversion stays");
     place.ok("convert plain.npy b.rvf --metric l2");
     refused(&place, "convert b.rvf a.rvf", 2, "already_rvf", "b.rvf");
 }

@@ -91,7 +91,10 @@ fn query_finds_by_vector_id_and_file() {
 fn get_and_delete_say_what_is_absent() {
     let place = Place::with_store();
     let got = place.exits("get a.rvf 1 77 2", 1);
-    assert_eq!((&got["records"], &got["missing"]), (&json!([{"id": 1}, {"id": 2}]), &json!([77])));
+    assert_eq!(
+        (&got["records"], &got["missing"]),
+        (&json!([{"id": 1, "metadata": null}, {"id": 2, "metadata": null}]), &json!([77]))
+    );
     let done = place.ok("delete a.rvf --id 1,2,1");
     has_keys(&done, &["deleted", "missing", "count", "epoch"]);
     assert_eq!((&done["deleted"], &done["missing"], &done["count"]), (&json!(2), &json!(0), &json!(4)));

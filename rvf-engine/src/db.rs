@@ -2,10 +2,10 @@
 
 use crate::compact::{self, CompactOptions, Compacted};
 use crate::ingest::door::{self, IdsRef, Rounding, Tally, Upserts, Vectors};
-use crate::store::{Clock, Context, Id, RowId, Snapshot, Store, TailReport};
+use crate::ingest::{self, ImportOptions, Imported, VectorSource};
+use crate::store::{Clock, Context, Id, RowId, Snapshot, Store, TailReport, first_items, random_file_id};
 use crate::{Error, Result};
 use half::f16;
-use rvf_format::payload::meta;
 use rvf_format::payload::witness::Operation;
 use rvf_format::storage::{Access, FilePlace, Place};
 use rvf_format::{Dtype, IdType, Schema};
@@ -100,13 +100,9 @@ impl Db {
         let path = path.as_ref();
         let file_id = match options.file_id {
             Some(id) => id,
-            None => random_id().map_err(|error| Error::io("asking for random bytes for", path, error))?,
+            None => random_file_id(path)?,
         };
-        let mut items = meta::Items::new();
-        items.insert(meta::CREATOR, concat!("rvf ", env!("CARGO_PKG_VERSION")).as_bytes().to_vec());
-        if let Some(model) = &options.model {
-            items.insert(meta::MODEL, model.clone().into_bytes());
-        }
+        let items = first_items(options.model.as_deref());
         let store = Store::create(place, path, schema, &items, file_id, options.open.context())?;
         Ok(Self { store, tail: None })
     }
@@ -185,24 +181,53 @@ impl Db {
         operation: Operation,
         parameters: &str,
     ) -> Result<Committed> {
-        let snapshot = self.snapshot();
-        let encoded = door::encode(snapshot.schema(), vectors, rounding)?;
-        let defaults;
-        let ids = match ids {
-            Some(ids) => ids,
-            None => {
-                defaults = door::default_ids(&snapshot, encoded.len() / snapshot.schema().row_len())?;
-                IdsRef::U64(&defaults)
-            }
-        };
-        door::check_ids(snapshot.schema(), ids)?;
-        let upserts = Upserts::new(snapshot.schema(), encoded, ids)?;
-        let (mut edit, tally) = upserts.edit(&snapshot, operation, &[])?;
-        edit.parameters = parameters.to_owned();
-        if tally == Tally::default() {
-            return Ok(committed(&snapshot, tally));
+        let tally = ingest::put(&mut self.store, vectors, ids, rounding, operation, parameters)?;
+        Ok(committed(&self.snapshot(), tally))
+    }
+
+    /// Stores what a file of vectors holds, a commit a batch. `path` is for messages; `progress` is asked between batches, and
+    /// may stop the import there.
+    ///
+    /// ```
+    /// use rvf_engine::ingest::{ImportOptions, open_source};
+    /// use rvf_engine::{Db, Metric, Schema};
+    /// use std::ops::ControlFlow;
+    /// let folder = tempfile::tempdir()?;
+    /// let input = folder.path().join("two.jsonl");
+    /// std::fs::write(&input, "{\"id\":5,\"vector\":[1,0]}\n{\"id\":9,\"vector\":[0,1]}\n")?;
+    /// let mut db = Db::create(folder.path().join("a.rvf"), &Schema::new(2, Metric::L2))?;
+    /// let mut source = open_source(&input, None)?;
+    /// let options = ImportOptions::default();
+    /// let done = db.import_from(source.as_mut(), &input, &options, &mut |_, _| ControlFlow::Continue(()))?;
+    /// assert_eq!((done.imported, done.count), (2, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InFile`] for what does not fit the store, with its place in the file; [`Error::Input`]; [`Error::IdsTwice`];
+    /// [`Error::IdCount`]; [`Error::Interrupted`]; those of [`Batch::commit`]. Inside an [`Error::Partly`] where batches before
+    /// were committed.
+    pub fn import_from(
+        &mut self,
+        source: &mut dyn VectorSource,
+        path: &Path,
+        options: &ImportOptions,
+        progress: ingest::Progress<'_>,
+    ) -> Result<Imported> {
+        ingest::import(&mut self.store, source, path, options, progress)
+    }
+
+    /// Removes the file again if it holds nothing but its creation; says whether it did.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn discard_if_new(self) -> Result<bool> {
+        let fresh = self.store.snapshot().epoch() == 1;
+        if fresh {
+            let path = self.store.path();
+            self.store.place.remove(path).map_err(|error| Error::io("removing", path, error))?;
         }
-        Ok(committed(&*self.store.commit(&edit)?, tally))
+        Ok(fresh)
     }
 
     /// Deletes records in one commit; ids that are not there are counted. Commits nothing if none is there.
@@ -235,12 +260,6 @@ fn committed(snapshot: &Snapshot, tally: Tally) -> Committed {
         deleted: tally.deleted,
         missing: tally.missing,
     }
-}
-
-fn random_id() -> std::io::Result<[u8; 16]> {
-    let mut id = [0; 16];
-    getrandom::fill(&mut id).map_err(std::io::Error::from)?;
-    Ok(id)
 }
 
 /// What one commit is to do. Nothing is written before [`Batch::commit`]; dropping a batch forgets it.

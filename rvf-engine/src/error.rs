@@ -1,6 +1,8 @@
 //! The one error type of the engine.
 
+use crate::ingest::{FileFault, InputError, InputFault, SinkError, SinkFault};
 use core::fmt;
+use rvf_format::legacy::LegacyError;
 use rvf_format::{Clause, Dtype, IdType};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -128,16 +130,38 @@ pub enum Error {
     },
     /// Records of a store with string ids need ids.
     IdsMissing,
+    /// A file of vectors gives ids, and so does the caller.
+    IdsTwice,
     /// Default ids have come to their end.
     IdsExhausted,
     /// A commit would be larger than a segment can be.
     TooLarge,
     /// An input file could not be read.
-    Input(crate::ingest::InputError),
+    Input(InputError),
     /// An output file could not be written.
-    Output(crate::ingest::SinkError),
+    Output(SinkError),
     /// A file of the published crates could not be read.
-    Legacy(rvf_format::legacy::LegacyError),
+    Legacy(LegacyError),
+    /// The file to be converted is one of this version already.
+    AlreadyRvf,
+    /// What an input file holds does not fit the store.
+    InFile {
+        /// The input file.
+        path: PathBuf,
+        /// The record, from 0, where one is to blame; `source` counts likewise.
+        record: Option<u64>,
+        /// Its line, from 1, where the file is a text.
+        line: Option<u64>,
+        /// What does not fit.
+        source: Box<Error>,
+    },
+    /// An import stopped after it had committed something, which stays.
+    Partly {
+        /// Records that were committed.
+        committed: u64,
+        /// Why it stopped.
+        source: Box<Error>,
+    },
     /// The caller asked to stop.
     Interrupted,
 }
@@ -158,6 +182,7 @@ impl Error {
             Error::NoEpoch { .. } => "no_epoch",
             Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => "not_found",
             Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => "no_space",
+            Error::Io { source, .. } if source.kind() == io::ErrorKind::IsADirectory => "directory",
             Error::Io { .. } => "io",
             Error::Exists { .. } => "exists",
             Error::Locked { .. } => "locked",
@@ -176,9 +201,12 @@ impl Error {
             Error::IdsMissing => "ids_missing",
             Error::IdsExhausted => "ids_exhausted",
             Error::TooLarge => "too_large",
-            Error::Input(_) => "input",
-            Error::Output(_) => "output",
-            Error::Legacy(_) => "published_rvf_damaged",
+            Error::IdsTwice => "ids_twice",
+            Error::Input(error) => input_kind(error),
+            Error::Output(error) => output_kind(error),
+            Error::Legacy(error) => legacy_kind(error),
+            Error::AlreadyRvf => "already_rvf",
+            Error::InFile { source, .. } | Error::Partly { source, .. } => source.kind(),
             Error::Interrupted => "interrupted",
         }
     }
@@ -187,6 +215,7 @@ impl Error {
     pub fn clause(&self) -> Option<Clause> {
         match self {
             Error::Corrupt { clause, .. } | Error::Newer { clause, .. } => Some(*clause),
+            Error::InFile { source, .. } | Error::Partly { source, .. } => source.clause(),
             _ => None,
         }
     }
@@ -195,6 +224,8 @@ impl Error {
     pub fn offset(&self) -> Option<u64> {
         match self {
             Error::Corrupt { at, .. } | Error::Newer { at, .. } => Some(*at),
+            Error::Legacy(error) => error.at(),
+            Error::InFile { source, .. } | Error::Partly { source, .. } => source.offset(),
             _ => None,
         }
     }
@@ -232,8 +263,17 @@ impl Error {
             Error::IdsExhausted => "give ids of your own".into(),
             Error::TooLarge => "commit smaller batches".into(),
             Error::Input(error) => error.hint(),
+            Error::IdsTwice => "leave out --ids, or take the ids out of the file".into(),
             Error::Output(error) => error.hint().into(),
-            Error::Legacy(_) => "restore the file from a copy; nothing was converted".into(),
+            Error::Legacy(error) => legacy_hint(error),
+            Error::AlreadyRvf => "open it as it is; `rvf compact FILE --output NEW` makes a copy".into(),
+            Error::InFile { source, .. } => match **source {
+                Error::NotFinite { .. } | Error::ZeroVector { .. } => {
+                    format!("{}; --skip-invalid leaves out such rows", source.hint())
+                }
+                _ => source.hint(),
+            },
+            Error::Partly { source, .. } => source.hint(),
             Error::Interrupted => "run it again: what was committed stays".into(),
         }
     }
@@ -246,6 +286,50 @@ fn io_hint(error: &io::Error) -> &'static str {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space; the last commit is intact",
         io::ErrorKind::IsADirectory => "name a file, not a folder",
         _ => "the last commit is intact; try again",
+    }
+}
+
+fn input_kind(error: &InputError) -> &'static str {
+    match error.fault() {
+        InputFault::File(FileFault::NotFound) => "not_found",
+        InputFault::File(FileFault::Directory) => "directory",
+        InputFault::File(FileFault::UnknownFormat { .. }) => "unknown_format",
+        InputFault::File(FileFault::Io(_)) => "io",
+        _ => "input",
+    }
+}
+
+fn output_kind(error: &SinkError) -> &'static str {
+    match error.fault() {
+        SinkFault::Io(error) if error.kind() == io::ErrorKind::StorageFull => "no_space",
+        SinkFault::Io(error) if error.kind() == io::ErrorKind::NotFound => "not_found",
+        SinkFault::Io(_) => "io",
+        SinkFault::Directory => "directory",
+        SinkFault::UnknownFormat { .. } => "unknown_format",
+        _ => "output",
+    }
+}
+
+fn legacy_kind(error: &LegacyError) -> &'static str {
+    match error {
+        LegacyError::NotPublished => "not_rvf",
+        LegacyError::ParentUnavailable { .. } => "parent_missing",
+        LegacyError::WrongParent { .. } | LegacyError::ParentDimension { .. } => "wrong_parent",
+        LegacyError::InParent { error, .. } => legacy_kind(error),
+        _ => "published_rvf_damaged",
+    }
+}
+
+fn legacy_hint(error: &LegacyError) -> String {
+    match error {
+        LegacyError::ParentUnavailable { path, .. } => {
+            format!("put the parent {path:?} beside the branch, or name its folder with --parent-dir")
+        }
+        LegacyError::WrongParent { .. } => {
+            "find the parent with the recorded file id, and name its folder with --parent-dir".into()
+        }
+        LegacyError::InParent { error, .. } => legacy_hint(error),
+        _ => "restore the file from a copy; nothing was converted".into(),
     }
 }
 
@@ -274,7 +358,9 @@ impl fmt::Display for Error {
             Error::ReadOnlyFeature => f.write_str("the file uses a feature that this version must not write"),
             Error::Poisoned => f.write_str("an earlier write failed and the handle takes no more"),
             Error::Schema(what) => f.write_str(what),
-            Error::Dimension { expected, found } => write!(f, "the store has dimension {expected}, the vector {found}"),
+            Error::Dimension { expected, found } => {
+                write!(f, "the store has dimension {expected}, the vectors given have {found}")
+            }
             Error::NotFinite { row, component } => {
                 write!(f, "component {component} of vector {row} is not a finite number")
             }
@@ -292,6 +378,19 @@ impl fmt::Display for Error {
             Error::Input(error) => error.fmt(f),
             Error::Output(error) => error.fmt(f),
             Error::Legacy(error) => error.fmt(f),
+            Error::IdsTwice => f.write_str("the file gives ids, and others were given besides"),
+            Error::AlreadyRvf => f.write_str("the file is a store of this version already"),
+            Error::InFile { path, record, line, source } => {
+                write!(f, "{source} ({}", path.display())?;
+                match (record, line) {
+                    (_, Some(line)) => write!(f, ", line {line})"),
+                    (Some(record), None) => write!(f, ", row {record})"),
+                    (None, None) => f.write_str(")"),
+                }
+            }
+            Error::Partly { committed, source } => {
+                write!(f, "{source}; {committed} records before it are committed and stay")
+            }
             Error::Interrupted => f.write_str("interrupted"),
         }
     }
@@ -304,6 +403,7 @@ impl std::error::Error for Error {
             Error::Input(error) => Some(error),
             Error::Output(error) => Some(error),
             Error::Legacy(error) => Some(error),
+            Error::InFile { source, .. } | Error::Partly { source, .. } => Some(source),
             _ => None,
         }
     }
@@ -326,20 +426,20 @@ impl From<rvf_format::Error> for Error {
     }
 }
 
-impl From<crate::ingest::InputError> for Error {
-    fn from(error: crate::ingest::InputError) -> Self {
+impl From<InputError> for Error {
+    fn from(error: InputError) -> Self {
         Error::Input(error)
     }
 }
 
-impl From<crate::ingest::SinkError> for Error {
-    fn from(error: crate::ingest::SinkError) -> Self {
+impl From<SinkError> for Error {
+    fn from(error: SinkError) -> Self {
         Error::Output(error)
     }
 }
 
-impl From<rvf_format::legacy::LegacyError> for Error {
-    fn from(error: rvf_format::legacy::LegacyError) -> Self {
+impl From<LegacyError> for Error {
+    fn from(error: LegacyError) -> Self {
         Error::Legacy(error)
     }
 }

@@ -61,8 +61,8 @@ impl State {
     }
 
     fn check(&self) -> Result<()> {
-        check_rows(&self.live)?;
         check_apart(&self.live)?;
+        check_rows(&self.live)?;
         if state_hash(&self.root, &self.facts, &self.live) != self.root.state_hash {
             let place = self.root.own_offset.get() + 0x150;
             return Err(Error::corrupt(
@@ -134,6 +134,16 @@ fn check_place(entry: &ManifestEntry, root: &RootPage) -> Result<()> {
     Err(Error::corrupt(Clause::Man4, root.manifest_offset.get(), "a listed segment does not lie before its manifest"))
 }
 
+/// Listed segments do not share bytes: work on all of them is bounded by the file's length.
+fn check_apart(live: &[ManifestEntry]) -> Result<()> {
+    let mut ranges: Vec<(u64, u64)> = live.iter().map(|entry| (entry.offset.get(), entry.end())).collect();
+    ranges.sort_unstable();
+    match ranges.windows(2).find(|pair| pair[0].1 > pair[1].0) {
+        Some(pair) => Err(Error::corrupt(Clause::Man4, pair[1].0, "listed segments overlap")),
+        None => Ok(()),
+    }
+}
+
 /// Row ranges of VEC segments of one space are apart.
 pub(crate) fn check_rows(live: &[ManifestEntry]) -> Result<()> {
     let mut ranges: Vec<_> = live
@@ -144,16 +154,6 @@ pub(crate) fn check_rows(live: &[ManifestEntry]) -> Result<()> {
     ranges.sort_unstable();
     match ranges.windows(2).find(|pair| pair[0].0 == pair[1].0 && pair[0].2 > pair[1].1) {
         Some(pair) => Err(Error::corrupt(Clause::Man6, pair[1].3, "row ranges of two VEC segments overlap")),
-        None => Ok(()),
-    }
-}
-
-/// Listed segments do not overlap. So what is listed is no longer than the file.
-fn check_apart(live: &[ManifestEntry]) -> Result<()> {
-    let mut places: Vec<_> = live.iter().map(|entry| (entry.offset.get(), entry.end())).collect();
-    places.sort_unstable();
-    match places.windows(2).find(|pair| pair[0].1 > pair[1].0) {
-        Some(pair) => Err(Error::corrupt(Clause::Man4, pair[1].0, "listed segments overlap")),
         None => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
 //! How a structure of the format is declared: once, with its offsets, checked at compile time.
 //!
-//! [`layout!`] makes a `#[repr(C)]` structure of unaligned little-endian fields that can be viewed in place, asserts every
+//! `layout!` makes a `#[repr(C)]` structure of unaligned little-endian fields that can be viewed in place, asserts every
 //! offset and the size, and keeps the table as data, so that a test can compare it with the specification.
 
 /// One field of a structure.

@@ -1,13 +1,13 @@
 //! The bytes of an RVF file: segments, payload layouts, manifests, roots, storage. No algorithms live here.
 //!
-//! The normative description is the folder `spec/`; every structure below is declared once with [`layout!`] and
+//! The normative description is the folder `spec/`; every structure below is declared once with `layout!` and
 //! compared with the specification's tables by the test suite. Every finding about a damaged file carries the
 //! [`Clause`] of the sentence that the file breaks.
 //!
 //! | module | owns |
 //! | --- | --- |
 //! | [`clause`], [`error`] | clause ids, the error type |
-//! | [`layout`], [`limits`], [`kind`], [`schema`] | how structures are declared, fixed numbers, segment kinds, dtypes and metrics |
+//! | [`mod@layout`], [`limits`], [`kind`], [`schema`] | how structures are declared, fixed numbers, segment kinds, dtypes and metrics |
 //! | [`digest`] | the hashes of the format and the group tree |
 //! | [`segment`], [`build`] | header, prelude, sections: reading them, building them |
 //! | [`identity`] | the FILE segment |

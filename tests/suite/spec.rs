@@ -13,8 +13,11 @@ fn spec() -> BTreeMap<String, String> {
         .collect()
 }
 
+/// A layout table: its size, its rows as (offset, type, name).
+type Table = (usize, Vec<(usize, String, String)>);
+
 /// Rows of the table that follows "Layout `name`", as (offset, type, name).
-fn layout_tables() -> BTreeMap<String, (usize, Vec<(usize, String, String)>)> {
+fn layout_tables() -> BTreeMap<String, Table> {
     let mut tables = BTreeMap::new();
     for text in spec().values() {
         let mut lines = text.lines();

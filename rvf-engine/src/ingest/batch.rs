@@ -181,6 +181,8 @@ pub struct VectorBatch {
     pub metadata: Option<Vec<Option<serde_json::Value>>>,
     /// The number of the first record in the file, from 0.
     pub first_record: u64,
+    /// The line of each record, from 1, where the file is a text.
+    pub lines: Option<Vec<u64>>,
 }
 
 impl VectorBatch {

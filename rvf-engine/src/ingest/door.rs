@@ -10,7 +10,7 @@ use rvf_format::payload::witness::Operation;
 use rvf_format::{Dtype, IdType, Metric, Schema};
 use std::borrow::Cow;
 
-/// Vectors as a caller has them: row-major, `dimension` components a row (for [`Vectors::Bits`]: its packed bytes).
+/// Vectors as a caller has them: row-major, `dimension` components a row (for a binary store: its packed bytes).
 #[derive(Clone, Copy, Debug)]
 pub enum Vectors<'a> {
     /// 32-bit floats.

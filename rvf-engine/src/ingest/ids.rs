@@ -42,7 +42,7 @@ pub fn read_ids(path: &Path) -> Result<Ids, InputError> {
 /// the whole table, counted row after row.
 pub fn read_id_table(path: &Path) -> Result<IdTable, InputError> {
     let (file, len) = input::open_regular(path)?;
-    table_from(file, len, path)
+    id_table_from(file, len, path)
 }
 
 pub(super) fn ids_from(reader: impl Read, len: u64, path: &Path) -> Result<Ids, InputError> {
@@ -55,7 +55,11 @@ pub(super) fn ids_from(reader: impl Read, len: u64, path: &Path) -> Result<Ids, 
     read_values(&mut input, &header.descr, count)
 }
 
-pub(super) fn table_from(reader: impl Read, len: u64, path: &Path) -> Result<IdTable, InputError> {
+/// [`read_id_table`] from any reader of `len` bytes; `path` is for messages.
+///
+/// # Errors
+/// Those of [`read_id_table`].
+pub fn id_table_from(reader: impl Read, len: u64, path: &Path) -> Result<IdTable, InputError> {
     let mut input = Input::new(reader, len, path)?;
     let header = Header::read(&mut input)?;
     let (rows, columns) = matrix(&header).map_err(|fault| InputError::new(path, Place::Whole, fault))?;

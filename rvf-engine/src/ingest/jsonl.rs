@@ -71,23 +71,27 @@ impl<R: Read + Send> VectorSource for JsonlSource<R> {
         None
     }
 
+    fn ids(&self) -> Option<IdKind> {
+        self.id_kind
+    }
+
     fn next_batch(&mut self, max_rows: usize) -> Result<Option<VectorBatch>, InputError> {
         let mut rows = Rows::new(self.id_kind);
         let mut text_bytes = 0;
         if let Some((record, vector)) = self.first.take() {
             rows.elements = vector;
-            rows.push(record);
+            rows.push(record, self.lines.number);
             text_bytes = self.lines.line.len();
         }
-        while rows.count < max_rows.max(1) && text_bytes < MAX_LINE_BYTES && self.lines.advance()? {
+        while rows.lines.len() < max_rows.max(1) && text_bytes < MAX_LINE_BYTES && self.lines.advance()? {
             let before = rows.elements.len();
             let record = self.lines.record(&mut rows.elements)?;
             self.check(&record, rows.elements.len() - before)?;
-            rows.push(record);
+            rows.push(record, self.lines.number);
             text_bytes += self.lines.line.len();
         }
         let first_record = self.next;
-        self.next += rows.count as u64;
+        self.next += rows.lines.len() as u64;
         Ok(rows.into_batch(self.dim, first_record))
     }
 }
@@ -115,7 +119,7 @@ struct Rows {
     elements: Vec<f32>,
     ids: Option<Ids>,
     metadata: Vec<Option<serde_json::Value>>,
-    count: usize,
+    lines: Vec<u64>,
 }
 
 impl Rows {
@@ -124,24 +128,25 @@ impl Rows {
             IdKind::U64 => Ids::U64(Vec::new()),
             IdKind::Str => Ids::Str(Vec::new()),
         });
-        Rows { elements: Vec::new(), ids, metadata: Vec::new(), count: 0 }
+        Rows { elements: Vec::new(), ids, metadata: Vec::new(), lines: Vec::new() }
     }
 
     /// Takes a record whose vector is in `elements` already, and whose sort of id was checked.
-    fn push(&mut self, record: Record) {
+    fn push(&mut self, record: Record, line: u64) {
         match (&mut self.ids, record.id) {
             (Some(Ids::U64(ids)), Some(Id::Number(id))) => ids.push(id),
             (Some(Ids::Str(ids)), Some(Id::Text(id))) => ids.push(id),
             _ => {}
         }
         self.metadata.push(record.metadata);
-        self.count += 1;
+        self.lines.push(line);
     }
 
     fn into_batch(self, dim: usize, first_record: u64) -> Option<VectorBatch> {
         let metadata = self.metadata.iter().any(Option::is_some).then_some(self.metadata);
-        let batch = VectorBatch { dim, elements: Elements::F32(self.elements), ids: self.ids, metadata, first_record };
-        (self.count > 0).then_some(batch)
+        let (elements, lines) = (Elements::F32(self.elements), Some(self.lines));
+        let batch = VectorBatch { dim, elements, ids: self.ids, metadata, first_record, lines };
+        (batch.rows() > 0).then_some(batch)
     }
 }
 

@@ -15,19 +15,25 @@
 //! | `vecs` | `.fvecs` and `.bvecs` |
 //! | `jsonl`, `json_record` | `.jsonl` files; one line of them |
 //! | `door` | what may enter a store, and in which bytes |
+//! | `import` | from a file of vectors into a store, a commit a batch |
+//! | `export` | from a snapshot to a file of vectors |
+//! | `convert` | from a file of the published crates, or of vectors, to a new store |
 //! | `finite` | the search for NaN and infinity |
 //! | `sink`, `sink_error`, `temp_file` | [`VectorSink`] and the file that appears whole or not at all |
 //! | `npy_sink`, `vecs_sink`, `jsonl_sink`, `ids_sink` | one writer a format, and the ids beside a binary one |
 
 mod batch;
+mod convert;
 pub mod door;
 mod error;
+mod export;
 mod fault;
 mod fault_words;
 mod finite;
 mod format;
 mod ids;
 mod ids_sink;
+mod import;
 mod input;
 mod json_record;
 mod jsonl;
@@ -44,15 +50,20 @@ mod vecs_sink;
 #[cfg(test)]
 mod tests;
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 pub use batch::{Element, Elements, IdKind, Ids, VectorBatch};
+pub use convert::{ConvertOptions, Converted, SkippedRow, SkippedSegment, convert};
 pub use error::{InputError, Place};
+pub use export::Exported;
 pub use fault::{FileFault, InputFault, JsonFault, JsonPart, NpyFault, RowFault};
 pub use finite::{first_non_finite, first_non_finite_f16};
 pub use format::Format;
-pub use ids::{IdTable, read_id_table, read_ids};
+pub use ids::{IdTable, id_table_from, read_id_table, read_ids};
 pub use ids_sink::ids_companion;
+pub use import::{ImportOptions, Imported, RejectedRow, schema_for};
+pub(crate) use import::{import, put};
 pub use jsonl::{JsonlSource, MAX_LINE_BYTES, read_json_vector};
 pub use npy::NpySource;
 pub use sink::{SinkOptions, VectorSink, create_sink};
@@ -61,6 +72,9 @@ pub use vecs::VecsSource;
 
 /// The longest vector that any reader accepts, in elements.
 pub const MAX_DIM: usize = 65_535;
+
+/// Told between batches how far work is: rows done, rows in all where that is known. Its answer may stop the work.
+pub type Progress<'p> = &'p mut dyn FnMut(u64, Option<u64>) -> ControlFlow<()>;
 
 /// A file of vectors, read forwards in batches.
 pub trait VectorSource: Send {
@@ -73,6 +87,11 @@ pub trait VectorSource: Send {
     /// How many vectors the whole file holds, where the format tells before the end. Of an `.fvecs` or `.bvecs` file
     /// it is what the length implies, and is confirmed row by row.
     fn total(&self) -> Option<u64>;
+
+    /// The sort of ids that the file gives, where it gives any.
+    fn ids(&self) -> Option<IdKind> {
+        None
+    }
 
     /// The next `max_rows` vectors (at least one is read), fewer at the end or where lines are very long, `None` after
     /// the last.

@@ -65,7 +65,7 @@ impl<R: Read + Send> VectorSource for NpySource<R> {
         // No overflow: `check_payload` found all rows inside the file.
         let elements = self.input.elements(self.element, rows * self.dim, place)?;
         self.next += rows as u64;
-        Ok(Some(VectorBatch { dim: self.dim, elements, ids: None, metadata: None, first_record }))
+        Ok(Some(VectorBatch { dim: self.dim, elements, ids: None, metadata: None, first_record, lines: None }))
     }
 }
 

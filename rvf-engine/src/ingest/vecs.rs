@@ -87,7 +87,7 @@ impl<R: Read + Send> VectorSource for VecsSource<R> {
             self.next += 1;
         }
         elements.swap_from_little_endian();
-        Ok(Some(VectorBatch { dim: self.dim, elements, ids: None, metadata: None, first_record }))
+        Ok(Some(VectorBatch { dim: self.dim, elements, ids: None, metadata: None, first_record, lines: None }))
     }
 }
 

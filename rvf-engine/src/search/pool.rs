@@ -33,7 +33,7 @@ impl<'s> Pool<'s> {
 
     pub(super) fn push(&mut self, candidate: Candidate) -> Result<()> {
         self.candidates.push(candidate);
-        if self.candidates.len() >= self.capacity * 2 + 256 {
+        if self.candidates.len() >= self.capacity.saturating_mul(2).saturating_add(256) {
             self.shrink()?;
         }
         Ok(())

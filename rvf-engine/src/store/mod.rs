@@ -24,6 +24,7 @@ mod snapshot;
 
 pub use audit::LogEntry;
 pub use commit::{Clock, Context, Store, TailReport, new_root};
+pub(crate) use commit::{beside, first_items, random_file_id};
 pub use edit::{Edit, NewRows};
 pub use id::Id;
 pub use rows::{Part, RowId};

@@ -33,6 +33,15 @@ impl From<Error> for Fault {
     }
 }
 
+impl From<crate::Error> for Fault {
+    fn from(error: crate::Error) -> Self {
+        match error {
+            crate::Error::Corrupt { clause, at, what } => Self { clause, at, what },
+            _ => Self { clause: Clause::Vec1, at: 0, what: "a segment cannot be read" },
+        }
+    }
+}
+
 impl From<Fault> for crate::Error {
     fn from(fault: Fault) -> Self {
         crate::Error::Corrupt { clause: fault.clause, at: fault.at, what: fault.what }
@@ -97,8 +106,13 @@ impl Bits {
     }
 }
 
-/// Spreads journal words over the parts, whose row ranges do not overlap. Rows of no part are ignored.
-pub(crate) fn dead_rows<'a>(parts: &[Part], words: impl IntoIterator<Item = &'a JournalWord>) -> DeadRows {
+/// Spreads journal words over the parts, whose row ranges do not overlap. Rows of no part are ignored. `check` proves that a
+/// part has as many rows as its entry claims, before bits are kept for them.
+pub(crate) fn dead_rows<'a>(
+    parts: &[Part],
+    words: impl IntoIterator<Item = &'a JournalWord>,
+    check: impl Fn(&Part) -> crate::Result<()>,
+) -> crate::Result<DeadRows> {
     let mut by_row: Vec<usize> = (0..parts.len()).collect();
     by_row.sort_unstable_by_key(|index| parts[*index].entry.base_row.get());
     let mut dead: DeadRows = vec![None; parts.len()];
@@ -107,20 +121,16 @@ pub(crate) fn dead_rows<'a>(parts: &[Part], words: impl IntoIterator<Item = &'a 
         while mask != 0 {
             let row = word.word.get().saturating_mul(64).saturating_add(u64::from(mask.trailing_zeros()));
             mask &= mask - 1;
-            mark(parts, &by_row, row, &mut dead);
+            let after = by_row.partition_point(|index| parts[*index].entry.base_row.get() <= row);
+            let Some(index) = after.checked_sub(1).and_then(|place| by_row.get(place)).copied() else { continue };
+            let entry = &parts[index].entry;
+            if row < entry.end_row() {
+                if dead[index].is_none() {
+                    check(&parts[index])?;
+                }
+                dead[index].get_or_insert_default().set((row - entry.base_row.get()) as u32, entry.rows.get());
+            }
         }
     }
-    dead
-}
-
-/// Marks one row dead.
-pub(crate) fn mark(parts: &[Part], by_row: &[usize], row: u64, dead: &mut DeadRows) {
-    let after = by_row.partition_point(|index| parts[*index].entry.base_row.get() <= row);
-    let Some(index) = after.checked_sub(1).and_then(|place| by_row.get(place)).copied() else { return };
-    let entry = &parts[index].entry;
-    // A part with more rows than bytes is damaged: its rows are never read, and no memory is spent on them.
-    if row < entry.end_row() && u64::from(entry.rows.get()) <= entry.length.get() {
-        let bits = dead[index].get_or_insert_default();
-        bits.set((row - entry.base_row.get()) as u32, entry.rows.get());
-    }
+    Ok(dead)
 }

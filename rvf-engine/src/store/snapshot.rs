@@ -113,14 +113,13 @@ impl Snapshot {
         dead.as_ref().map_err(|fault| (*fault).into())
     }
 
-    fn collect_dead(&self) -> rvf_format::Result<DeadRows> {
+    fn collect_dead(&self) -> Result<DeadRows> {
         let mut journals = Vec::new();
         for entry in self.state.of_kind(Kind::JOURNAL) {
-            let segment = self.file.slice(entry.offset.get() as usize, entry.length.get() as usize);
-            let missing = Error::corrupt(Clause::Man4, entry.offset.get(), "a listed segment lies outside the file");
-            journals.push(JournalView::parse(segment.ok_or(missing)?, entry.offset.get())?);
+            journals.push(JournalView::parse(self.segment(entry)?, entry.offset.get())?);
         }
-        Ok(dead_rows(&self.parts, journals.iter().flat_map(JournalView::words)))
+        let words = journals.iter().flat_map(JournalView::words);
+        dead_rows(&self.parts, words, |part| part.view(&self.file, &self.state.schema).map(drop))
     }
 
     /// Whether a row of a part is dead.

@@ -10,7 +10,7 @@ use crate::payload::vec::{IdRef, VecView};
 use crate::payload::witness::{Entry, read_all};
 use crate::storage::Bytes;
 use crate::{Clause, Error, Kind};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 pub(super) fn check(file: &Bytes, history: &History, walked: &Walked, findings: &mut Findings) {
     check_audit(history, walked, findings);
@@ -142,36 +142,38 @@ fn check_rows(file: &Bytes, history: &History, walked: &Walked, findings: &mut F
         let bytes = file.slice(entry.offset.get() as usize, entry.length.get() as usize);
         bytes.ok_or(Error::corrupt(Clause::Man4, entry.offset.get(), "a listed segment lies outside the file"))
     };
-    // 64 rows a word, as they are stored: a journal of many full words takes no more memory than its bytes.
-    let mut dead: HashMap<u64, u64> = HashMap::new();
-    for entry in live().filter(|entry| entry.kind() == Kind::JOURNAL) {
-        let view = segment(entry).and_then(|bytes| JournalView::parse(bytes, entry.offset.get()));
-        for word in view.iter().flat_map(JournalView::words) {
-            *dead.entry(word.word.get()).or_default() |= word.mask.get();
-        }
-    }
-    let mut views: Vec<(u64, u64, VecView)> = Vec::new();
+    let journals: Vec<JournalView> = live()
+        .filter(|entry| entry.kind() == Kind::JOURNAL)
+        .filter_map(|entry| segment(entry).and_then(|bytes| JournalView::parse(bytes, entry.offset.get())).ok())
+        .collect();
+    let mut views: Vec<(u64, VecView)> = Vec::new();
     for entry in live().filter(|entry| entry.kind() == Kind::VEC) {
         let view = segment(entry).and_then(|bytes| VecView::parse(bytes, entry, &schema));
-        views.extend(view.map(|view| (entry.base_row.get(), entry.offset.get(), view)));
+        views.extend(view.map(|view| (entry.base_row.get(), view)));
     }
-    let mut seen: HashSet<IdRef<'_>> = HashSet::new();
-    let (mut count, mut largest) = (0, None);
-    for (base, at, view) in &views {
-        for row in 0..view.count() {
-            let Some(id) = view.id(row) else { continue };
-            largest = largest.max(Some(id));
-            let number = base.saturating_add(u64::from(row));
-            if dead.get(&(number / 64)).is_some_and(|mask| mask >> (number % 64) & 1 == 1) {
-                continue;
-            }
-            count += 1;
-            if !seen.insert(id) {
-                findings.add(Clause::Vec5, *at, None, format!("more than one live row has the id {id:?}"));
-            }
-        }
+    let all = || {
+        views.iter().flat_map(|(base, view)| {
+            (0..view.count()).map(move |row| (base.saturating_add(u64::from(row)), view.id(row)))
+        })
+    };
+    let largest = all().filter_map(|(_, id)| id).max();
+    let count = all().filter(|(row, _)| !is_dead(&journals, *row)).count();
+    let mut ids: Vec<IdRef<'_>> = Vec::with_capacity(count);
+    ids.extend(all().filter(|(row, _)| !is_dead(&journals, *row)).filter_map(|(_, id)| id));
+    ids.sort_unstable();
+    for pair in ids.windows(2).filter(|pair| pair[0] == pair[1]) {
+        findings.add(Clause::Vec5, 0, None, format!("more than one live row has the id {:?}", pair[0]));
     }
-    check_counts(root, count, largest, findings);
+    check_counts(root, count as u64, largest, findings);
+}
+
+/// Words of a journal ascend: a journal whose words do not is damaged, and rows are not judged then.
+fn is_dead(journals: &[JournalView], row: u64) -> bool {
+    journals.iter().any(|journal| {
+        let words = journal.words();
+        let found = words.binary_search_by_key(&(row / 64), |word| word.word.get());
+        found.ok().and_then(|at| words.get(at)).is_some_and(|word| word.mask.get() >> (row % 64) & 1 == 1)
+    })
 }
 
 fn check_counts(root: &crate::root::RootPage, count: u64, largest: Option<IdRef<'_>>, findings: &mut Findings) {

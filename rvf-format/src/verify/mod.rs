@@ -54,6 +54,9 @@ pub struct Report {
 /// Told how far verification is: bytes done, bytes in all.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
 
+/// No more findings than this are reported.
+const MAX_FINDINGS: usize = 10_000;
+
 /// Findings while they are gathered.
 #[derive(Default)]
 pub(crate) struct Findings {
@@ -62,6 +65,10 @@ pub(crate) struct Findings {
 
 impl Findings {
     pub(crate) fn add(&mut self, clause: Clause, offset: u64, segment: Option<u64>, message: impl Into<String>) {
+        // A hostile file could break a sentence in every few bytes: what is said about it stays smaller than the file.
+        if self.list.len() == MAX_FINDINGS {
+            return;
+        }
         self.list.push(Finding { clause, offset, segment, message: message.into() });
     }
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::ingest::ids::{ids_from, table_from};
+use crate::ingest::ids::{id_table_from, ids_from};
 
 /// Reads as everything; only a panic or an allocation that cannot be had is a failure.
 fn read_as_everything(bytes: &[u8]) {
@@ -17,7 +17,7 @@ fn read_as_everything(bytes: &[u8]) {
         }
     }
     let _ = ids_from(bytes, len, path);
-    let _ = table_from(bytes, len, path);
+    let _ = id_table_from(bytes, len, path);
     let _ = read_json_vector(&String::from_utf8_lossy(bytes));
 }
 
@@ -95,7 +95,7 @@ fn claims_beyond_the_file_are_not_believed() {
         let bytes = npy(descr, &format!("({MANY},)"), &[0; 64]);
         assert!(ids_from(&bytes[..], bytes.len() as u64, Path::new(NAME)).is_err(), "{descr}");
         let bytes = npy(descr, &format!("({MANY}, {MANY})"), &[0; 64]);
-        assert!(table_from(&bytes[..], bytes.len() as u64, Path::new(NAME)).is_err(), "{descr}");
+        assert!(id_table_from(&bytes[..], bytes.len() as u64, Path::new(NAME)).is_err(), "{descr}");
     }
     let told = refusal(Format::Npy, b"\x93NUMPY\x02\x00\xff\xff\xff\xff{");
     assert!(told.contains("header of 4294967295 bytes is longer than 1 MiB (input, offset 8)"), "{told}");

@@ -3,7 +3,7 @@
 use half::f16;
 
 use super::*;
-use crate::ingest::ids::{ids_from, table_from};
+use crate::ingest::ids::{id_table_from, ids_from};
 
 /// `numpy.save` of `numpy.array([[1, -2], [0.5, 0]], '<f4')`, byte by byte from the format's description.
 #[rustfmt::skip]
@@ -145,7 +145,7 @@ fn refused_ids_say_where() {
 fn tables_of_ids() {
     let table = |shape, payload: &[u8]| {
         let bytes = npy("<i4", shape, payload);
-        table_from(&bytes[..], bytes.len() as u64, Path::new(NAME))
+        id_table_from(&bytes[..], bytes.len() as u64, Path::new(NAME))
     };
     let payload: Vec<u8> = (0..6_u32).flat_map(u32::to_le_bytes).collect();
     let wanted = IdTable { rows: 2, columns: 3, ids: Ids::U64((0..6).collect()) };

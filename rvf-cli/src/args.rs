@@ -1,0 +1,118 @@
+//! Global flags, the list of commands, and arguments that several commands share.
+
+use crate::cmd;
+use crate::failure::Failure;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use rvf_engine::OpenOptions;
+use std::path::PathBuf;
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  done, or sound
+  1  it ran and the answer is no: verify found something, an id is absent
+  2  the command line is wrong, or what it names does not fit: a flag, a value, a vector,
+     the content of an input file, an epoch that is not kept, a target that exists
+  3  it cannot be done now: a file is missing or a folder, I/O, no space, another writer, Ctrl-C
+  4  the file is refused: not RVF, a published RVF file, damaged, of a newer version; a parent
+     is missing
+
+Errors are `rvf: WHAT (WHERE)` and `hint: WHAT TO DO` on stderr; with --json {\"error\":{..}}.
+A failed command leaves the last committed state of FILE.
+
+Example:
+  rvf import notes.rvf vectors.npy --metric cosine && rvf query notes.rvf --id 0 -k 5";
+
+/// An embedded vector store in one file.
+#[derive(Debug, Parser)]
+#[command(name = "rvf", version, after_help = AFTER_HELP, max_term_width = 120, arg_required_else_help = false)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Global {
+    /// Print one JSON object (query: one a line), and errors as JSON on stderr
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) json: bool,
+    /// Print results, warnings and errors only
+    #[arg(long, short, global = true, help_heading = "Global options")]
+    pub(crate) quiet: bool,
+    /// Show no progress bar
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) no_progress: bool,
+    /// When to use colours
+    #[arg(long, value_name = "WHEN", global = true, default_value = "auto", help_heading = "Global options")]
+    pub(crate) color: ColorWhen,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorWhen {
+    Auto,
+    Always,
+    Never,
+}
+
+impl ColorWhen {
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::from_str(name, false).ok()
+    }
+}
+
+impl From<ColorWhen> for clap::ColorChoice {
+    fn from(when: ColorWhen) -> Self {
+        match when {
+            ColorWhen::Auto => Self::Auto,
+            ColorWhen::Always => Self::Always,
+            ColorWhen::Never => Self::Never,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Demo(cmd::demo::DemoArgs),
+    Create(cmd::create::CreateArgs),
+    Import(cmd::import::ImportArgs),
+    Query(cmd::query::QueryArgs),
+    Get(cmd::get::GetArgs),
+    Delete(cmd::delete::DeleteArgs),
+    Export(cmd::export::ExportArgs),
+    Info(cmd::info::InfoArgs),
+    Inspect(cmd::inspect::InspectArgs),
+    Verify(cmd::verify::VerifyArgs),
+    Compact(cmd::compact::CompactArgs),
+    Log(cmd::log::LogArgs),
+    Convert(cmd::convert::ConvertArgs),
+    Completions(cmd::completions::CompletionsArgs),
+}
+
+/// Arguments of commands that write.
+#[derive(Debug, Args)]
+pub(crate) struct WriterArgs {
+    /// Who commits, for the log; $RVF_ACTOR unless given
+    #[arg(long, value_name = "TEXT")]
+    actor: Option<String>,
+    #[arg(long, value_name = "PREFIX.key", hide = true)]
+    sign_with: Option<PathBuf>,
+}
+
+impl WriterArgs {
+    pub(crate) fn options(&self) -> Result<OpenOptions, Failure> {
+        if self.sign_with.is_some() {
+            return Err(Failure::not_yet("--sign-with", "this version does not sign"));
+        }
+        let actor = self.actor.clone().or_else(|| std::env::var("RVF_ACTOR").ok());
+        Ok(OpenOptions { actor: actor.unwrap_or_default(), ..OpenOptions::default() })
+    }
+}
+
+/// Arguments of commands that read.
+#[derive(Debug, Args)]
+pub(crate) struct AtArgs {
+    /// Read an earlier commit of the file, one that `rvf log` lists as kept
+    #[arg(long, value_name = "EPOCH")]
+    pub(crate) at: Option<u64>,
+}

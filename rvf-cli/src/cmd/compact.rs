@@ -1,0 +1,46 @@
+//! `rvf compact`: a store without what is dead.
+
+use super::{Outcome, open_writer};
+use crate::args::WriterArgs;
+use crate::failure::Failure;
+use crate::output::{Ui, size};
+use clap::Args;
+use rvf_engine::CompactOptions;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Rewrite a store without what is dead
+///
+/// Older epochs than the kept ones can no longer be opened. File id and log stay.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  rvf compact notes.rvf --keep 3\n  rvf compact notes.rvf --output small.rvf")]
+pub(crate) struct CompactArgs {
+    /// The store
+    file: PathBuf,
+    /// How many epochs stay open to --at, the one that compaction makes included
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    keep: u64,
+    /// Write the compacted store here, and leave FILE as it is
+    #[arg(long, value_name = "NEW")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    writer: WriterArgs,
+}
+
+pub(crate) fn run(args: &CompactArgs, ui: &Ui) -> Outcome {
+    let mut db = open_writer(&args.file, &args.writer, ui)?;
+    let options = CompactOptions { keep: args.keep, output: args.output.clone() };
+    let done = db.compact(&options).map_err(Failure::of(&args.file))?;
+    let file = args.output.as_ref().unwrap_or(&args.file).display().to_string();
+    let value = json!({
+        "file": file,
+        "before_bytes": done.before_bytes,
+        "after_bytes": done.after_bytes,
+        "epoch": done.epoch,
+    });
+    ui.result(&value, || {
+        let (before, after, epoch) = (size(done.before_bytes), size(done.after_bytes), done.epoch);
+        ui.line(format!("compacted {before} to {after}: {file} at epoch {epoch}"))
+    })?;
+    Ok(0)
+}

@@ -1,0 +1,51 @@
+//! `rvf delete`: records by their ids, in one commit.
+
+use super::{Outcome, open_writer, parse_id};
+use crate::args::WriterArgs;
+use crate::failure::{Failure, NO};
+use crate::output::Ui;
+use clap::Args;
+use rvf_engine::Id;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Delete records by their ids, in one commit; exit code 1 if any is absent
+///
+/// The vectors stay readable at earlier epochs until `rvf compact`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  rvf delete notes.rvf --id 17,18,19")]
+pub(crate) struct DeleteArgs {
+    /// The store
+    file: PathBuf,
+    /// Ids of records
+    #[arg(long, value_name = "ID,..", value_delimiter = ',', required_unless_present = "filter")]
+    id: Vec<String>,
+    #[arg(long, hide = true)]
+    filter: Option<String>,
+    #[command(flatten)]
+    writer: WriterArgs,
+}
+
+pub(crate) fn run(args: &DeleteArgs, ui: &Ui) -> Outcome {
+    if args.filter.is_some() {
+        return Err(Failure::not_yet("--filter", "no metadata in this version, so no filters"));
+    }
+    let mut db = open_writer(&args.file, &args.writer, ui)?;
+    let snapshot = db.snapshot();
+    let ids: Result<Vec<Id>, Failure> = args.id.iter().map(|text| parse_id(text, &snapshot, &args.file)).collect();
+    let mut ids = ids?;
+    ids.sort_unstable();
+    ids.dedup();
+    let done = db.delete(&ids).map_err(Failure::of(&args.file))?;
+    let value = json!({
+        "deleted": done.deleted,
+        "missing": done.missing,
+        "count": done.count,
+        "epoch": done.epoch,
+    });
+    ui.result(&value, || {
+        let (deleted, missing, count, epoch) = (done.deleted, done.missing, done.count, done.epoch);
+        ui.line(format!("deleted {deleted} records, {missing} absent; {count} records at epoch {epoch}"))
+    })?;
+    Ok(if done.missing == 0 { 0 } else { NO })
+}

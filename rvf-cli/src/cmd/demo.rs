@@ -1,0 +1,251 @@
+//! `rvf demo`: a small real store, a few searches that a person can judge, and what to try next.
+
+use super::Outcome;
+use crate::failure::Failure;
+use crate::output::{self, Ui, duration, size};
+use clap::Args;
+use rvf_engine::ingest::{Elements, ImportOptions, NpySource, VectorSource, id_table_from};
+use rvf_engine::ingest::{IdTable, Ids};
+use rvf_engine::{
+    CreateOptions, Db, Dtype, Error, Hit, Id, Metric, Reader, Schema, Snapshot, VerifyReport, verify_path,
+};
+use rvf_format::storage::FilePlace;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+const BASE: &[u8] = include_bytes!("../../../fixtures/demo/base.npy");
+const RECORDS: &str = include_str!("../../../fixtures/demo/records.jsonl");
+const QUERIES: &[u8] = include_bytes!("../../../fixtures/demo/queries.npy");
+const QUERY_TEXTS: &str = include_str!("../../../fixtures/demo/queries.jsonl");
+const TRUTH: &[u8] = include_bytes!("../../../fixtures/demo/truth.npy");
+const MODEL: &str = "all-MiniLM-L6-v2";
+const COUNT: u64 = 4200;
+const K: usize = 10;
+/// Queries whose texts are short and speak for themselves.
+const SHOWN: [usize; 3] = [23, 69, 35];
+
+/// Build a small real store, search it, verify it
+///
+/// 4,200 passages of two novels, the Python enhancement proposals and the Rust book, reference and RFCs, with their vectors.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  rvf demo --dir /tmp/rvf-demo")]
+pub(crate) struct DemoArgs {
+    /// Folder of the store
+    #[arg(long, value_name = "D", default_value = "rvf-demo")]
+    dir: PathBuf,
+}
+
+pub(crate) fn run(args: &DemoArgs, ui: &Ui) -> Outcome {
+    let path = args.dir.join("demo.rvf");
+    check_ours(&path)?;
+    fs::create_dir_all(&args.dir).map_err(|error| Failure::of_io("creating", &args.dir, error))?;
+    let import_micros = build(&path).map_err(Failure::of(&path))?;
+    let queries_file = args.dir.join("demo-queries.npy");
+    if !queries_file.exists() {
+        fs::write(&queries_file, QUERIES).map_err(|error| Failure::of_io("writing", &queries_file, error))?;
+    }
+
+    let open_micros = measure_open(&path).map_err(Failure::of(&path))?;
+    let snapshot = Reader::open(&path).map_err(Failure::of(&path))?.snapshot();
+    let answers = Answers::of(&snapshot).map_err(Failure::of(&path))?;
+    let report = verify_path(&path, &mut |_, _| {}).map_err(Failure::of(&path))?;
+    let demo = Demo { path, queries_file, import_micros, open_micros, answers, report };
+    ui.result(&demo.to_json(), || demo.tell(&snapshot, ui))?;
+    Ok(u8::from(!demo.report.sound))
+}
+
+/// Refuses to replace a file that the demo did not make.
+fn check_ours(path: &Path) -> Result<(), Failure> {
+    if path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let info = Reader::open(path).and_then(|reader| reader.info());
+    if info.is_ok_and(|info| info.model.as_deref() == Some(MODEL) && info.count == COUNT) {
+        return Ok(());
+    }
+    let exists = Failure::of(path)(Error::Exists { path: path.to_owned() });
+    Err(exists.with_hint("the demo did not make this file: choose another folder with --dir"))
+}
+
+/// Builds the store beside its name and puts it in place; the time of the import, microseconds.
+fn build(path: &Path) -> Result<f64, Error> {
+    let temporary = path.with_extension("rvf.building");
+    let wrong = |action| move |source| Error::Io { action, path: path.to_owned(), source };
+    if temporary.exists() {
+        fs::remove_file(&temporary).map_err(wrong("removing"))?;
+    }
+    let mut source = NpySource::new(BASE, BASE.len() as u64, Path::new("base.npy"))?;
+    let dimension = source.dim().unwrap_or(0) as u32;
+    let schema = Schema { dtype: Dtype::F16, ..Schema::new(dimension, Metric::Cosine) };
+    let options = CreateOptions { model: Some(MODEL.to_owned()), ..CreateOptions::default() };
+    let mut db = Db::create_with(Arc::new(FilePlace), &temporary, &schema, &options)?;
+    let started = Instant::now();
+    let name = Path::new("base.npy");
+    db.import_from(&mut source, name, &ImportOptions::default(), &mut |_, _| ControlFlow::Continue(()))?;
+    let micros = started.elapsed().as_nanos() as f64 / 1e3;
+    drop(db);
+    fs::rename(&temporary, path).map_err(wrong("renaming"))?;
+    Ok(micros)
+}
+
+/// Median time to open the file anew, microseconds.
+fn measure_open(path: &Path) -> Result<f64, Error> {
+    let mut micros = Vec::new();
+    for _ in 0..31 {
+        let started = Instant::now();
+        let reader = Reader::open(path)?;
+        micros.push(started.elapsed().as_nanos() as f64 / 1e3);
+        drop(reader);
+    }
+    micros.sort_by(f64::total_cmp);
+    Ok(micros.get(micros.len() / 2).copied().unwrap_or(0.0))
+}
+
+/// What the 200 queries found.
+struct Answers {
+    hits: Vec<Vec<Hit>>,
+    recall: f64,
+    /// Median time of a query.
+    micros: f64,
+}
+
+impl Answers {
+    fn of(snapshot: &Snapshot) -> Result<Self, Error> {
+        let mut source = NpySource::new(QUERIES, QUERIES.len() as u64, Path::new("queries.npy"))?;
+        let truth = id_table_from(TRUTH, TRUTH.len() as u64, Path::new("truth.npy"))?;
+        let (mut hits, mut micros, mut right, mut wanted) = (Vec::new(), Vec::new(), 0, 0);
+        while let Some(batch) = source.next_batch(1000)? {
+            let Elements::F32(values) = &batch.elements else { continue };
+            for query in values.chunks_exact(batch.dim) {
+                let started = Instant::now();
+                let found = snapshot.search(query).k(K).run()?;
+                micros.push(started.elapsed().as_nanos() as f64 / 1e3);
+                let limit = limit_of(snapshot, query, &truth, hits.len())?;
+                right += found.iter().filter(|hit| f64::from(hit.distance) <= limit).count();
+                wanted += K;
+                hits.push(found);
+            }
+        }
+        micros.sort_by(f64::total_cmp);
+        let micros = micros.get(micros.len() / 2).copied().unwrap_or(0.0);
+        Ok(Self { hits, recall: right as f64 / wanted.max(1) as f64, micros })
+    }
+}
+
+/// The distance of the true k-th neighbour and a millionth of it: a hit that is no farther is right.
+fn limit_of(snapshot: &Snapshot, query: &[f32], truth: &IdTable, row: usize) -> Result<f64, Error> {
+    let Ids::U64(ids) = &truth.ids else { return Ok(f64::NEG_INFINITY) };
+    let Some(id) = ids.get(row * truth.columns + K - 1) else { return Ok(f64::NEG_INFINITY) };
+    let Some(record) = snapshot.get(&Id::U64(*id))? else { return Ok(f64::NEG_INFINITY) };
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    let norms = (dot(query, query) * dot(&record.vector, &record.vector)).sqrt();
+    let distance = 1.0 - dot(query, &record.vector) / norms;
+    Ok(distance + distance.abs() * 1e-6)
+}
+
+#[derive(Deserialize)]
+struct RecordLine {
+    metadata: Passage,
+}
+
+#[derive(Deserialize)]
+struct Passage {
+    text: String,
+    source: String,
+}
+
+/// The passage of a record. They come with the command: the store itself holds vectors and ids.
+fn passage(id: &Id) -> Option<Passage> {
+    let Id::U64(row) = id else { return None };
+    let line = RECORDS.lines().nth(usize::try_from(*row).ok()?)?;
+    serde_json::from_str::<RecordLine>(line).ok().map(|record| record.metadata)
+}
+
+fn query_passage(row: usize) -> Option<Passage> {
+    serde_json::from_str(QUERY_TEXTS.lines().nth(row)?).ok()
+}
+
+fn shorten(text: &str, letters: usize) -> String {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match text.char_indices().nth(letters) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
+struct Demo {
+    path: PathBuf,
+    queries_file: PathBuf,
+    import_micros: f64,
+    open_micros: f64,
+    answers: Answers,
+    report: VerifyReport,
+}
+
+impl Demo {
+    fn to_json(&self) -> Value {
+        let hit = |hit: &Hit| {
+            let text = passage(&hit.id).map(|passage| passage.text);
+            json!({ "id": output::id(&hit.id), "distance": output::float(hit.distance), "text": text })
+        };
+        let search = |row: &usize| {
+            let hits = self.answers.hits.get(*row).map_or(&[][..], Vec::as_slice);
+            let hits: Vec<Value> = hits.iter().take(3).map(hit).collect();
+            json!({ "text": query_passage(*row).map(|passage| passage.text), "hits": hits })
+        };
+        json!({
+            "file": self.path.display().to_string(),
+            "count": COUNT,
+            "recall": self.answers.recall,
+            "open_micros": self.open_micros,
+            "query_micros": self.answers.micros,
+            "import_micros": self.import_micros,
+            "sound": self.report.sound,
+            "searches": SHOWN.iter().map(search).collect::<Vec<Value>>(),
+        })
+    }
+
+    fn tell(&self, snapshot: &Snapshot, ui: &Ui) -> Result<(), Failure> {
+        let (file, bytes) = (self.path.display(), size(snapshot.root().end()));
+        ui.line(format!("{file}: {COUNT} passages, {bytes}, imported in {}", duration(self.import_micros)))?;
+        ui.line(format!("opened in {}, median of 31", duration(self.open_micros)))?;
+        ui.line("(texts below come with this command: the store holds vectors and ids, and no metadata yet)")?;
+        SHOWN.iter().try_for_each(|row| self.tell_search(*row, ui))?;
+        let (recall, micros) = (self.answers.recall, duration(self.answers.micros));
+        ui.line(format!("\n{} queries: recall@{K} {recall:.4}, {micros} each", self.answers.hits.len()))?;
+        let verdict = if self.report.sound { "sound" } else { "not sound" };
+        let (verdict, checked) = (ui.verdict(self.report.sound, verdict), size(self.report.bytes_checked));
+        ui.line(format!("verified: {verdict}, {checked} checked"))?;
+        self.tell_next(ui)
+    }
+
+    fn tell_search(&self, row: usize, ui: &Ui) -> Result<(), Failure> {
+        let Some(query) = query_passage(row) else { return Ok(()) };
+        ui.line(format!("\n{}", ui.heading(&shorten(&query.text, 110))))?;
+        for hit in self.answers.hits.get(row).into_iter().flatten().take(3) {
+            let Some(found) = passage(&hit.id) else { continue };
+            let (id, text) = (hit.id.to_string(), shorten(&found.text, 80));
+            ui.line(format!("  {:.3}  {id:>4}  {text}  [{}]", hit.distance, found.source))?;
+        }
+        Ok(())
+    }
+
+    fn tell_next(&self, ui: &Ui) -> Result<(), Failure> {
+        let rvf = std::env::args().next().unwrap_or_else(|| "rvf".to_owned());
+        let (file, queries) = (self.path.display(), self.queries_file.display());
+        let id = self.answers.hits.get(SHOWN[0]).and_then(|hits| hits.first()).map_or(Id::U64(0), |hit| hit.id.clone());
+        ui.line(format!("\n{}", ui.heading("try next")))?;
+        ui.line(format!("  {rvf} info {file}"))?;
+        ui.line(format!("  {rvf} query {file} --id {id} -k 5"))?;
+        ui.line(format!("  {rvf} query {file} --input {queries} -k 3 --json | head -2"))?;
+        ui.line(format!("  {rvf} export {file} {}", self.path.with_extension("jsonl").display()))?;
+        ui.line(format!("  {rvf} log {file}"))?;
+        ui.line(format!("  {rvf} inspect {file}"))?;
+        ui.line(format!("  {rvf} verify {file}"))
+    }
+}

@@ -1,0 +1,56 @@
+//! `rvf get`: records by their ids.
+
+use super::{Outcome, open_reader, parse_id};
+use crate::args::AtArgs;
+use crate::failure::{Failure, NO};
+use crate::output::{self, Ui};
+use clap::Args;
+use rvf_engine::{Id, Record};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// Print records by their ids; exit code 1 if any is absent
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  rvf get notes.rvf 17 18 --with-vector --json")]
+pub(crate) struct GetArgs {
+    /// The store
+    file: PathBuf,
+    /// Ids of records
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<String>,
+    /// Print the vectors, too; bits of a binary store as packed bytes
+    #[arg(long)]
+    with_vector: bool,
+    #[command(flatten)]
+    at: AtArgs,
+}
+
+pub(crate) fn run(args: &GetArgs, ui: &Ui) -> Outcome {
+    let snapshot = open_reader(&args.file, &args.at)?;
+    let (mut found, mut missing): (Vec<Record>, Vec<Id>) = (Vec::new(), Vec::new());
+    for text in &args.ids {
+        let id = parse_id(text, &snapshot, &args.file)?;
+        match snapshot.get(&id).map_err(Failure::of(&args.file))? {
+            Some(record) => found.push(record),
+            None => missing.push(id),
+        }
+    }
+    let record = |record: &Record| match args.with_vector {
+        true => json!({ "id": output::id(&record.id), "vector": output::vector(&record.vector) }),
+        false => json!({ "id": output::id(&record.id) }),
+    };
+    let value = json!({
+        "records": found.iter().map(record).collect::<Vec<Value>>(),
+        "missing": missing.iter().map(output::id).collect::<Vec<Value>>(),
+    });
+    ui.result(&value, || {
+        for record in &found {
+            match args.with_vector {
+                true => ui.line(format!("{}  {}", record.id, output::vector(&record.vector)))?,
+                false => ui.line(&record.id)?,
+            }
+        }
+        missing.iter().try_for_each(|id| ui.line(format!("{id}  absent")))
+    })?;
+    Ok(if missing.is_empty() { 0 } else { NO })
+}

@@ -1,0 +1,246 @@
+//! `rvf import`: files of vectors into a store, which it can create.
+
+use super::{Outcome, open_writer};
+use crate::args::WriterArgs;
+use crate::failure::Failure;
+use crate::output::Ui;
+use crate::progress::{Bar, catch_interrupts};
+use clap::Args;
+use rvf_engine::ingest::door::Rounding;
+use rvf_engine::ingest::{Format, IdKind, ImportOptions, Imported, VectorSource, open_source, read_ids, schema_for};
+use rvf_engine::{CreateOptions, Db, Dtype, Error, IdType, Metric, Schema};
+use rvf_format::storage::FilePlace;
+use serde_json::json;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Import files of vectors; creates FILE when --metric is given and it is missing
+///
+/// A record with the id of another replaces it. Records without ids are numbered on from the largest id. Each batch is one commit:
+/// what was committed before an error or Ctrl-C stays.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  rvf import notes.rvf vectors.npy --metric cosine\n  \
+    rvf import notes.rvf more.jsonl again.fvecs --batch 50000")]
+pub(crate) struct ImportArgs {
+    /// The store
+    file: PathBuf,
+    /// Files of vectors: .npy, .fvecs, .bvecs, .jsonl
+    #[arg(required = true)]
+    input: Vec<PathBuf>,
+    /// The format of the inputs, where their extension does not say
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Format>,
+    /// Ids of the records of the one input: an .npy array of numbers or strings
+    #[arg(long, value_name = "F.npy")]
+    ids: Option<PathBuf>,
+    /// Metadata of the records; counted and left out: this version stores none
+    #[arg(long, value_name = "F.jsonl")]
+    metadata: Option<PathBuf>,
+    /// Metric of a new store: l2, cosine, dot or hamming
+    #[arg(long)]
+    metric: Option<Metric>,
+    /// Dtype of a new store, that of the input unless given; f16 also accepts rounding of f32 to f16
+    #[arg(long)]
+    dtype: Option<Dtype>,
+    /// Id type of a new store: u64 or string; that of the input's ids unless given
+    #[arg(long, value_name = "TYPE")]
+    id_type: Option<IdType>,
+    /// Bits of a vector of a new binary store, where not a multiple of 8
+    #[arg(long, value_name = "N")]
+    dim: Option<u32>,
+    /// Name of the embedding model, for a new store
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// Records a commit
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    batch: u32,
+    /// Leave out and count vectors that are not finite, or all zero under cosine
+    #[arg(long)]
+    skip_invalid: bool,
+    /// Threads that build the index; this version builds none
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Build no index; this version builds none
+    #[arg(long)]
+    no_index: bool,
+    #[command(flatten)]
+    writer: WriterArgs,
+}
+
+pub(crate) fn run(args: &ImportArgs, ui: &Ui) -> Outcome {
+    catch_interrupts();
+    let started = Instant::now();
+    let ids = match &args.ids {
+        Some(_) if args.input.len() > 1 => {
+            return Err(Failure::usage("usage", "--ids goes with one input", "import the inputs one by one"));
+        }
+        Some(path) => Some(read_ids(path).map_err(Failure::of_input)?),
+        None => None,
+    };
+    let options = ImportOptions {
+        batch: args.batch as usize,
+        rounding: if args.dtype == Some(Dtype::F16) { Rounding::ToF16 } else { Rounding::Refuse },
+        skip_invalid: args.skip_invalid,
+        ids,
+        ..ImportOptions::default()
+    };
+    let metadata_lines = args.metadata.as_deref().map_or(Ok(0), count_lines)?;
+    let first = open_first(args)?;
+    let (mut db, created) = open_store(args, first.as_ref(), options.ids.as_ref().map(|ids| ids.kind()), ui)?;
+    let done = import_all(args, &options, first, &mut db, ui);
+    let mut done = match done {
+        Ok(done) => done,
+        Err(error) => {
+            let failure = Failure::of(&args.file)(error);
+            if created {
+                db.discard_if_new().map_err(Failure::of(&args.file))?;
+            }
+            return Err(failure);
+        }
+    };
+    done.metadata_skipped += metadata_lines;
+    tell(args, &done, created, started, ui)
+}
+
+/// Opens the first input, and looks at the head of each other one, before anything is written.
+fn open_first(args: &ImportArgs) -> Result<Box<dyn VectorSource>, Failure> {
+    let open = |path: &Path| open_source(path, args.format).map_err(Failure::of_input);
+    let (first, others) = args.input.split_first().ok_or_else(|| Failure::usage("usage", "no input", "name a file"))?;
+    let source = open(first)?;
+    for path in others {
+        if path.metadata().is_ok_and(|told| !told.is_file() && !told.is_dir()) {
+            continue;
+        }
+        let (found, expected) = (open(path)?.dim().unwrap_or(0), source.dim().unwrap_or(0) as u32);
+        if found != expected as usize {
+            let source = Box::new(Error::Dimension { expected, found });
+            return Err(Failure::of(path)(Error::InFile { path: path.clone(), record: None, line: None, source }));
+        }
+    }
+    Ok(source)
+}
+
+/// Opens the store, or creates it if it is missing and a metric is given.
+fn open_store(
+    args: &ImportArgs,
+    source: &dyn VectorSource,
+    ids: Option<IdKind>,
+    ui: &Ui,
+) -> Result<(Db, bool), Failure> {
+    let missing = args.file.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+    let Some(metric) = args.metric.filter(|_| missing) else {
+        let opened = open_writer(&args.file, &args.writer, ui);
+        let db = opened.map_err(|failure| match missing {
+            true => failure.with_hint("give --metric l2, cosine, dot or hamming to create the store"),
+            false => failure,
+        })?;
+        check_agrees(args, db.snapshot().schema())?;
+        return Ok((db, false));
+    };
+    let id_type = args.id_type.or(ids.map(|kind| match kind {
+        IdKind::U64 => IdType::U64,
+        IdKind::Str => IdType::Str,
+    }));
+    let schema = schema_for(source, metric, args.dtype, id_type).map_err(Failure::of(&args.file))?;
+    let schema = Schema { dimension: args.dim.unwrap_or(schema.dimension), ..schema };
+    let options = CreateOptions { model: args.model.clone(), file_id: None, open: args.writer.options()? };
+    let db = Db::create_with(Arc::new(FilePlace), &args.file, &schema, &options).map_err(Failure::of(&args.file))?;
+    Ok((db, true))
+}
+
+/// Flags that describe a new store may be repeated for an old one, not contradict it.
+fn check_agrees(args: &ImportArgs, schema: &Schema) -> Result<(), Failure> {
+    let pairs = [
+        ("metric", args.metric.map(|metric| metric.name()), schema.metric.name()),
+        ("dtype", args.dtype.map(|dtype| dtype.name()), schema.dtype.name()),
+        ("id type", args.id_type.map(|id_type| id_type.name()), schema.id_type.name()),
+    ];
+    for (what, given, stored) in pairs {
+        if let Some(given) = given.filter(|given| *given != stored) {
+            let message = format!("the store has {what} {stored}, not {given} ({})", args.file.display());
+            return Err(Failure::usage("schema", message, "leave the flag out, or import into a new file"));
+        }
+    }
+    Ok(())
+}
+
+fn import_all(
+    args: &ImportArgs,
+    options: &ImportOptions,
+    first: Box<dyn VectorSource>,
+    db: &mut Db,
+    ui: &Ui,
+) -> Result<Imported, Error> {
+    let mut sum = Imported { count: db.snapshot().count(), epoch: db.snapshot().epoch(), ..Imported::default() };
+    let mut opened = Some(first);
+    for path in &args.input {
+        let mut bar = Bar::records(ui);
+        let source = match opened.take() {
+            Some(source) => Ok(source),
+            None => open_source(path, args.format).map_err(Error::from),
+        };
+        let done = source.and_then(|mut source| {
+            db.import_from(source.as_mut(), path, options, &mut |done, total| bar.update(done, total))
+        });
+        let done = done.map_err(|error| after(sum.imported, error))?;
+        if let Some(row) = &done.first_rejected {
+            let place = row.line.map_or_else(|| format!("row {}", row.record), |line| format!("line {line}"));
+            let (rejected, path) = (done.rejected, path.display());
+            ui.warn(format!("{rejected} vectors of {path} were left out; the first, {place}, {}", row.why));
+        }
+        sum.imported += done.imported;
+        sum.replaced += done.replaced;
+        sum.rejected += done.rejected;
+        sum.metadata_skipped += done.metadata_skipped;
+        (sum.count, sum.epoch) = (done.count, done.epoch);
+    }
+    Ok(sum)
+}
+
+/// An error after `before` records of earlier inputs were committed.
+fn after(before: u64, error: Error) -> Error {
+    match error {
+        Error::Partly { committed, source } => Error::Partly { committed: committed + before, source },
+        other if before == 0 => other,
+        other => Error::Partly { committed: before, source: Box::new(other) },
+    }
+}
+
+fn count_lines(path: &Path) -> Result<u64, Failure> {
+    let wrong = |error| Failure::of_io("reading", path, error);
+    let file = BufReader::new(File::open(path).map_err(wrong)?);
+    let mut count = 0;
+    for line in file.split(b'\n') {
+        count += u64::from(!line.map_err(wrong)?.trim_ascii().is_empty());
+    }
+    Ok(count)
+}
+
+fn tell(args: &ImportArgs, done: &Imported, created: bool, started: Instant, ui: &Ui) -> Outcome {
+    if done.metadata_skipped > 0 {
+        let skipped = done.metadata_skipped;
+        ui.warn(format!("the metadata of {skipped} records was left out: this version stores ids and vectors only"));
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let value = json!({
+        "file": args.file.display().to_string(),
+        "created": created,
+        "imported": done.imported,
+        "replaced": done.replaced,
+        "rejected": done.rejected,
+        "metadata_skipped": done.metadata_skipped,
+        "count": done.count,
+        "seconds": seconds,
+        "epoch": done.epoch,
+    });
+    ui.result(&value, || {
+        let rate = done.imported as f64 / seconds.max(1e-9);
+        let (imported, count, epoch) = (done.imported, done.count, done.epoch);
+        ui.line(format!("imported {imported} records in {seconds:.2} s ({rate:.0} a second)"))?;
+        ui.line(format!("{} replaced, {} left out; {count} records at epoch {epoch}", done.replaced, done.rejected))
+    })?;
+    Ok(0)
+}

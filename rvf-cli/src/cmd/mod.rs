@@ -1,0 +1,82 @@
+//! One file a command. What several need: opening files for them.
+
+pub(crate) mod compact;
+pub(crate) mod completions;
+pub(crate) mod convert;
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod demo;
+pub(crate) mod export;
+pub(crate) mod get;
+pub(crate) mod import;
+pub(crate) mod info;
+pub(crate) mod inspect;
+pub(crate) mod log;
+pub(crate) mod query;
+pub(crate) mod verify;
+
+use crate::args::{AtArgs, Command, WriterArgs};
+use crate::failure::Failure;
+use crate::output::{Ui, size};
+use rvf_engine::{Db, Error, Id, Reader, Snapshot};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The exit code of a command that ran, or why it did not.
+pub(crate) type Outcome = Result<u8, Failure>;
+
+pub(crate) fn run(command: &Command, ui: &Ui) -> Outcome {
+    match command {
+        Command::Demo(args) => demo::run(args, ui),
+        Command::Create(args) => create::run(args, ui),
+        Command::Import(args) => import::run(args, ui),
+        Command::Query(args) => query::run(args, ui),
+        Command::Get(args) => get::run(args, ui),
+        Command::Delete(args) => delete::run(args, ui),
+        Command::Export(args) => export::run(args, ui),
+        Command::Info(args) => info::run(args, ui),
+        Command::Inspect(args) => inspect::run(args, ui),
+        Command::Verify(args) => verify::run(args, ui),
+        Command::Compact(args) => compact::run(args, ui),
+        Command::Log(args) => log::run(args, ui),
+        Command::Convert(args) => convert::run(args, ui),
+        Command::Completions(args) => completions::run(args, ui),
+    }
+}
+
+/// Opens a file for reading, at an earlier commit if that is asked.
+fn open_reader(path: &Path, at: &AtArgs) -> Result<Arc<Snapshot>, Failure> {
+    let snapshot = Reader::open(path).map_err(Failure::of(path))?.snapshot();
+    match at.at {
+        Some(epoch) => snapshot.at_epoch(epoch).map(Arc::new).map_err(Failure::of(path)),
+        None => Ok(snapshot),
+    }
+}
+
+/// Opens a file for writing, and says so if that cut an uncommitted tail.
+fn open_writer(path: &Path, writer: &WriterArgs, ui: &Ui) -> Result<Db, Failure> {
+    let options = writer.options()?;
+    let place = Arc::new(rvf_format::storage::FilePlace);
+    let db = Db::open_with(place, path, &options).map_err(Failure::of(path))?;
+    if let Some(tail) = db.tail_report() {
+        let length = size(tail.length);
+        match &tail.saved {
+            Some(saved) => ui.warn(format!(
+                "an uncommitted tail of {length} was cut from {}; it held a manifest and is saved as {}",
+                path.display(),
+                saved.display()
+            )),
+            None => ui.warn(format!("an uncommitted tail of {length} was cut from {}", path.display())),
+        }
+    }
+    Ok(db)
+}
+
+/// An id as a person writes it.
+fn parse_id(text: &str, snapshot: &Snapshot, path: &Path) -> Result<Id, Failure> {
+    let expected = snapshot.schema().id_type;
+    Id::parse(text, expected).ok_or_else(|| {
+        let failure = Failure::of(path)(Error::IdKind { expected });
+        Failure::usage(failure.kind(), format!("\"{text}\" is no id: {}", failure.message()), failure.hint())
+    })
+}

@@ -1,0 +1,197 @@
+//! `rvf query`: the nearest records to a vector, exactly.
+
+use super::{Outcome, open_reader, parse_id};
+use crate::args::AtArgs;
+use crate::failure::{Failure, NO};
+use crate::output::{self, Ui, duration};
+use clap::{ArgGroup, Args};
+use rvf_engine::ingest::{Elements, Format, VectorBatch, open_source, read_json_vector};
+use rvf_engine::{Dtype, Hit, QueryVector, Snapshot};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Find the nearest records to a vector, to a stored record, or to each vector of a file
+///
+/// The search is exact: it compares the query with every live record.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).args(["vector", "id", "input"]))]
+#[command(after_help = "Examples:\n  rvf query notes.rvf --vector '[0.1,-0.2,0.3]' -k 5\n  \
+    rvf query notes.rvf --id 17\n  rvf query notes.rvf --input queries.npy -k 10 --json")]
+pub(crate) struct QueryArgs {
+    /// The store
+    file: PathBuf,
+    /// The vector, as a JSON array
+    #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
+    vector: Option<String>,
+    /// The vector of this record
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+    /// Each vector of this file: .npy, .fvecs, .bvecs, .jsonl
+    #[arg(long, value_name = "F")]
+    input: Option<PathBuf>,
+    /// The format of the input, where its extension does not say
+    #[arg(long, value_name = "FORMAT", requires = "input")]
+    format: Option<Format>,
+    /// How many records to find
+    #[arg(short, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    k: u64,
+    /// Compare with every record; this version always does
+    #[arg(long)]
+    exact: bool,
+    /// Threads that scan
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    threads: u64,
+    /// Print the vectors of the records, too
+    #[arg(long)]
+    with_vector: bool,
+    #[command(flatten)]
+    at: AtArgs,
+    #[arg(long, hide = true)]
+    ef: Option<String>,
+    #[arg(long, hide = true)]
+    recall: Option<String>,
+    #[arg(long, hide = true)]
+    filter: Option<String>,
+    #[arg(long, hide = true)]
+    with_metadata: bool,
+}
+
+pub(crate) fn run(args: &QueryArgs, ui: &Ui) -> Outcome {
+    refuse_later_flags(args)?;
+    let snapshot = open_reader(&args.file, &args.at)?;
+    let search = Searches { args, snapshot: &snapshot, ui };
+    if let Some(text) = &args.vector {
+        let vector = read_json_vector(text).map_err(|error| {
+            let failure = Failure::of_input(error);
+            Failure::usage(
+                "vector",
+                format!("--vector: {}", failure.message()),
+                "give an array, as --vector '[0.5,-1,2]'",
+            )
+        })?;
+        search.one(0, (&vector).into())?;
+    } else if let Some(text) = &args.id {
+        let id = parse_id(text, &snapshot, &args.file)?;
+        let Some(record) = snapshot.get(&id).map_err(Failure::of(&args.file))? else {
+            let message = format!("no record has the id {id} ({})", args.file.display());
+            return Err(Failure::no("id_absent", message, "`rvf export` lists the ids of all records"));
+        };
+        match snapshot.schema().dtype {
+            Dtype::Binary => {
+                let bits: Vec<u8> = record.vector.iter().map(|byte| *byte as u8).collect();
+                search.one(0, bits.as_slice().into())?;
+            }
+            _ => search.one(0, (&record.vector).into())?,
+        }
+    } else if let Some(path) = &args.input {
+        search.file(path)?;
+    }
+    Ok(0)
+}
+
+fn refuse_later_flags(args: &QueryArgs) -> Result<(), Failure> {
+    let no_index = "no index in this version: every search is exact";
+    let flags = [
+        ("--ef", args.ef.is_some(), no_index),
+        ("--recall", args.recall.is_some(), no_index),
+        ("--filter", args.filter.is_some(), "no metadata in this version, so no filters"),
+        ("--with-metadata", args.with_metadata, "no metadata in this version"),
+    ];
+    match flags.iter().find(|(_, given, _)| *given) {
+        Some((flag, _, why)) => Err(Failure::not_yet(flag, why)),
+        None => Ok(()),
+    }
+}
+
+struct Searches<'s> {
+    args: &'s QueryArgs,
+    snapshot: &'s Snapshot,
+    ui: &'s Ui,
+}
+
+impl Searches<'_> {
+    fn file(&self, path: &Path) -> Result<(), Failure> {
+        let mut source = open_source(path, self.args.format).map_err(Failure::of_input)?;
+        while let Some(batch) = source.next_batch(1024).map_err(Failure::of_input)? {
+            for row in 0..batch.rows() {
+                let query = batch.first_record + row as u64;
+                self.one(query, query_of(&batch, row)).map_err(|failure| in_input(failure, path, &batch, row))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn one(&self, number: u64, query: QueryVector<'_>) -> Result<(), Failure> {
+        let started = Instant::now();
+        let k = usize::try_from(self.args.k).unwrap_or(usize::MAX);
+        let threads = usize::try_from(self.args.threads).unwrap_or(1);
+        let hits = self.snapshot.search(query).k(k).threads(threads).run();
+        let hits = hits.map_err(Failure::of(&self.args.file))?;
+        let micros = started.elapsed().as_nanos() as f64 / 1e3;
+        if self.ui.json {
+            let hits: Result<Vec<Value>, Failure> = hits.iter().map(|hit| self.hit_json(hit)).collect();
+            return self.ui.line(json!({ "query": number, "hits": hits?, "micros": micros }));
+        }
+        if !self.ui.is_quiet() {
+            self.ui.line(format!(
+                "query {number}: {} of {} in {}",
+                hits.len(),
+                self.snapshot.count(),
+                duration(micros)
+            ))?;
+        }
+        self.table(&hits)
+    }
+
+    fn hit_json(&self, hit: &Hit) -> Result<Value, Failure> {
+        let mut value = json!({ "id": output::id(&hit.id), "distance": output::float(hit.distance) });
+        if self.args.with_vector {
+            value["vector"] = output::vector(&self.vector_of(hit)?);
+        }
+        Ok(value)
+    }
+
+    fn vector_of(&self, hit: &Hit) -> Result<Vec<f32>, Failure> {
+        let record = self.snapshot.get(&hit.id).map_err(Failure::of(&self.args.file))?;
+        Ok(record.map(|record| record.vector).unwrap_or_default())
+    }
+
+    fn table(&self, hits: &[Hit]) -> Result<(), Failure> {
+        let mut head = vec!["rank", "id", "distance"];
+        if self.args.with_vector {
+            head.push("vector");
+        }
+        let mut rows = Vec::new();
+        for (rank, hit) in hits.iter().enumerate() {
+            let mut row = vec![(rank + 1).to_string(), hit.id.to_string(), hit.distance.to_string()];
+            if self.args.with_vector {
+                row.push(output::vector(&self.vector_of(hit)?).to_string());
+            }
+            rows.push(row);
+        }
+        self.ui.table(&head, &rows)
+    }
+}
+
+/// A vector of a batch as a query.
+fn query_of(batch: &VectorBatch, row: usize) -> QueryVector<'_> {
+    let range = row * batch.dim..(row + 1) * batch.dim;
+    match &batch.elements {
+        Elements::F32(values) => values[range].into(),
+        Elements::F16(values) => values[range].into(),
+        Elements::I8(values) => values[range].into(),
+        Elements::U8(values) => values[range].into(),
+    }
+}
+
+/// A failure about a query as one about its place in the file.
+fn in_input(failure: Failure, path: &Path, batch: &VectorBatch, row: usize) -> Failure {
+    if failure.silent || failure.exit <= NO || failure.exit > 2 {
+        return failure;
+    }
+    let line = batch.lines.as_ref().and_then(|lines| lines.get(row));
+    let place = line.map_or_else(|| format!("row {}", batch.first_record + row as u64), |line| format!("line {line}"));
+    let message = format!("{}; the query is {place} of {}", failure.message(), path.display());
+    Failure::usage(failure.kind(), message, failure.hint())
+}

@@ -1,0 +1,183 @@
+//! [`Failure`]: what is told when a command fails, and the exit code.
+
+use rvf_engine::Error;
+use rvf_engine::ingest::{FileFault, InputError, InputFault, SinkFault};
+use serde_json::{Map, Value, json};
+use std::io;
+use std::path::Path;
+
+/// The answer of a command is no.
+pub(crate) const NO: u8 = 1;
+const USAGE: u8 = 2;
+const NOT_NOW: u8 = 3;
+const REFUSED: u8 = 4;
+
+/// Why a command failed.
+#[derive(Debug, Default)]
+pub(crate) struct Failure {
+    pub(crate) exit: u8,
+    kind: &'static str,
+    message: String,
+    clause: Option<String>,
+    offset: Option<u64>,
+    hint: String,
+    /// The reader of our output is gone: nothing is told.
+    pub(crate) silent: bool,
+}
+
+impl Failure {
+    /// A wrong command line.
+    pub(crate) fn usage(kind: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { exit: USAGE, kind, message: message.into(), hint: hint.into(), ..Self::default() }
+    }
+
+    /// A part of the contract that comes in a later version.
+    pub(crate) fn not_yet(what: &str, why: &str) -> Self {
+        Self::usage("not_in_this_version", format!("{why} ({what})"), format!("leave out {what}"))
+    }
+
+    /// The answer is no, and there is nothing else to print.
+    pub(crate) fn no(kind: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { exit: NO, ..Self::usage(kind, message, hint) }
+    }
+
+    /// An error of the engine, about the file at `path` unless it names another.
+    pub(crate) fn of(path: &Path) -> impl Fn(Error) -> Self + '_ {
+        move |error| Self::of_engine(&error, path)
+    }
+
+    fn of_engine(error: &Error, path: &Path) -> Self {
+        let clause = match error {
+            Error::Legacy(error) => Some(error.clause().to_owned()),
+            other => other.clause().map(|clause| clause.to_string()),
+        };
+        let message = match place(error, path, clause.as_deref()) {
+            Some(place) => format!("{error} ({place})"),
+            None => error.to_string(),
+        };
+        Self {
+            exit: exit_of(error),
+            kind: error.kind(),
+            message,
+            clause,
+            offset: error.offset(),
+            hint: error.hint(),
+            silent: false,
+        }
+    }
+
+    pub(crate) fn of_input(error: InputError) -> Self {
+        Self::of_engine(&Error::Input(error), Path::new(""))
+    }
+
+    /// An error of the operating system on a file.
+    pub(crate) fn of_io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::of_engine(&Error::Io { action, path: path.to_owned(), source }, path)
+    }
+
+    /// Writing to stdout failed.
+    pub(crate) fn of_stdout(error: io::Error) -> Self {
+        let gone = error.kind() == io::ErrorKind::BrokenPipe;
+        let failure = Self::of_io("writing", Path::new("stdout"), error);
+        Self { exit: if gone { 0 } else { failure.exit }, silent: gone, ..failure }
+    }
+
+    pub(crate) fn of_clap(error: &clap::Error) -> Self {
+        let text = error.render().to_string();
+        let mut paragraphs = text.split("\n\n");
+        let first = paragraphs.next().unwrap_or_default();
+        let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+        let usage = text.lines().find_map(|line| line.strip_prefix("Usage: "));
+        let message = match error.kind() {
+            clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing",
+            _ => first.strip_prefix("error: ").unwrap_or(first),
+        };
+        let hint = match (tip, usage) {
+            (Some(tip), _) => tip.to_owned(),
+            (None, Some(usage)) => format!("usage: {usage}"),
+            (None, None) => "`rvf --help` lists commands and flags".to_owned(),
+        };
+        Self::usage("usage", one_line(message), one_line(&hint))
+    }
+
+    /// Another hint, where the command knows better what to do.
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: hint.into(), ..self }
+    }
+
+    pub(crate) fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    pub(crate) fn message(&self) -> String {
+        one_line(&self.message)
+    }
+
+    pub(crate) fn hint(&self) -> &str {
+        &self.hint
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        let mut error = Map::new();
+        error.insert("kind".into(), json!(self.kind));
+        error.insert("message".into(), json!(self.message()));
+        if let Some(clause) = &self.clause {
+            error.insert("clause".into(), json!(clause));
+        }
+        if let Some(offset) = self.offset {
+            error.insert("offset".into(), json!(offset));
+        }
+        error.insert("hint".into(), json!(self.hint));
+        Value::Object(error)
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Where it went wrong; `None` where the error's own words say so.
+fn place(error: &Error, path: &Path, clause: Option<&str>) -> Option<String> {
+    let named = match error {
+        Error::Io { path, .. } | Error::Exists { path } | Error::Locked { path } if !path.as_os_str().is_empty() => {
+            path
+        }
+        Error::Input(_) | Error::Output(_) | Error::InFile { .. } => return None,
+        Error::Partly { source, .. } => return place(source, path, clause),
+        _ => path,
+    };
+    let mut place = named.display().to_string();
+    if let Some(clause) = clause {
+        place = format!("{place}, {clause}");
+    }
+    match error.offset() {
+        Some(offset) => Some(format!("{place} at offset {offset}")),
+        None if place.is_empty() => None,
+        None => Some(place),
+    }
+}
+
+fn exit_of(error: &Error) -> u8 {
+    match error {
+        Error::Corrupt { .. }
+        | Error::NotRvf
+        | Error::PublishedRvf
+        | Error::Newer { .. }
+        | Error::NoRoot
+        | Error::ReadOnlyFeature
+        | Error::Legacy(_) => REFUSED,
+        Error::Io { .. } | Error::Locked { .. } | Error::Frozen | Error::Poisoned | Error::Interrupted => NOT_NOW,
+        Error::Input(error) => match error.fault() {
+            InputFault::File(FileFault::NotFound | FileFault::Directory | FileFault::NotRegular | FileFault::Io(_)) => {
+                NOT_NOW
+            }
+            _ => USAGE,
+        },
+        Error::Output(error) => match error.fault() {
+            SinkFault::Io(_) | SinkFault::Directory => NOT_NOW,
+            _ => USAGE,
+        },
+        Error::InFile { source, .. } | Error::Partly { source, .. } => exit_of(source),
+        _ => USAGE,
+    }
+}

@@ -1,0 +1,79 @@
+//! The progress bar of long work, and Ctrl-C, which stops it between batches.
+
+use crate::output::Ui;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Work shorter than this shows no bar.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Makes Ctrl-C ask work to stop at its next safe point; a second one ends the process.
+pub(crate) fn catch_interrupts() {
+    let handler = || {
+        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            std::process::exit(3);
+        }
+    };
+    // Without a handler Ctrl-C ends the process at once, which is safe as well.
+    let _ = ctrlc::set_handler(handler);
+}
+
+/// A bar with rate and time left.
+pub(crate) struct Bar {
+    bar: ProgressBar,
+    started: Instant,
+    wanted: bool,
+    bytes: bool,
+}
+
+impl Bar {
+    pub(crate) fn records(ui: &Ui) -> Self {
+        Self::new(ui, false)
+    }
+
+    pub(crate) fn bytes(ui: &Ui) -> Self {
+        Self::new(ui, true)
+    }
+
+    fn new(ui: &Ui, bytes: bool) -> Self {
+        Self { bar: ProgressBar::hidden(), started: Instant::now(), wanted: ui.shows_progress(), bytes }
+    }
+
+    /// Shows how far the work is; says whether it should go on.
+    pub(crate) fn update(&mut self, done: u64, total: Option<u64>) -> ControlFlow<()> {
+        if self.wanted && self.started.elapsed() > PATIENCE {
+            if self.bar.is_hidden() {
+                self.show(total);
+            }
+            self.bar.set_position(done);
+        }
+        if INTERRUPTED.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn show(&mut self, total: Option<u64>) {
+        self.bar = match total {
+            Some(total) => ProgressBar::new(total),
+            None => ProgressBar::no_length(),
+        };
+        let template = match (self.bytes, total) {
+            (true, _) => "{bar:32} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left",
+            (false, Some(_)) => "{bar:32} {human_pos}/{human_len}  {per_sec}  {eta} left",
+            (false, None) => "{spinner} {human_pos}  {per_sec}",
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            self.bar.set_style(style);
+        }
+        self.bar.set_elapsed(self.started.elapsed());
+        self.bar.set_draw_target(ProgressDrawTarget::stderr());
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

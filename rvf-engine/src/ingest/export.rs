@@ -1,0 +1,98 @@
+//! Export: the live records of a snapshot to a file of vectors, in bounded memory.
+
+use super::{Element, Elements, Format, IdKind, Ids, Progress, SinkOptions, VectorSink, create_sink, ids_companion};
+use crate::store::{RowId, Snapshot};
+use crate::{Error, Result};
+use rvf_format::payload::vec::IdRef;
+use rvf_format::{Dtype, IdType, Schema};
+use std::path::{Path, PathBuf};
+
+/// Records that are in memory at a time.
+const CHUNK: usize = 10_000;
+
+/// What an export wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exported {
+    /// Records.
+    pub exported: u64,
+    /// The file beside it that holds their ids, where the format has no place for them.
+    pub ids: Option<PathBuf>,
+}
+
+impl Snapshot {
+    /// Writes every live record to a file of vectors, in the order of rows. Elements keep the store's dtype, bits of a binary
+    /// store as packed bytes. The file appears when it is complete, in place of any other of its name.
+    ///
+    /// ```
+    /// use rvf_engine::{Db, Metric, Schema};
+    /// use std::ops::ControlFlow;
+    /// let folder = tempfile::tempdir()?;
+    /// let mut db = Db::create(folder.path().join("a.rvf"), &Schema::new(2, Metric::L2))?;
+    /// db.add(&[0.5f32, 1.0])?;
+    /// let out = folder.path().join("a.jsonl");
+    /// let done = db.snapshot().export(&out, None, &mut |_, _| ControlFlow::Continue(()))?;
+    /// assert_eq!(done.exported, 1);
+    /// assert_eq!(std::fs::read_to_string(&out)?, "{\"id\":0,\"vector\":[0.5,1]}\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Output`], [`Error::Interrupted`], corruption of segments. The file does not appear then.
+    pub fn export(&self, path: &Path, format: Option<Format>, progress: Progress<'_>) -> Result<Exported> {
+        let mut sink = create_sink(path, format, options(self.schema()))?;
+        let exported = pour(self, sink.as_mut(), progress)?;
+        sink.finish()?;
+        let holds_ids = format.or_else(|| Format::of_path(path).ok()) == Some(Format::Jsonl);
+        Ok(Exported { exported, ids: (!holds_ids).then(|| ids_companion(path)) })
+    }
+}
+
+fn options(schema: &Schema) -> SinkOptions {
+    let element = match schema.dtype {
+        Dtype::F32 => Element::F32,
+        Dtype::F16 => Element::F16,
+        Dtype::I8 => Element::I8,
+        Dtype::U8 | Dtype::Binary => Element::U8,
+    };
+    let ids = match schema.id_type {
+        IdType::U64 => IdKind::U64,
+        IdType::Str => IdKind::Str,
+    };
+    SinkOptions { dim: schema.row_len() / element.bytes(), element, ids: Some(ids) }
+}
+
+fn pour(snapshot: &Snapshot, sink: &mut dyn VectorSink, progress: Progress<'_>) -> Result<u64> {
+    let mut rows = snapshot.live_rows()?;
+    let mut written = 0;
+    loop {
+        if progress(written, Some(snapshot.count())).is_break() {
+            return Err(Error::Interrupted);
+        }
+        let chunk: Vec<RowId> = rows.by_ref().take(CHUNK).collect();
+        if chunk.is_empty() {
+            return Ok(written);
+        }
+        let (ids, elements) = copy(snapshot, &chunk)?;
+        sink.write(Some(&ids), &elements, None)?;
+        written += chunk.len() as u64;
+    }
+}
+
+/// Ids and vectors of some rows.
+fn copy(snapshot: &Snapshot, chunk: &[RowId]) -> Result<(Ids, Elements)> {
+    let schema = snapshot.schema();
+    let SinkOptions { dim, element, .. } = options(schema);
+    let mut elements = Elements::zeros(element, chunk.len() * dim);
+    let (mut numbers, mut texts) = (Vec::new(), Vec::new());
+    for (at, into) in chunk.iter().zip(elements.bytes_mut().chunks_exact_mut(schema.row_len())) {
+        // A view's rows have the length that the schema gives: it was checked when the view was made.
+        into.copy_from_slice(snapshot.view(at.part)?.row(at.row));
+        match snapshot.id_of(*at)? {
+            IdRef::U64(number) => numbers.push(number),
+            IdRef::Str(text) => texts.push(text.to_owned()),
+        }
+    }
+    elements.swap_from_little_endian();
+    let ids = if schema.id_type == IdType::U64 { Ids::U64(numbers) } else { Ids::Str(texts) };
+    Ok((ids, elements))
+}

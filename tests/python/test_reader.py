@@ -1,0 +1,198 @@
+"""Holds rvf_reader.py against the fixtures: python3 tests/python/test_reader.py FIXTURES_DIR"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from blake3 import blake3
+
+import rvf_reader as rvf
+from rvf_reader import RvfError, RvfFile, Snapshot
+
+# Corrupt fixtures that this reader takes for sound, and why. Empty: it checks every clause that a file can break.
+NOT_CHECKED: dict[str, str] = {}
+# Corrupt fixtures that it reports under another clause than their name, and why.
+OTHER_CLAUSE: dict[str, tuple[str, str]] = {}
+
+Test = tuple[str, Callable[[], None]]
+
+
+def equal(found: object, expected: object, what: str) -> None:
+    if found != expected:
+        raise AssertionError(f"{what}: found {str(found)[:200]}, expected {str(expected)[:200]}")
+
+
+def near(a: float, b: float) -> bool:
+    """Equal but for the last bit of a binary32, and for the noise of a binary64 sum around zero."""
+    return a == b or abs(a - b) <= float(np.spacing(np.float32(abs(b)))) + 1e-12
+
+
+def compare_hits(snapshot: Snapshot, query: dict[str, Any]) -> None:
+    """Distances agree place by place; where ids do not, both records are as near."""
+    every = {hit.id: hit.distance for hit in snapshot.search(query["vector"], snapshot.count)}
+    found, expected = snapshot.search(query["vector"], query["k"]), query["hits"]
+    equal(len(found), len(expected), "number of hits")
+    equal(len({hit["id"] for hit in expected}), len(expected), "distinct hits")
+    for hit, truth in zip(found, expected, strict=True):
+        if not near(hit.distance, truth["distance"]) or not near(every[truth["id"]], truth["distance"]):
+            raise AssertionError(f"hit {hit} instead of {truth}")
+
+
+def golden(path: Path) -> Iterator[Test]:
+    truth = json.loads(path.with_suffix(".json").read_text())
+    equal(truth["name"], path.stem, "name")
+    file = RvfFile.open(path)
+    now = file.newest
+
+    def identity() -> None:
+        found = now.dimension, now.dtype, now.metric, now.id_type, now.epoch, now.count, file.file_id.hex(), now.root.state_hash.hex(), now.model
+        equal(found, tuple(truth[key] for key in "dim dtype metric id_type epoch count file_id root_hash model".split()), "identity")
+
+    def records() -> None:
+        rows = sorted((i, vector) for _, i, vector in now.rows())
+        equal([i for i, _ in rows], [record["id"] for record in truth["records"]], "ids")
+        equal(len(rows), truth["count"], "count")
+        for (i, vector), record in zip(rows, truth["records"], strict=True):
+            if "vector" in record:
+                equal(vector.tolist(), record["vector"], f"vector of {i}")
+            else:
+                equal(blake3(vector.tobytes()).hexdigest(), record["vector_blake3"], f"hash of the vector of {i}")
+
+    def lookup() -> None:
+        for _, i, vector in now.rows():
+            found = now.lookup(i)
+            equal(found is not None and found.tobytes(), vector.tobytes(), f"look-up of {i}")
+        live = set(now.ids())
+        absent: set[rvf.Id] = {now.root.next_id} if now.id_type == "u64" else {"", "\U0010ffff"}
+        for wanted in absent.union(*(vec.ids for vec in now.vecs)):
+            equal(now.lookup(wanted) is not None, wanted in live, f"presence of {wanted}")
+
+    def history() -> None:
+        found = [{"epoch": s.epoch, "count": len(s.ids()), "root_hash": s.state_hash().hex()} for s in map(file.at_epoch, file.epochs())]
+        equal(found, truth["epochs"], "epochs")
+
+    def log() -> None:
+        keys = "index epoch time_ns added deleted count actor".split()
+        found = [{key: getattr(e, key) for key in keys} | {"operation": str(e.operation), "entry_hash": e.hash.hex()} for e in now.log]
+        equal(found, truth["log"], "log")
+
+    def search() -> None:
+        for query in truth["queries"]:
+            compare_hits(now, query)
+
+    yield "identity", identity
+    yield "records", records
+    yield "look-up", lookup
+    yield "history", history
+    yield "log", log
+    yield "search", search
+    yield "verify", lambda: equal([str(finding) for finding in rvf.verify(path)], [], "findings")
+
+
+def corrupt(path: Path) -> None:
+    """The file named after a clause is refused or has a finding, and one that names the clause."""
+    findings = {finding.clause for finding in rvf.verify(path)}
+    if path.stem in NOT_CHECKED:
+        return equal(findings, set(), "findings in spite of NOT_CHECKED")
+    expected = OTHER_CLAUSE.get(path.stem, (path.stem, ""))[0]
+    if expected not in findings:
+        raise AssertionError(f"findings {sorted(findings)} do not name {expected}")
+
+
+def findings_of(data: bytes) -> set[str]:
+    with tempfile.NamedTemporaryFile(suffix=".rvf") as file:
+        file.write(data)
+        file.flush()
+        return {finding.clause for finding in rvf.verify(file.name)}
+
+
+def itself(v1: Path) -> Iterator[Test]:
+    """Properties that need no truth from outside."""
+    empty, large = (v1 / "empty.rvf").read_bytes(), (v1 / "large.rvf").read_bytes()
+
+    def blake3_of_groups() -> None:
+        for pages in 5, 8, 9, 12, 13, 37:
+            data = large[: pages * rvf.PAGE]
+            nodes = np.stack([rvf.group_value(data[b : b + rvf.GROUP], n) for n, b in enumerate(range(0, len(data), rvf.GROUP))])
+            while len(nodes) > 2:
+                nodes = rvf.next_level(nodes)
+            top = rvf.parent(nodes[:1], nodes[1:], rvf.PARENT | rvf.IS_ROOT).astype("<u4").tobytes()
+            equal(top, blake3(data).digest(), f"BLAKE3 of {pages} pages")
+
+    def single_groups() -> None:
+        file = RvfFile(large)
+        trees = file.newest.trees()
+        equal(len(trees) > 0, True, "there are trees")
+        for tree in trees:
+            target = file.newest.segments[tree.segment_id]
+            groups = -(-target.length // rvf.GROUP)
+            for number in {0, 1, groups // 2, groups - 1}:
+                tree.verify_group(large, target, number)
+                at = target.offset + number * rvf.GROUP + 77
+                try:
+                    tree.verify_group(large[:at] + bytes([large[at] ^ 1]) + large[at + 1 :], target, number)
+                except RvfError as error:
+                    equal(error.clause, "TREE-1", "clause")
+                else:
+                    raise AssertionError("a flipped bit went unseen")
+
+    def tails() -> None:
+        data = (v1 / "f32-l2.rvf").read_bytes()
+        last = RvfFile(data).newest
+        equal(findings_of(data + b"torn"), {"TAIL-1"}, "findings after a short tail")
+        equal(findings_of(data + bytes(9000)), {"TAIL-1"}, "findings after a tail of zeros")
+        torn = data[: last.root.own_offset]
+        equal(RvfFile(torn).newest.epoch, last.epoch - 1, "epoch without the last page")
+        equal(findings_of(torn), {"TAIL-1", "TAIL-2"}, "findings without the last page")
+
+    def every_byte() -> None:
+        for at in [*range(0, len(empty), 61), *range(len(empty) - 8, len(empty))]:
+            if not findings_of(empty[:at] + bytes([empty[at] ^ 0x10]) + empty[at + 1 :]):
+                raise AssertionError(f"a flipped bit at byte {at} went unseen")
+
+    yield "BLAKE3 of groups", blake3_of_groups
+    yield "single groups of trees", single_groups
+    yield "uncommitted tails", tails
+    yield "flipped bits", every_byte
+
+
+def main(fixtures: Path) -> int:
+    tests: list[Test] = []
+    failed = 0
+
+    def attempt(name: str, test: Callable[[], None]) -> None:
+        nonlocal failed
+        try:
+            test()
+        except Exception as error:  # a reader that fails in an unforeseen way fails the test, too
+            failed += 1
+            print(f"FAILED {name}: {error}")
+            if not isinstance(error, AssertionError | RvfError):
+                traceback.print_exc()
+
+    def gather(path: Path) -> None:
+        tests.extend((f"{path.stem}: {name}", test) for name, test in golden(path))
+
+    v1 = fixtures / "v1"
+    for path in sorted(v1.glob("*.rvf")):
+        attempt(f"{path.stem}: open", partial(gather, path))
+    opened = len(list(v1.glob("*.rvf")))
+    tests.append(("there are golden fixtures", lambda: equal(opened > 0, True, "found any")))
+    tests += [(f"itself: {name}", test) for name, test in itself(v1)]
+    tests += [(f"corrupt {path.stem}", partial(corrupt, path)) for path in sorted((fixtures / "corrupt").glob("*.rvf"))]
+    for name, test in tests:
+        attempt(name, test)
+    print(f"{opened + len(tests) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1] if len(sys.argv) > 1 else "fixtures")))

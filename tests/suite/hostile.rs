@@ -65,6 +65,11 @@ fn open_for_writing(file: Vec<u8>) -> Result<Db, Error> {
     Db::open_with(Arc::new(place), samples::PATH, &samples::open_options())
 }
 
+/// Deletes a record of the sample `bits`.
+fn delete(file: Vec<u8>) -> Result<(), Error> {
+    open_for_writing(file)?.delete(&[70.into()]).map(drop)
+}
+
 fn clause_of<T>(result: Result<T, Error>) -> Option<Clause> {
     match result {
         Err(Error::Corrupt { clause, .. }) => Some(clause),
@@ -113,20 +118,17 @@ fn a_witness_segment_that_the_manifest_counts_wrong() {
 
 #[test]
 fn numbers_without_a_next_one_can_be_read_but_not_written() {
-    for field in [0x18..0x20, 0x170..0x178, 0x180..0x188, 0x188..0x190] {
+    for field in [0x110..0x114, 0x170..0x178, 0x180..0x188, 0x188..0x190] {
         let file = Lie::in_sample(samples::bits()).root(0, field.clone(), u64::MAX).done();
         assert!(Snapshot::newest(file.as_slice().into()).is_ok(), "{field:x?}");
-        assert_eq!(clause_of(open_for_writing(file)), Some(Clause::Root7), "{field:x?}");
+        assert_eq!(clause_of(delete(file)), Some(Clause::Root7), "{field:x?}");
     }
-    let file = Lie::in_sample(samples::bits()).root(0, 0x110..0x114, u64::MAX).done();
-    assert_eq!(clause_of(open_for_writing(file)), Some(Clause::Root7));
 }
 
 #[test]
 fn fewer_live_records_than_die() {
-    let file = Lie::in_sample(samples::small()).root(0, 0x18..0x20, 0).done();
-    let mut db = open_for_writing(file).unwrap();
-    assert_eq!(clause_of(db.delete(&[5.into()])), Some(Clause::Root7));
+    let file = Lie::in_sample(samples::bits()).root(0, 0x18..0x20, 0).done();
+    assert_eq!(clause_of(delete(file)), Some(Clause::Root7));
 }
 
 #[test]

@@ -48,9 +48,6 @@ impl Clock {
     }
 }
 
-/// A writer takes no file whose counts have come this far: no real one does, and behind this check adding cannot overflow.
-const MOST_NUMBERS: u64 = 1 << 62;
-
 /// What a commit needs to know beyond its edit.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
@@ -116,7 +113,7 @@ impl Store {
     pub fn open(place: Arc<dyn Place>, path: &Path, context: Context) -> Result<(Self, Option<TailReport>)> {
         let storage = open_locked(place.as_ref(), path, context.lock_wait)?;
         let snapshot = open_newest(storage.as_ref(), path)?;
-        check_numbers(&snapshot)?;
+        check_next(&snapshot)?;
         drop(place.remove(&beside(path, COMPACT_SUFFIX)));
         let mut store =
             Self { place, path: path.to_owned(), storage, snapshot: Arc::new(snapshot), context, poisoned: false };
@@ -171,13 +168,13 @@ impl Store {
         if self.snapshot.root().features_read_only.get() & !KNOWN_READ_ONLY != 0 {
             return Err(Error::ReadOnlyFeature);
         }
-        Ok(())
+        next_epoch(self.snapshot.root()).map(drop)
     }
 
     fn append_commit(&self, edit: &Edit<'_>) -> Result<Snapshot> {
         let base = &self.snapshot;
         let mut root = *base.root();
-        root.set_epoch(root.epoch() + 1);
+        root.set_epoch(next_epoch(&root)?);
         root.modified_ns.set(self.context.clock.now_ns());
         root.previous_root.set(base.root().own_offset.get());
         let full = root.since_full.get() + 1 >= FULL_EVERY;
@@ -198,9 +195,9 @@ impl Store {
         }
         root.next_row.set(next_row);
         root.next_id.set(root.next_id.get().max(edit.next_id));
-        let live_count = (root.live_count.get() + edit.added()).checked_sub(edit.dead.len() as u64);
-        root.live_count
-            .set(live_count.ok_or_else(|| wrong_number(base.root(), 0x18, "fewer records are live than die"))?);
+        let live_count = root.live_count.get().checked_add(edit.added());
+        let live_count = live_count.and_then(|count| count.checked_sub(edit.dead.len() as u64));
+        root.live_count.set(live_count.ok_or_else(|| impossible(&root, 0x18, "the live count cannot be true"))?);
 
         let mut entry = next_entry(Some(base.root()), edit.operation, &edit.parameters, &self.context.actor);
         entry.fixed.added.set(edit.added());
@@ -239,6 +236,18 @@ impl Store {
     }
 }
 
+/// New rows and segments of a file to be written to get numbers that are free.
+fn check_next(snapshot: &Snapshot) -> Result<()> {
+    let root = snapshot.root();
+    if snapshot.state().live.iter().any(|entry| entry.segment_id >= root.next_segment_id) {
+        return Err(impossible(root, 0x180, "a segment has an id at or above the next one"));
+    }
+    if snapshot.parts().iter().any(|part| part.entry.end_row() > root.next_row.get()) {
+        return Err(impossible(root, 0x170, "a segment has rows at or above the next row"));
+    }
+    Ok(())
+}
+
 /// A new file id.
 pub(crate) fn random_file_id(path: &Path) -> Result<[u8; 16]> {
     let mut id = [0; 16];
@@ -254,34 +263,6 @@ pub(crate) fn first_items(model: Option<&str>) -> meta::Items {
         items.insert(meta::MODEL, model.as_bytes().to_vec());
     }
     items
-}
-
-/// Numbers of a file to be written to: new rows, segments and epochs must get numbers that are free and have successors.
-fn check_numbers(snapshot: &Snapshot) -> Result<()> {
-    let root = snapshot.root();
-    let wrong = |offset, what| Err(wrong_number(root, offset, what));
-    let numbers = [
-        (0x18, root.live_count.get()),
-        (0x24, root.epoch()),
-        (0x170, root.next_row.get()),
-        (0x180, root.next_segment_id.get()),
-        (0x188, root.witness_size.get()),
-    ];
-    if let Some((offset, _)) = numbers.iter().find(|(_, number)| *number >= MOST_NUMBERS) {
-        return wrong(*offset, "a number of the root leaves no room for the next ones");
-    }
-    let live = &snapshot.state().live;
-    if live.iter().any(|entry| entry.segment_id >= root.next_segment_id) {
-        return wrong(0x180, "a segment has an id at or above the next one");
-    }
-    if snapshot.parts().iter().any(|part| part.entry.end_row() > root.next_row.get()) {
-        return wrong(0x170, "a segment has rows at or above the next row");
-    }
-    Ok(())
-}
-
-fn wrong_number(root: &RootPage, offset: u64, what: &'static str) -> Error {
-    Error::Corrupt { clause: Clause::Root7, at: root.own_offset.get() + offset, what }
 }
 
 /// Name of the file that compaction writes before it takes the place of the old one.
@@ -382,6 +363,20 @@ fn write_first(
     let first = next_entry(None, Operation::CREATE, &parameters, &context.actor);
     let change = Change { full: true, removed: Vec::new(), facts: Facts::new() };
     finish(&mut appender, root, &[], &Facts::new(), change, first)
+}
+
+/// The epoch after that of `root`.
+pub(crate) fn next_epoch(root: &RootPage) -> Result<u64> {
+    let room = [root.epoch(), root.next_row.get(), root.next_segment_id.get(), root.witness_size.get()];
+    if room.iter().any(|number| *number > u64::MAX / 2) {
+        return Err(impossible(root, 0x24, "a running number of the root cannot be true"));
+    }
+    Ok(root.epoch() + 1)
+}
+
+/// A number of the root that no store can have come to: the file is refused before it is written.
+fn impossible(root: &RootPage, field: u64, what: &'static str) -> Error {
+    Error::Corrupt { clause: Clause::Root7, at: root.own_offset.get() + field, what }
 }
 
 fn append_rows(appender: &mut Appender<'_>, schema: &Schema, edit: &Edit<'_>, next_row: &mut u64) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use super::append::Appender;
 use super::audit::{entries, next_entry};
-use super::commit::{COMPACT_SUFFIX, Change, Store, beside, create_temporary, finish, open_newest};
+use super::commit::{COMPACT_SUFFIX, Change, Store, beside, create_temporary, finish, next_epoch, open_newest};
 use super::merge::{Gathered, remove_trees};
 use super::rows::RowId;
 use super::snapshot::Snapshot;
@@ -195,7 +195,7 @@ impl Writer<'_> {
     /// The commit of the compaction itself: what is live in `before`, rows of small or holed segments gathered into new ones.
     fn final_commit(mut self, before: &Snapshot, store: &Store) -> Result<RootPage> {
         let mut root = *before.root();
-        root.set_epoch(root.epoch() + 1);
+        root.set_epoch(next_epoch(&root)?);
         root.modified_ns.set(store.context.clock.now_ns());
         root.previous_root.set(self.previous_root);
         self.appender.stamp(root.epoch(), root.modified_ns.get());

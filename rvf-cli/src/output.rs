@@ -179,7 +179,8 @@ pub(crate) fn duration(micros: f64) -> String {
     match micros {
         _ if micros < 1e3 => format!("{micros:.0} µs"),
         _ if micros < 1e6 => format!("{:.1} ms", micros / 1e3),
-        _ => format!("{:.2} s", micros / 1e6),
+        _ if micros < 120e6 => format!("{:.1} s", micros / 1e6),
+        _ => format!("{:.0} min", micros / 60e6),
     }
 }
 

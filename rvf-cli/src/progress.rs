@@ -1,6 +1,6 @@
 //! The progress bar of long work, and Ctrl-C, which stops it between batches.
 
-use crate::output::Ui;
+use crate::output::{Ui, duration, size};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,8 +50,22 @@ impl Bar {
                 self.show(total);
             }
             self.bar.set_position(done);
+            self.bar.set_message(self.pace(done, total));
         }
         if INTERRUPTED.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// Rate since the start, and the time that the rest takes at it.
+    fn pace(&self, done: u64, total: Option<u64>) -> String {
+        let rate = (done as f64 / self.started.elapsed().as_secs_f64()).max(1e-9);
+        let rate_text = if self.bytes { size(rate as u64) } else { format!("{rate:.0}") };
+        match total {
+            Some(total) => {
+                let left = total.saturating_sub(done) as f64 / rate;
+                format!("{rate_text} a second, {} left", duration(left * 1e6))
+            }
+            None => format!("{rate_text} a second"),
+        }
     }
 
     fn show(&mut self, total: Option<u64>) {
@@ -60,14 +74,13 @@ impl Bar {
             None => ProgressBar::no_length(),
         };
         let template = match (self.bytes, total) {
-            (true, _) => "{bar:32} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left",
-            (false, Some(_)) => "{bar:32} {human_pos}/{human_len}  {per_sec}  {eta} left",
-            (false, None) => "{spinner} {human_pos}  {per_sec}",
+            (true, _) => "{bar:32} {bytes}/{total_bytes}  {msg}",
+            (false, Some(_)) => "{bar:32} {human_pos}/{human_len}  {msg}",
+            (false, None) => "{spinner} {human_pos}  {msg}",
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style);
         }
-        self.bar.set_elapsed(self.started.elapsed());
         self.bar.set_draw_target(ProgressDrawTarget::stderr());
     }
 }

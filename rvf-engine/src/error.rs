@@ -11,6 +11,15 @@ use std::path::{Path, PathBuf};
 pub type Result<T> = core::result::Result<T, Error>;
 
 /// Why something could not be done. [`Error::kind`] names the case for machines, [`Error::hint`] says what to do.
+///
+/// ```
+/// use rvf_engine::{Error, Reader};
+/// let error = Reader::open("no such file.rvf").err().ok_or("opened")?;
+/// assert!(matches!(error, Error::Io { .. }));
+/// assert_eq!(error.kind(), "not_found");
+/// assert!(error.hint().contains("check the path"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -247,7 +256,7 @@ impl Error {
             Error::Frozen => "make a branch, or copy the file's records to a new one".into(),
             Error::ReadOnlyFeature => "use a newer rvf to write this file".into(),
             Error::Poisoned => "open the file anew: it holds the last commit that returned".into(),
-            Error::Schema(_) => "metrics l2, cosine and dot take f32, f16, i8 or u8; hamming takes binary".into(),
+            Error::Schema(_) => "dimensions are 1 to 65535; metrics l2, cosine and dot take dtype f32, f16, i8 or u8, hamming takes binary".into(),
             Error::Dimension { expected, .. } => format!("give vectors of {expected} components"),
             Error::NotFinite { .. } => "remove the vector, or give it finite numbers".into(),
             Error::ZeroVector { .. } => "remove the vector, or use metric l2 or dot".into(),

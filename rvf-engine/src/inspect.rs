@@ -76,6 +76,16 @@ pub struct SegmentInfo {
 impl Snapshot {
     /// The file in a few numbers.
     ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// let mut db = Db::create(&path, &Schema::new(2, Metric::L2))?;
+    /// let info = db.snapshot().info()?;
+    /// assert_eq!((info.schema.dimension, info.count, info.segments), (2, 0, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Corruption of META segments.
     pub fn info(&self) -> Result<Info> {
@@ -110,6 +120,16 @@ impl Snapshot {
     }
 
     /// Every segment up to this commit's root, in the order of their offsets.
+    ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// let mut db = Db::create(&path, &Schema::new(2, Metric::L2))?;
+    /// let kinds: Vec<String> = db.snapshot().segments()?.iter().map(|segment| segment.kind.to_string()).collect();
+    /// assert_eq!(kinds, ["FILE", "META", "MANIFEST"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Corruption of roots, manifests and headers on the way.

@@ -221,16 +221,15 @@ fn older(file: &Bytes, offset: u64, file_id: [u8; 16], epoch: u64) -> Result<Roo
 /// # Errors
 /// [`Error::NoEpoch`]; those of reading roots and manifests.
 pub fn at_epoch(file: &Bytes, newest: &RootPage, epoch: u64) -> Result<Commit> {
-    let mut oldest = newest.epoch();
     for root in roots(file, newest) {
         let root = root?;
-        oldest = root.epoch();
-        if oldest == epoch {
+        if root.epoch() == epoch {
             return commit_at(file, root.own_offset.get(), root.file_id);
         }
-        if oldest < epoch {
+        if root.epoch() < epoch {
             break;
         }
     }
+    let oldest = roots(file, newest).map_while(Result::ok).last().map_or(newest.epoch(), |root| root.epoch());
     Err(Error::NoEpoch { epoch, oldest, newest: newest.epoch() })
 }

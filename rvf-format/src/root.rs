@@ -220,6 +220,10 @@ impl RootPage {
 
     /// Offset of the first reserved field that is set, or unknown flag (ROOT-4), from the start of the page.
     pub fn first_reserved_set(&self) -> Option<u64> {
+        if self.features_compatible.get() | self.features_read_only.get() | self.features_incompatible.get() != 0 {
+            // A later version may have given a reserved field a meaning.
+            return None;
+        }
         if self.flags.get() & !FLAG_FROZEN != 0 {
             return Some(6);
         }

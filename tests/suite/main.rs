@@ -1,5 +1,6 @@
 //! One binary for every test of the workspace.
 
+mod cli;
 mod corrupt;
 mod damage;
 mod fuzz_replay;

@@ -10,12 +10,12 @@ const MOST_LINES: usize = 600;
 /// The only files that may hold `unsafe` outside tests: mapping, kernels.
 const UNSAFE_SITES: [&str; 2] = ["rvf-engine/src/kernel/", "rvf-format/src/storage/file.rs"];
 
-/// A module, and the modules of its crate that it may name.
-type Room = (&'static str, &'static [&'static str]);
+/// A module, and the modules that it may name.
+type Floor = (&'static str, &'static [&'static str]);
 
 /// Which modules of its crate a module may name. A module not listed here may not exist.
 /// `spec/architecture.md` draws it. Names of the crate's root (`Error`, `Result`, ...) are free for all.
-const FLOORS: [(&str, &[Room]); 2] = [
+const FLOORS: [(&str, &[Floor]); 2] = [
     (
         "rvf-engine",
         &[
@@ -162,7 +162,7 @@ fn floors(source: &Source) -> Vec<String> {
 }
 
 /// Modules of the table that a line names by `crate::name` or `crate::{name, ...}`.
-fn named_modules(line: &str, table: &[Room]) -> Vec<&'static str> {
+fn named_modules<'t>(line: &str, table: &[(&'t str, &[&str])]) -> Vec<&'t str> {
     let mut named = Vec::new();
     for path in line.split("crate::").skip(1) {
         let group = path.strip_prefix('{').unwrap_or(path);

@@ -27,7 +27,7 @@ pub(crate) struct ConvertArgs {
     /// Metric: needed for a plain file; for a published one only where it records none
     #[arg(long)]
     metric: Option<Metric>,
-    /// Dtype, for a plain file; f16 accepts rounding of f32
+    /// Dtype of the store, that of the source unless given; f16 accepts rounding of f32
     #[arg(long)]
     dtype: Option<Dtype>,
     /// Id type, for a plain file
@@ -76,7 +76,8 @@ pub(crate) fn run(args: &ConvertArgs, ui: &Ui) -> Outcome {
 fn options(args: &ConvertArgs) -> Result<ConvertOptions, Failure> {
     let writer = args.writer.options()?;
     let from_env = std::env::var_os("RVF_PARENT_PATH").unwrap_or_default();
-    let parent_dirs = args.parent_dir.iter().cloned().chain(std::env::split_paths(&from_env)).collect();
+    let parent_dirs = args.parent_dir.iter().cloned().chain(std::env::split_paths(&from_env));
+    let parent_dirs = parent_dirs.filter(|dir| !dir.as_os_str().is_empty()).collect();
     let defaults = ConvertOptions::default();
     Ok(ConvertOptions {
         context: Context { clock: writer.clock, actor: writer.actor, lock_wait: writer.lock_wait },

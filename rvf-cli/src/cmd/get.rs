@@ -36,8 +36,8 @@ pub(crate) fn run(args: &GetArgs, ui: &Ui) -> Outcome {
         }
     }
     let record = |record: &Record| match args.with_vector {
-        true => json!({ "id": output::id(&record.id), "vector": output::vector(&record.vector) }),
-        false => json!({ "id": output::id(&record.id) }),
+        true => json!({ "id": output::id(&record.id), "metadata": null, "vector": output::vector(&record.vector) }),
+        false => json!({ "id": output::id(&record.id), "metadata": null }),
     };
     let value = json!({
         "records": found.iter().map(record).collect::<Vec<Value>>(),

@@ -127,7 +127,7 @@ impl Searches<'_> {
         let k = usize::try_from(self.args.k).unwrap_or(usize::MAX);
         let threads = usize::try_from(self.args.threads).unwrap_or(1);
         let hits = self.snapshot.search(query).k(k).threads(threads).run();
-        let hits = hits.map_err(Failure::of(&self.args.file))?;
+        let hits = hits.map_err(Failure::of(&self.args.file)).map_err(in_query)?;
         let micros = started.elapsed().as_nanos() as f64 / 1e3;
         if self.ui.json {
             let hits: Result<Vec<Value>, Failure> = hits.iter().map(|hit| self.hit_json(hit)).collect();
@@ -183,6 +183,14 @@ fn query_of(batch: &VectorBatch, row: usize) -> QueryVector<'_> {
         Elements::I8(values) => values[range].into(),
         Elements::U8(values) => values[range].into(),
     }
+}
+
+/// A failure that a query is to blame for says so.
+fn in_query(failure: Failure) -> Failure {
+    if failure.exit != 2 {
+        return failure;
+    }
+    Failure::usage(failure.kind(), format!("the query does not fit: {}", failure.message()), failure.hint())
 }
 
 /// A failure about a query as one about its place in the file.

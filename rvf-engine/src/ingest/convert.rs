@@ -21,7 +21,7 @@ pub struct ConvertOptions {
     pub context: Context,
     /// The metric: of a plain file of vectors, or of a published file that does not record its own.
     pub metric: Option<Metric>,
-    /// The dtype, of a plain file of vectors.
+    /// The dtype; that of a plain file, or f32 for a published one, unless given.
     pub dtype: Option<Dtype>,
     /// The id type, of a plain file of vectors.
     pub id_type: Option<IdType>,
@@ -183,7 +183,12 @@ impl ParentFinder<'_> {
         let name = request.path.rsplit(['/', '\\']).next().unwrap_or(request.path);
         let recorded = (!leads_out).then(|| folder.join(request.path));
         let others = self.dirs.iter().map(|dir| dir.join(name));
-        let places: Vec<PathBuf> = recorded.into_iter().chain([folder.join(name)]).chain(others).collect();
+        let mut places: Vec<PathBuf> = Vec::new();
+        for place in recorded.into_iter().chain([folder.join(name)]).chain(others) {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
         let Some(path) = places.iter().find(|path| path.is_file()) else {
             let looked: Vec<String> = places.iter().map(|path| path.display().to_string()).collect();
             return Err(format!("not found as {}", looked.join(", ")));
@@ -250,7 +255,8 @@ impl Published<'_> {
             Some(given) => given,
             None => recorded,
         };
-        let schema = Schema::new(u32::from(report.dimension), metric);
+        let natural = Schema::new(u32::from(report.dimension), metric);
+        let schema = Schema { dtype: self.options.dtype.unwrap_or(natural.dtype), ..natural };
         schema.check().map_err(Error::Schema)?;
         Ok(schema)
     }

@@ -109,6 +109,8 @@ pub trait VectorSource: Send {
 pub fn open_source(path: &Path, format: Option<Format>) -> Result<Box<dyn VectorSource>, InputError> {
     let format = match format {
         Some(format) => format,
+        // A folder is called a folder, whatever its name says.
+        None if path.is_dir() => return Err(InputError::of_file(path, FileFault::Directory)),
         None => Format::of_path(path)?,
     };
     if format == Format::Jsonl {

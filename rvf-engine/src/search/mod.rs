@@ -60,6 +60,17 @@ impl Search<'_> {
     }
 
     /// How many threads scan; 1 unless said otherwise, at most one for each 4,096 rows.
+    ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// let mut db = Db::create(&path, &Schema::new(2, Metric::L2))?;
+    /// db.add(&vec![1.0f32; 2 * 9000])?;
+    /// let hits = db.snapshot().search(&[1.0f32, 1.0]).k(2).threads(2).run()?;
+    /// assert_eq!((hits[0].id.clone(), hits[1].id.clone()), (Id::U64(0), Id::U64(1)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads.max(1);
         self

@@ -6,6 +6,18 @@ use rvf_format::{Dtype, Metric, Schema};
 use std::borrow::Cow;
 
 /// A query vector as the caller has it.
+///
+/// ```
+/// use rvf_engine::{Db, Metric, QueryVector, Schema};
+/// let folder = tempfile::tempdir()?;
+/// let mut db = Db::create(folder.path().join("a.rvf"), &Schema::new(12, Metric::Hamming))?;
+/// db.add(&[0b1111_0000u8, 0b0011_0000])?;
+/// let bits = [1.0f32, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0];
+/// for query in [QueryVector::from(&bits), QueryVector::from(&[0b1111_0000u8, 0b0010_0000][..])] {
+///     assert_eq!(db.snapshot().search(query).run()?[0].distance, 1.0);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub enum QueryVector<'a> {
     /// Floats, for stores of f32, f16, i8 and u8; for a binary store numbers 0 and 1, one a bit.

@@ -40,6 +40,18 @@ pub struct LogEntry {
 impl Snapshot {
     /// The log up to this commit, newest first, at most `limit` entries.
     ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// let mut db = Db::create(&path, &Schema::new(2, Metric::L2))?;
+    /// db.add(&[1.0f32, 2.0])?;
+    /// let log = db.snapshot().log(10)?;
+    /// let lines: Vec<String> = log.iter().map(|entry| format!("{} {} +{}", entry.epoch, entry.operation.name(), entry.added)).collect();
+    /// assert_eq!(lines, ["2 import +1", "1 create +0"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Corruption of roots, manifests and WITNESS segments on the way.
     pub fn log(&self, limit: usize) -> Result<Vec<LogEntry>> {

@@ -5,6 +5,13 @@ use rvf_format::IdType;
 use rvf_format::payload::vec::IdRef;
 
 /// The name of a record.
+///
+/// ```
+/// use rvf_engine::{Id, IdType};
+/// assert_eq!(Id::parse("7", IdType::U64), Some(Id::U64(7)));
+/// assert_eq!(Id::parse("7", IdType::Str), Some(Id::from("7")));
+/// assert_eq!(Id::parse("seven", IdType::U64), None);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Id {
     /// A number below 2^64 - 1.

@@ -36,6 +36,18 @@ impl Snapshot {
 
     /// The commit of `epoch` in the same file.
     ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// let mut db = Db::create(&path, &Schema::new(2, Metric::L2))?;
+    /// db.add(&[1.0f32, 2.0])?;
+    /// db.add(&[3.0f32, 4.0])?;
+    /// assert_eq!(db.snapshot().at_epoch(2)?.count(), 1);
+    /// assert!(matches!(db.snapshot().at_epoch(9), Err(Error::NoEpoch { newest: 3, .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`crate::Error::NoEpoch`]; corruption of older roots and manifests.
     pub fn at_epoch(&self, epoch: u64) -> Result<Self> {
@@ -162,6 +174,15 @@ impl Snapshot {
     }
 
     /// Facts about the file: model name, creator, unknown ones.
+    ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// let mut db = Db::create(&path, &Schema::new(2, Metric::L2))?;
+    /// assert!(db.snapshot().meta()?.contains_key(&rvf_format::payload::meta::CREATOR));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// PAY-1, PAY-2, PAY-6, META-1.

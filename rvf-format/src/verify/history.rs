@@ -99,6 +99,10 @@ fn check_root(commit: &Commit, before: Option<&Commit>, findings: &mut Findings)
     if same(root) != same(&before.root) {
         findings.add(Clause::Root8, at, None, "schema, creation time or file id differ from the root before");
     }
+    let numbers = |root: &RootPage| [root.next_row.get(), root.next_id.get(), root.next_segment_id.get()];
+    if numbers(root).iter().zip(numbers(&before.root)).any(|(now, before)| *now < before) {
+        findings.add(Clause::Root7, at + 0x170, None, "a running number is smaller than in the root before");
+    }
     let follows = before.root.since_full.get().checked_add(1) == Some(root.since_full.get());
     if !commit.manifest.full && !follows {
         findings.add(Clause::Man2, at + 0x1D8, None, "an incremental manifest does not follow the one before");

@@ -96,17 +96,25 @@ impl Findings {
 /// judge. Damage is not an error but a finding.
 pub fn verify(file: &Bytes, progress: Progress<'_>) -> Result<Report> {
     let mut findings = Findings::default();
+    let mut refused = false;
     let newest = match recover::newest(file) {
         Ok(commit) => Some(commit),
         Err(error @ (Error::NotRvf | Error::PublishedRvf | Error::Newer { .. })) => return Err(error),
-        Err(_) => None,
+        Err(Error::NoRoot) => None,
+        Err(error) => {
+            findings.take(&error, None);
+            refused = true;
+            None
+        }
     };
     check_identity(file, &mut findings);
     if findings.list.iter().any(|finding| finding.clause == Clause::File4) {
         // Pages of another size: nothing else can be judged.
         return Ok(Report { findings: findings.list, ..Report::default() });
     }
-    check_tail(file, newest.as_ref(), &mut findings);
+    if !refused {
+        check_tail(file, newest.as_ref(), &mut findings);
+    }
     let mut report = Report { bytes_checked: file.len() as u64, ..Report::default() };
     let history = match newest {
         Some(commit) => {

@@ -1,0 +1,170 @@
+//! [`Reader`]: a file that is open for reading; records read from a snapshot.
+
+use crate::store::{Id, RowId, Snapshot};
+use crate::{Error, Result};
+use half::f16;
+use rvf_format::Dtype;
+use rvf_format::storage::{Access, FilePlace, Place};
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A file that is open for reading. Takes no lock; sees the commit that was the newest when it was opened or refreshed.
+///
+/// Dereferences to its [`Snapshot`].
+pub struct Reader {
+    place: Arc<dyn Place>,
+    path: PathBuf,
+    identity: (u64, u64),
+    snapshot: Arc<Snapshot>,
+}
+
+impl Reader {
+    /// Opens a file for reading, by mapping it.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::NotRvf`], [`Error::PublishedRvf`], [`Error::Newer`], [`Error::NoRoot`], [`Error::Corrupt`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(Arc::new(FilePlace), path)
+    }
+
+    /// [`Reader::open`] in a place of the caller's.
+    ///
+    /// # Errors
+    /// Those of [`Reader::open`].
+    pub fn open_with(place: Arc<dyn Place>, path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref().to_owned();
+        let (identity, snapshot) = open_newest(place.as_ref(), &path)?;
+        Ok(Self { place, path, identity, snapshot: Arc::new(snapshot) })
+    }
+
+    /// Moves on to the newest commit; says whether it is another than before. On an error the reader stays where it was.
+    ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// let mut db = Db::create(&path, &Schema::new(2, Metric::L2))?;
+    /// let mut reader = Reader::open(&path)?;
+    /// db.add(&[1.0f32, 2.0])?;
+    /// assert_eq!(reader.count(), 0);
+    /// assert!(reader.refresh()?);
+    /// assert_eq!(reader.count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Reader::open`].
+    pub fn refresh(&mut self) -> Result<bool> {
+        let (identity, snapshot) = open_newest(self.place.as_ref(), &self.path)?;
+        let moved = identity != self.identity || snapshot.epoch() != self.snapshot.epoch();
+        if moved {
+            (self.identity, self.snapshot) = (identity, Arc::new(snapshot));
+        }
+        Ok(moved)
+    }
+
+    /// The commit that this reader sees, to share with other threads.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.clone()
+    }
+
+    /// The path that the file was opened by.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Deref for Reader {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.snapshot
+    }
+}
+
+fn open_newest(place: &dyn Place, path: &Path) -> Result<((u64, u64), Snapshot)> {
+    let storage = place.open(path, Access::Read).map_err(|error| Error::io("opening", path, error))?;
+    let reading = |error| Error::io("reading", path, error);
+    let identity = storage.identity().map_err(reading)?;
+    let file = storage.len().and_then(|length| storage.view(length)).map_err(reading)?;
+    Ok((identity, Snapshot::newest(file)?))
+}
+
+/// A record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Its id.
+    pub id: Id,
+    /// Its components, each as the store holds it; bits of a binary store as its packed bytes.
+    pub vector: Vec<f32>,
+}
+
+impl Snapshot {
+    /// The record with this id; `None` if there is none.
+    ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// let mut db = Db::create(&path, &Schema::new(2, Metric::L2))?;
+    /// db.add(&[1.0f32, 2.0])?;
+    /// assert_eq!(db.snapshot().get(&Id::U64(0))?.map(|record| record.vector), Some(vec![1.0, 2.0]));
+    /// assert_eq!(db.snapshot().get(&Id::U64(9))?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::IdKind`]; corruption of segments that are touched.
+    pub fn get(&self, id: &Id) -> Result<Option<Record>> {
+        if id.id_type() != self.schema().id_type {
+            return Err(Error::IdKind { expected: self.schema().id_type });
+        }
+        self.find(id.as_ref())?.map(|at| self.record(at)).transpose()
+    }
+
+    /// All live records in the order of their rows.
+    ///
+    /// ```
+    /// use rvf_engine::{Db, Metric, Schema};
+    /// let folder = tempfile::tempdir()?;
+    /// let mut db = Db::create(folder.path().join("a.rvf"), &Schema::new(1, Metric::L2))?;
+    /// db.add(&[5.0f32, 6.0])?;
+    /// let vectors: Vec<f32> = db.snapshot().records()?.map(|record| record.map(|r| r.vector[0])).collect::<Result<_, _>>()?;
+    /// assert_eq!(vectors, [5.0, 6.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Corruption of journals at once, of other segments when they are reached.
+    pub fn records(&self) -> Result<impl Iterator<Item = Result<Record>> + '_> {
+        Ok(self.live_rows()?.map(|at| self.record(at)))
+    }
+
+    /// Places of all live rows, in their order.
+    pub(crate) fn live_rows(&self) -> Result<impl Iterator<Item = RowId> + '_> {
+        let dead = self.dead()?;
+        let all =
+            self.parts().iter().enumerate().flat_map(|(part, source)| {
+                (0..source.entry.rows.get()).map(move |row| RowId { part: part as u32, row })
+            });
+        let is_dead =
+            |at: &RowId| dead.get(at.part as usize).and_then(Option::as_ref).is_some_and(|bits| bits.get(at.row));
+        Ok(all.filter(move |at| !is_dead(at)))
+    }
+
+    fn record(&self, at: RowId) -> Result<Record> {
+        let row = self.view(at.part)?.row(at.row);
+        let vector = decode(self.schema().dtype, row);
+        Ok(Record { id: Id::from(self.id_of(at)?), vector })
+    }
+}
+
+fn decode(dtype: Dtype, row: &[u8]) -> Vec<f32> {
+    match dtype {
+        Dtype::F32 => row.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+        Dtype::F16 => row.as_chunks::<2>().0.iter().map(|bytes| f16::from_le_bytes(*bytes).to_f32()).collect(),
+        Dtype::I8 => row.iter().map(|byte| f32::from(byte.cast_signed())).collect(),
+        Dtype::U8 | Dtype::Binary => row.iter().map(|byte| f32::from(*byte)).collect(),
+    }
+}

@@ -3,8 +3,8 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `args.rs` | global flags, the list of commands, arguments that several share |
-//! | `failure.rs` | [`failure::Failure`]: what is told when a command fails, and the exit code |
-//! | `output.rs` | [`output::Ui`]: stdout, stderr, tables; sizes and times as text |
+//! | `failure.rs` | what is told when a command fails, and the exit code |
+//! | `output.rs` | stdout, stderr, tables; sizes and times as text |
 //! | `progress.rs` | the progress bar, Ctrl-C |
 //! | `cmd/` | one file a command |
 

@@ -60,7 +60,7 @@ impl Ui {
             self.warnings.borrow_mut().push(text.to_string());
         } else {
             let label = paint(self.color_err, "33", "warning:");
-            let _ = writeln!(io::stderr(), "rvf: {label} {text}");
+            let _ = writeln!(io::stderr(), "rvf: {label} {}", plain(&text.to_string()));
         }
     }
 
@@ -111,12 +111,13 @@ impl Ui {
             return writeln!(stderr, "{object}");
         }
         let (name, hint) = (paint(self.color_err, "1;31", "rvf:"), paint(self.color_err, "1", "hint:"));
-        writeln!(stderr, "{name} {}", failure.message())?;
-        writeln!(stderr, "{hint} {}", failure.hint())
+        writeln!(stderr, "{name} {}", plain(&failure.message()))?;
+        writeln!(stderr, "{hint} {}", plain(failure.hint()))
     }
 
     /// A table; columns whose cells are all numbers stand to the right.
     pub(crate) fn table(&self, head: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
         let cells = |column: usize| rows.iter().filter_map(move |row| row.get(column));
         let width = |column: usize| {
             let head = head.get(column).map_or(0, |name| name.chars().count());
@@ -132,8 +133,18 @@ impl Ui {
     /// Names and values, one pair a line.
     pub(crate) fn facts(&self, facts: &[(&str, String)]) -> Result<(), Failure> {
         let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-        facts.iter().try_for_each(|(name, value)| self.line(format!("{name:width$}  {value}")))
+        facts.iter().try_for_each(|(name, value)| self.line(format!("{name:width$}  {}", plain(value))))
     }
+}
+
+/// Text from a file or a command line as a terminal may show it: control characters are written out, so that they can neither
+/// break a table nor command the terminal.
+pub(crate) fn plain(text: &str) -> String {
+    let shown = |letter: char| match letter.is_control() {
+        true => letter.escape_default().to_string(),
+        false => letter.to_string(),
+    };
+    text.chars().map(shown).collect()
 }
 
 fn is_number(cell: &str) -> bool {

@@ -7,8 +7,11 @@
 //! Readers of the old file keep reading it; the lock moves to the new file before it gets the name.
 
 use crate::Result;
-use crate::store::{Store, compaction};
-use std::path::PathBuf;
+use crate::store::compaction::{self, Target};
+use crate::store::{Context, Snapshot, Store};
+use rvf_format::storage::{Place, Storage};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// How to compact.
 #[derive(Clone, Debug)]
@@ -37,21 +40,49 @@ pub struct Compacted {
     pub epoch: u64,
 }
 
+/// Compacts the store: in place, or into the file that the options name.
 pub(crate) fn compact(store: &mut Store, options: &CompactOptions) -> Result<Compacted> {
     store.check_writable()?;
     let before = store.snapshot().clone();
-    let before_bytes = before.root().end();
-    let target = compaction::Target::create(store, options.output.as_deref())?;
-    let written = compaction::write_file(&before, target.storage(), store, options.keep.max(1) - 1);
-    match written {
-        Ok(root) => {
-            let after = target.publish(store)?;
-            debug_assert_eq!(after, root.end());
-            Ok(Compacted { before_bytes, after_bytes: after, epoch: root.epoch() })
-        }
+    if let Some(output) = &options.output {
+        return compact_to(store.place.as_ref(), &before, output, &store.context, options.keep);
+    }
+    let target = Target::instead(store)?;
+    let (storage, after) = write(target, &before, &store.path, &store.context, options.keep)?;
+    let done = summary(&before, &after);
+    store.storage = storage;
+    store.snapshot = Arc::new(after);
+    Ok(done)
+}
+
+/// Writes what `before` holds, compacted, to a new file. The old one is only read.
+pub(crate) fn compact_to(
+    place: &dyn Place,
+    before: &Snapshot,
+    output: &Path,
+    context: &Context,
+    keep: u64,
+) -> Result<Compacted> {
+    let (_, after) = write(Target::beside(place, output)?, before, output, context, keep)?;
+    Ok(summary(before, &after))
+}
+
+fn write(
+    target: Target<'_>,
+    before: &Snapshot,
+    path: &Path,
+    context: &Context,
+    keep: u64,
+) -> Result<(Arc<dyn Storage>, Snapshot)> {
+    match compaction::write_file(before, target.storage(), path, context, keep.max(1) - 1) {
+        Ok(_) => target.publish(),
         Err(error) => {
-            target.discard(store);
+            target.discard();
             Err(error)
         }
     }
+}
+
+fn summary(before: &Snapshot, after: &Snapshot) -> Compacted {
+    Compacted { before_bytes: before.root().end(), after_bytes: after.root().end(), epoch: after.epoch() }
 }

@@ -68,6 +68,11 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// The file has several names, and only one of them would get the compacted file.
+    HardLinks {
+        /// The file.
+        path: PathBuf,
+    },
     /// Another writer has the file.
     Locked {
         /// The file.
@@ -194,6 +199,7 @@ impl Error {
             Error::Io { source, .. } if source.kind() == io::ErrorKind::IsADirectory => "directory",
             Error::Io { .. } => "io",
             Error::Exists { .. } => "exists",
+            Error::HardLinks { .. } => "hard_links",
             Error::Locked { .. } => "locked",
             Error::Frozen => "frozen",
             Error::ReadOnlyFeature => "read_only_feature",
@@ -252,6 +258,7 @@ impl Error {
             }
             Error::Io { source, .. } => io_hint(source).into(),
             Error::Exists { .. } => "choose another name, or remove the file first".into(),
+            Error::HardLinks { .. } => "compact with --output, or remove the other names first".into(),
             Error::Locked { .. } => "try again when the other writer is done".into(),
             Error::Frozen => "make a branch, or copy the file's records to a new one".into(),
             Error::ReadOnlyFeature => "use a newer rvf to write this file".into(),
@@ -362,6 +369,9 @@ impl fmt::Display for Error {
             Error::NoEpoch { epoch, .. } => write!(f, "epoch {epoch} is not in the file"),
             Error::Io { action, source, .. } => write!(f, "{action} failed: {source}"),
             Error::Exists { .. } => f.write_str("the file exists already"),
+            Error::HardLinks { .. } => {
+                f.write_str("the file has several names (hard links), which compaction would split")
+            }
             Error::Locked { .. } => f.write_str("another writer has the file"),
             Error::Frozen => f.write_str("the file is frozen and takes no commits"),
             Error::ReadOnlyFeature => f.write_str("the file uses a feature that this version must not write"),

@@ -137,3 +137,58 @@ fn creation_that_was_interrupted_blocks_nothing() {
     assert_eq!(db.snapshot().epoch(), 2, "the store itself stays as it was");
     assert_eq!(Reader::open(&copy).unwrap().get(&Id::U64(0)).unwrap().unwrap().vector, [1.0]);
 }
+
+/// Catches a compaction that pads kept history with gaps, and one that copies damage as if it were sound.
+#[test]
+fn compaction_of_long_history_stays_small_and_refuses_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.rvf");
+    let mut db = Db::create(&path, &Schema::new(4, Metric::L2)).unwrap();
+    for n in 0..50 {
+        db.add(&[n as f32; 4]).unwrap();
+    }
+    let before = std::fs::metadata(&path).unwrap().len();
+    db.compact(&CompactOptions { keep: 51, output: None }).unwrap();
+    let after = std::fs::metadata(&path).unwrap().len();
+    // Manifests of kept epochs are written in full, behind the segments; the places of the old ones are filled.
+    assert!(after < before * 3, "{before} bytes became {after}");
+    assert_eq!(rvf_engine::verify_path(&path, &mut |_, _| {}).unwrap().findings, []);
+    assert_eq!(db.snapshot().at_epoch(7).unwrap().count(), 6);
+    drop(db);
+
+    let segments = Reader::open(&path).unwrap().segments().unwrap();
+    let vectors = segments.iter().find(|segment| segment.kind == Kind::VEC).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[vectors.offset as usize + 300] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let mut db = Db::open(&path).unwrap();
+    for keep in [1, 51] {
+        let error = db.compact(&CompactOptions { keep, output: None }).unwrap_err();
+        assert_eq!(error.clause().map(rvf_engine::Clause::id), Some("MAN-5"));
+    }
+    assert!(std::fs::read(&path).unwrap() == bytes, "a refused compaction leaves the file as it was");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn compaction_keeps_permissions_and_follows_links() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = tempfile::tempdir().unwrap();
+    let (path, link) = (folder.path().join("a.rvf"), folder.path().join("link.rvf"));
+    Db::create(&path, &Schema::new(1, Metric::L2)).unwrap().add(&[1.0f32]).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    symlink("a.rvf", &link).unwrap();
+    Db::open(&link).unwrap().compact(&CompactOptions::default()).unwrap();
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(Reader::open(&path).unwrap().epoch(), 3);
+    // A second name would go on meaning the old file.
+    std::fs::hard_link(&path, folder.path().join("second.rvf")).unwrap();
+    let refused = Db::open(&path).unwrap().compact(&CompactOptions::default());
+    assert!(matches!(refused, Err(Error::HardLinks { .. })));
+    // A link that leads nowhere is a name that is taken.
+    symlink("nowhere", folder.path().join("dangling.rvf")).unwrap();
+    let refused = Db::create(folder.path().join("dangling.rvf"), &Schema::new(1, Metric::L2));
+    assert!(matches!(refused, Err(Error::Exists { .. })));
+}

@@ -5,7 +5,7 @@ use crate::args::WriterArgs;
 use crate::failure::Failure;
 use crate::output::{Ui, size};
 use clap::Args;
-use rvf_engine::CompactOptions;
+use rvf_engine::{CompactOptions, Reader};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -28,9 +28,17 @@ pub(crate) struct CompactArgs {
 }
 
 pub(crate) fn run(args: &CompactArgs, ui: &Ui) -> Outcome {
-    let mut db = open_writer(&args.file, &args.writer, ui)?;
-    let options = CompactOptions { keep: args.keep, output: args.output.clone() };
-    let done = db.compact(&options).map_err(Failure::of(&args.file))?;
+    let done = match &args.output {
+        Some(output) => {
+            let reader = Reader::open(&args.file).map_err(Failure::of(&args.file))?;
+            reader.compact_to(output, args.keep, &args.writer.options()?)
+        }
+        None => {
+            let options = CompactOptions { keep: args.keep, output: None };
+            open_writer(&args.file, &args.writer, ui)?.compact(&options)
+        }
+    };
+    let done = done.map_err(Failure::of(&args.file))?;
     let file = args.output.as_ref().unwrap_or(&args.file).display().to_string();
     let value = json!({
         "file": file,

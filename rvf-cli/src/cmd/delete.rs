@@ -17,8 +17,8 @@ use std::path::PathBuf;
 pub(crate) struct DeleteArgs {
     /// The store
     file: PathBuf,
-    /// Ids of records
-    #[arg(long, value_name = "ID,..", value_delimiter = ',', required_unless_present = "filter")]
+    /// Ids of records; may be given several times. An id that holds a comma is taken whole if a record has it
+    #[arg(long, value_name = "ID,..", required_unless_present = "filter")]
     id: Vec<String>,
     #[arg(long, hide = true)]
     filter: Option<String>,
@@ -32,8 +32,17 @@ pub(crate) fn run(args: &DeleteArgs, ui: &Ui) -> Outcome {
     }
     let mut db = open_writer(&args.file, &args.writer, ui)?;
     let snapshot = db.snapshot();
-    let ids: Result<Vec<Id>, Failure> = args.id.iter().map(|text| parse_id(text, &snapshot, &args.file)).collect();
-    let mut ids = ids?;
+    let mut ids: Vec<Id> = Vec::new();
+    for text in &args.id {
+        let whole = Id::parse(text, snapshot.schema().id_type);
+        match whole.filter(|id| snapshot.get(id).is_ok_and(|record| record.is_some())) {
+            Some(id) => ids.push(id),
+            None => {
+                let parts = text.split(',').map(|part| parse_id(part, &snapshot, &args.file));
+                ids.extend(parts.collect::<Result<Vec<Id>, Failure>>()?);
+            }
+        }
+    }
     ids.sort_unstable();
     ids.dedup();
     let done = db.delete(&ids).map_err(Failure::of(&args.file))?;

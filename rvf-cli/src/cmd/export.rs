@@ -46,7 +46,7 @@ pub(crate) fn run(args: &ExportArgs, ui: &Ui) -> Outcome {
         return Err(Failure::not_yet("--salvage", "this version does not salvage damaged files"));
     }
     catch_interrupts();
-    let snapshot = open_reader(&args.file, &args.at)?;
+    let snapshot = open_reader(&args.file, &args.at, ui)?;
     check_targets(args)?;
     let mut bar = Bar::records(ui);
     let done = snapshot.export(&args.out, args.format, &mut |done, total| bar.update(done, total));

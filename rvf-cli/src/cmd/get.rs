@@ -26,7 +26,7 @@ pub(crate) struct GetArgs {
 }
 
 pub(crate) fn run(args: &GetArgs, ui: &Ui) -> Outcome {
-    let snapshot = open_reader(&args.file, &args.at)?;
+    let snapshot = open_reader(&args.file, &args.at, ui)?;
     let (mut found, mut missing): (Vec<Record>, Vec<Id>) = (Vec::new(), Vec::new());
     for text in &args.ids {
         let id = parse_id(text, &snapshot, &args.file)?;
@@ -46,11 +46,13 @@ pub(crate) fn run(args: &GetArgs, ui: &Ui) -> Outcome {
     ui.result(&value, || {
         for record in &found {
             match args.with_vector {
-                true => ui.line(format!("{}  {}", record.id, output::vector(&record.vector)))?,
-                false => ui.line(&record.id)?,
+                true => {
+                    ui.line(format!("{}  {}", output::plain(&record.id.to_string()), output::vector(&record.vector)))?
+                }
+                false => ui.line(output::plain(&record.id.to_string()))?,
             }
         }
-        missing.iter().try_for_each(|id| ui.line(format!("{id}  absent")))
+        missing.iter().try_for_each(|id| ui.line(format!("{}  absent", output::plain(&id.to_string()))))
     })?;
     Ok(if missing.is_empty() { 0 } else { NO })
 }

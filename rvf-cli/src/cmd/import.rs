@@ -8,7 +8,7 @@ use crate::progress::{Bar, catch_interrupts};
 use clap::Args;
 use rvf_engine::ingest::door::Rounding;
 use rvf_engine::ingest::{Format, IdKind, ImportOptions, Imported, VectorSource, open_source, read_ids, schema_for};
-use rvf_engine::{CreateOptions, Db, Dtype, Error, IdType, Metric, Schema};
+use rvf_engine::{CreateOptions, Db, Dtype, Error, IdType, Metric, Schema, Snapshot};
 use rvf_format::storage::FilePlace;
 use serde_json::json;
 use std::fs::File;
@@ -137,7 +137,7 @@ fn open_store(
             true => failure.with_hint("give --metric l2, cosine, dot or hamming to create the store"),
             false => failure,
         })?;
-        check_agrees(args, db.snapshot().schema())?;
+        check_agrees(args, &db.snapshot())?;
         return Ok((db, false));
     };
     let id_type = args.id_type.or(ids.map(|kind| match kind {
@@ -152,8 +152,13 @@ fn open_store(
 }
 
 /// Flags that describe a new store may be repeated for an old one, not contradict it.
-fn check_agrees(args: &ImportArgs, schema: &Schema) -> Result<(), Failure> {
+fn check_agrees(args: &ImportArgs, snapshot: &Snapshot) -> Result<(), Failure> {
+    let schema = snapshot.schema();
+    let (dim, given_dim) = (schema.dimension.to_string(), args.dim.map(|dim| dim.to_string()));
+    let model = snapshot.info().map_err(Failure::of(&args.file))?.model.unwrap_or_default();
     let pairs = [
+        ("dimension", given_dim.as_deref(), dim.as_str()),
+        ("model", args.model.as_deref(), model.as_str()),
         ("metric", args.metric.map(|metric| metric.name()), schema.metric.name()),
         ("dtype", args.dtype.map(|dtype| dtype.name()), schema.dtype.name()),
         ("id type", args.id_type.map(|id_type| id_type.name()), schema.id_type.name()),

@@ -20,9 +20,10 @@ pub(crate) struct InfoArgs {
 }
 
 pub(crate) fn run(args: &InfoArgs, ui: &Ui) -> Outcome {
-    let snapshot = open_reader(&args.file, &args.at)?;
+    let snapshot = open_reader(&args.file, &args.at, ui)?;
     let info = snapshot.info().map_err(Failure::of(&args.file))?;
-    if info.tail_bytes > 0 && args.at.at.is_none() {
+    let told = snapshot.tail().is_some_and(|tail| tail.holds_manifest);
+    if info.tail_bytes > 0 && !told && args.at.at.is_none() {
         let length = size(info.tail_bytes);
         ui.warn(format!("{length} follow the last commit: an interrupted commit, or one whose root is damaged"));
     }

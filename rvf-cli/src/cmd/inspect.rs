@@ -48,7 +48,7 @@ pub(crate) fn run(args: &InspectArgs, ui: &Ui) -> Outcome {
     if let Some((offset, length)) = args.hex {
         return dump(args, offset, length, ui);
     }
-    let snapshot = open_reader(&args.file, &args.at)?;
+    let snapshot = open_reader(&args.file, &args.at, ui)?;
     let mut segments = snapshot.segments().map_err(Failure::of(&args.file))?;
     match args.segment {
         Some(wanted) => {

@@ -23,7 +23,7 @@ pub(crate) struct LogArgs {
 }
 
 pub(crate) fn run(args: &LogArgs, ui: &Ui) -> Outcome {
-    let snapshot = open_reader(&args.file, &args.at)?;
+    let snapshot = open_reader(&args.file, &args.at, ui)?;
     let log = snapshot.log(args.limit.unwrap_or(usize::MAX)).map_err(Failure::of(&args.file))?;
     let value = json!({ "commits": log.iter().map(to_json).collect::<Vec<Value>>() });
     ui.result(&value, || {

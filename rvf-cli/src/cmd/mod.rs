@@ -44,9 +44,16 @@ pub(crate) fn run(command: &Command, ui: &Ui) -> Outcome {
     }
 }
 
-/// Opens a file for reading, at an earlier commit if that is asked.
-fn open_reader(path: &Path, at: &AtArgs) -> Result<Arc<Snapshot>, Failure> {
+/// Opens a file for reading, at an earlier commit if that is asked. Warns where a later commit may be lost.
+fn open_reader(path: &Path, at: &AtArgs, ui: &Ui) -> Result<Arc<Snapshot>, Failure> {
     let snapshot = Reader::open(path).map_err(Failure::of(path))?.snapshot();
+    if snapshot.tail().is_some_and(|tail| tail.holds_manifest) {
+        ui.warn(format!(
+            "{} holds a manifest behind epoch {}: a commit under way, interrupted or damaged (see `rvf verify`)",
+            path.display(),
+            snapshot.epoch()
+        ));
+    }
     match at.at {
         Some(epoch) => snapshot.at_epoch(epoch).map(Arc::new).map_err(Failure::of(path)),
         None => Ok(snapshot),

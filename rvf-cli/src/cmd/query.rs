@@ -59,7 +59,7 @@ pub(crate) struct QueryArgs {
 
 pub(crate) fn run(args: &QueryArgs, ui: &Ui) -> Outcome {
     refuse_later_flags(args)?;
-    let snapshot = open_reader(&args.file, &args.at)?;
+    let snapshot = open_reader(&args.file, &args.at, ui)?;
     let search = Searches { args, snapshot: &snapshot, ui };
     if let Some(text) = &args.vector {
         let vector = read_json_vector(text).map_err(|error| {

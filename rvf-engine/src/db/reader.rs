@@ -1,5 +1,7 @@
 //! [`Reader`]: a file that is open for reading; records read from a snapshot.
 
+use super::OpenOptions;
+use crate::compact::{Compacted, compact_to};
 use crate::store::{Id, RowId, Snapshot};
 use crate::{Error, Result};
 use half::f16;
@@ -62,6 +64,14 @@ impl Reader {
             (self.identity, self.snapshot) = (identity, Arc::new(snapshot));
         }
         Ok(moved)
+    }
+
+    /// Writes the newest `keep` epochs of the file, compacted, to a new file at `output`. The file itself is only read.
+    ///
+    /// # Errors
+    /// [`Error::Exists`], [`Error::Io`], corruption of what is copied.
+    pub fn compact_to(&self, output: &Path, keep: u64, options: &OpenOptions) -> Result<Compacted> {
+        compact_to(self.place.as_ref(), &self.snapshot, output, &options.context(), keep)
     }
 
     /// The commit that this reader sees, to share with other threads.

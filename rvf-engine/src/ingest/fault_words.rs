@@ -77,7 +77,7 @@ impl NpyFault {
             NpyFault::Fortran { .. } => "numpy.ascontiguousarray(a)",
             NpyFault::ShortPayload { .. } => "the file is cut short: copy it or write it again",
             NpyFault::TrailingBytes { .. } => "save one array a file",
-            NpyFault::NegativeId { .. } => "ids are 0 to 18446744073709551615: numpy.arange(len(a))",
+            NpyFault::NegativeId { .. } => "ids are 0 to 18446744073709551614: numpy.arange(len(a))",
             NpyFault::NotText => "save the ids as text: a.astype('U')",
         };
         text.to_owned()
@@ -153,7 +153,7 @@ impl JsonFault {
             JsonFault::DuplicateKey { .. } => "keep one of the two",
             JsonFault::UnknownKey { .. } => "a record has id, vector and metadata; move other fields into metadata",
             JsonFault::NegativeId | JsonFault::FractionalId | JsonFault::IdTooLarge => {
-                "ids are whole numbers from 0 to 18446744073709551615, or strings"
+                "ids are whole numbers from 0 to 18446744073709551614, or strings"
             }
             JsonFault::MixedIds { .. } => "give every record of a file a number, or every one a string, or none an id",
             JsonFault::OutOfRange { .. } => "elements are at most 3.4028235e38 in size",

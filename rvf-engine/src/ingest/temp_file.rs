@@ -21,6 +21,8 @@ pub(super) struct TempFile {
 
 impl TempFile {
     pub(super) fn create(target: &Path) -> Result<TempFile, SinkError> {
+        let resolved = regular_target(target).map_err(|error| SinkError::of_io(target, error))?;
+        let target = resolved.as_path();
         let temporary = temporary_name(target);
         let options = File::options().read(true).write(true).create_new(true).open(&temporary);
         let file = options.map_err(|error| SinkError::of_io(target, error))?;
@@ -77,6 +79,16 @@ impl Drop for TempFile {
             // Nobody is left to tell; the name says what the file is.
             let _ = fs::remove_file(&self.temporary);
         }
+    }
+}
+
+/// The file that `target` names, links followed. Devices and pipes are refused: a rename would put a file in their place.
+fn regular_target(target: &Path) -> io::Result<PathBuf> {
+    let Ok(found) = fs::symlink_metadata(target) else { return Ok(target.to_owned()) };
+    let resolved = if found.is_symlink() { fs::canonicalize(target)? } else { target.to_owned() };
+    match fs::metadata(&resolved)?.is_file() {
+        true => Ok(resolved),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
     }
 }
 

@@ -92,7 +92,7 @@ impl Store {
         context: Context,
     ) -> Result<Self> {
         schema.check().map_err(Error::Schema)?;
-        if place.identity(path).is_ok() {
+        if place.is_taken(path) {
             return Err(Error::Exists { path: path.to_owned() });
         }
         let temporary = beside(path, ".new-tmp");
@@ -111,6 +111,9 @@ impl Store {
     /// # Errors
     /// [`Error::Locked`], [`Error::Io`], those of [`Snapshot::newest`].
     pub fn open(place: Arc<dyn Place>, path: &Path, context: Context) -> Result<(Self, Option<TailReport>)> {
+        // Through a link to the file itself: compaction must replace the file, not the link.
+        let resolved = place.resolve(path).map_err(|error| Error::io("opening", path, error))?;
+        let path = resolved.as_path();
         let storage = open_locked(place.as_ref(), path, context.lock_wait)?;
         let snapshot = open_newest(storage.as_ref(), path)?;
         check_next(&snapshot)?;

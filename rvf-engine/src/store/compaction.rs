@@ -2,7 +2,9 @@
 
 use super::append::Appender;
 use super::audit::{entries, next_entry};
-use super::commit::{COMPACT_SUFFIX, Change, Store, beside, create_temporary, finish, next_epoch, open_newest};
+use super::commit::{
+    COMPACT_SUFFIX, Change, Context, Store, beside, create_temporary, finish, next_epoch, open_newest,
+};
 use super::merge::{Gathered, remove_trees};
 use super::rows::RowId;
 use super::snapshot::Snapshot;
@@ -12,7 +14,7 @@ use rvf_format::limits::TREE_MIN;
 use rvf_format::manifest::{Facts, ManifestEntry, pins};
 use rvf_format::payload::witness::{self, Entry, Operation};
 use rvf_format::root::RootPage;
-use rvf_format::storage::Storage;
+use rvf_format::storage::{Place, Storage};
 use rvf_format::{Clause, Kind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -21,60 +23,85 @@ use std::sync::Arc;
 /// Rows of one VEC segment that compaction makes, bytes.
 const SEGMENT_BYTES: usize = 128 << 20;
 
-/// The file that compaction writes.
-pub(crate) struct Target {
+/// The file that compaction writes, and the name that it is to get.
+pub(crate) struct Target<'a> {
+    place: &'a dyn Place,
     storage: Arc<dyn Storage>,
     temporary: PathBuf,
-    output: Option<PathBuf>,
+    path: PathBuf,
 }
 
-impl Target {
-    pub(crate) fn create(store: &Store, output: Option<&Path>) -> Result<Self> {
-        if let Some(path) = output.filter(|path| store.place.identity(path).is_ok()) {
-            return Err(Error::Exists { path: path.to_owned() });
+impl<'a> Target<'a> {
+    /// A file that will take the place of the store's.
+    pub(crate) fn instead(store: &'a Store) -> Result<Self> {
+        let path = &store.path;
+        let reading = |error| Error::io("reading", path, error);
+        if store.place.names(path).map_err(reading)? > 1 {
+            return Err(Error::HardLinks { path: path.clone() });
         }
-        let temporary = beside(output.unwrap_or(&store.path), COMPACT_SUFFIX);
-        let storage = create_temporary(store.place.as_ref(), &temporary)?;
-        Ok(Self { storage, temporary, output: output.map(Path::to_owned) })
+        let target = Self::create(store.place.as_ref(), path)?;
+        let copied = store.place.copy_permissions(path, &target.temporary);
+        copied.map_err(|error| Error::io("setting permissions of", &target.temporary, error))?;
+        Ok(target)
+    }
+
+    /// A file under a name that nothing has yet.
+    pub(crate) fn beside(place: &'a dyn Place, path: &Path) -> Result<Self> {
+        match place.is_taken(path) {
+            true => Err(Error::Exists { path: path.to_owned() }),
+            false => Self::create(place, path),
+        }
+    }
+
+    fn create(place: &'a dyn Place, path: &Path) -> Result<Self> {
+        let temporary = beside(path, COMPACT_SUFFIX);
+        let storage = create_temporary(place, &temporary)?;
+        Ok(Self { place, storage, temporary, path: path.to_owned() })
     }
 
     pub(crate) fn storage(&self) -> &dyn Storage {
         self.storage.as_ref()
     }
 
-    /// Gives the file its name, and the store the file if it took the place of the old one. Returns its size.
-    pub(crate) fn publish(self, store: &mut Store) -> Result<u64> {
-        let path = self.output.clone().unwrap_or_else(|| store.path.clone());
-        let snapshot = open_newest(self.storage.as_ref(), &path)?;
-        let size = snapshot.root().end();
-        store.place.rename(&self.temporary, &path).map_err(|error| Error::io("renaming", &path, error))?;
-        if self.output.is_none() {
-            store.storage = self.storage;
-            store.snapshot = Arc::new(snapshot);
-        }
-        store.place.sync_dir(&path).map_err(|error| Error::io("syncing the folder of", &path, error))?;
-        Ok(size)
+    /// Gives the file its name. Returns it, open and locked, with its newest commit.
+    pub(crate) fn publish(self) -> Result<(Arc<dyn Storage>, Snapshot)> {
+        let snapshot = open_newest(self.storage.as_ref(), &self.path)?;
+        let renamed = self.place.rename(&self.temporary, &self.path);
+        renamed.map_err(|error| Error::io("renaming", &self.path, error))?;
+        let synced = self.place.sync_dir(&self.path);
+        synced.map_err(|error| Error::io("syncing the folder of", &self.path, error))?;
+        Ok((self.storage, snapshot))
     }
 
-    pub(crate) fn discard(self, store: &Store) {
-        drop(store.place.remove(&self.temporary));
+    pub(crate) fn discard(self) {
+        drop(self.place.remove(&self.temporary));
     }
 }
 
 /// Writes a compacted file: the newest `earlier` epochs and the pinned ones, then the epoch of the compaction.
-pub(crate) fn write_file(before: &Snapshot, storage: &dyn Storage, store: &Store, earlier: u64) -> Result<RootPage> {
+pub(crate) fn write_file(
+    before: &Snapshot,
+    storage: &dyn Storage,
+    path: &Path,
+    context: &Context,
+    earlier: u64,
+) -> Result<RootPage> {
     let mut writer = Writer {
-        appender: Appender::new(storage, store.path(), 0, before.root().next_segment_id.get()),
+        appender: Appender::new(storage, path, 0, before.root().next_segment_id.get()),
         placed: BTreeMap::new(),
+        fillers: Vec::new(),
         sealed: Vec::new(),
         sealed_entries: 0,
         previous_root: 0,
         entries: entries(before)?,
     };
-    for root in kept_roots(before, earlier)? {
-        writer.keep(&before.at_epoch(root.epoch())?)?;
+    let kept: Result<Vec<Snapshot>> = kept_roots(before, earlier)?.iter().map(|r| before.at_epoch(r.epoch())).collect();
+    let kept = kept?;
+    writer.place_history(&kept)?;
+    for snapshot in &kept {
+        writer.keep(snapshot)?;
     }
-    writer.final_commit(before, store)
+    writer.final_commit(before, context)
 }
 
 /// Roots of the newest `count` epochs and of pinned ones, oldest first.
@@ -96,6 +123,8 @@ struct Writer<'a> {
     appender: Appender<'a>,
     /// Segments of the old file that are in the new one, by id.
     placed: BTreeMap<u64, ManifestEntry>,
+    /// FILLER segments between those of earlier epochs, until a manifest lists them.
+    fillers: Vec<ManifestEntry>,
     /// WITNESS segments of the new file.
     sealed: Vec<ManifestEntry>,
     sealed_entries: u64,
@@ -104,10 +133,29 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Writes an earlier epoch: its segments where they are not there yet, its manifest in full, its root.
+    /// Puts the segments of all earlier epochs that are kept where they were, or 2 MiB steps before. Their manifests follow behind
+    /// them all, so that no manifest can push a segment away from its place.
+    fn place_history(&mut self, kept: &[Snapshot]) -> Result<()> {
+        let Some(first) = kept.first() else { return Ok(()) };
+        self.appender.stamp(first.epoch(), first.root().modified_ns.get());
+        let by_offset: BTreeMap<u64, (&Snapshot, &ManifestEntry)> = kept
+            .iter()
+            .flat_map(|snapshot| snapshot.state().live.iter().map(move |entry| (entry.offset.get(), (snapshot, entry))))
+            .filter(|(_, (_, entry))| is_copied(entry))
+            .collect();
+        for (snapshot, entry) in by_offset.into_values() {
+            let placed = self.appender.copy(&snapshot.intact(entry)?, entry, true)?;
+            self.placed.insert(entry.segment_id.get(), placed);
+        }
+        let added = std::mem::take(&mut self.appender.added);
+        self.fillers = added.into_iter().filter(|entry| entry.kind() == Kind::FILLER).collect();
+        Ok(())
+    }
+
+    /// Writes the manifest, in full, and the root of an earlier epoch.
     fn keep(&mut self, snapshot: &Snapshot) -> Result<()> {
         self.appender.stamp(snapshot.epoch(), snapshot.root().modified_ns.get());
-        let live = self.place(snapshot, true, |_| true)?;
+        let live = self.place(snapshot, |_| true)?;
         let uncounted = Error::Corrupt {
             clause: Clause::Wit3,
             at: snapshot.root().own_offset.get() + 0x188,
@@ -131,19 +179,11 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Copies the listed segments that `wanted` picks, in the order of their offsets; WITNESS and FILLER are made anew.
-    fn place(
-        &mut self,
-        snapshot: &Snapshot,
-        same_residue: bool,
-        wanted: impl Fn(&ManifestEntry) -> bool,
-    ) -> Result<Vec<ManifestEntry>> {
-        let mut wanted: Vec<&ManifestEntry> = snapshot
-            .state()
-            .live
-            .iter()
-            .filter(|entry| !matches!(entry.kind(), Kind::WITNESS | Kind::FILLER) && wanted(entry))
-            .collect();
+    /// The listed segments that `wanted` picks, in the new file; those that are not there yet are copied, in the order of their
+    /// offsets. WITNESS and FILLER are made anew.
+    fn place(&mut self, snapshot: &Snapshot, wanted: impl Fn(&ManifestEntry) -> bool) -> Result<Vec<ManifestEntry>> {
+        let live = snapshot.state().live.iter();
+        let mut wanted: Vec<&ManifestEntry> = live.filter(|entry| is_copied(entry) && wanted(entry)).collect();
         wanted.sort_by_key(|entry| entry.offset.get());
         let mut live = Vec::new();
         for entry in wanted {
@@ -151,8 +191,7 @@ impl Writer<'_> {
             let placed = match self.placed.get(&id) {
                 Some(placed) => *placed,
                 None => {
-                    let bytes = snapshot.segment(entry)?;
-                    let placed = self.appender.copy(&bytes, entry, same_residue)?;
+                    let placed = self.appender.copy(&snapshot.intact(entry)?, entry, false)?;
                     self.placed.insert(id, placed);
                     placed
                 }
@@ -186,6 +225,7 @@ impl Writer<'_> {
     ) -> Result<State> {
         root.since_full.set(0);
         live.extend_from_slice(&self.sealed);
+        live.append(&mut self.fillers);
         let new: BTreeSet<u64> = self.appender.added.iter().map(|entry| entry.segment_id.get()).collect();
         live.retain(|entry| !new.contains(&entry.segment_id.get()));
         let change = Change { full: true, removed: Vec::new(), facts: Facts::new() };
@@ -193,22 +233,27 @@ impl Writer<'_> {
     }
 
     /// The commit of the compaction itself: what is live in `before`, rows of small or holed segments gathered into new ones.
-    fn final_commit(mut self, before: &Snapshot, store: &Store) -> Result<RootPage> {
+    fn final_commit(mut self, before: &Snapshot, context: &Context) -> Result<RootPage> {
         let mut root = *before.root();
         root.set_epoch(next_epoch(&root)?);
-        root.modified_ns.set(store.context.clock.now_ns());
+        root.modified_ns.set(context.clock.now_ns());
         root.previous_root.set(self.previous_root);
         self.appender.stamp(root.epoch(), root.modified_ns.get());
 
         let removed = removed_segments(before)?;
-        let live = self.place(before, false, |entry| !removed.contains(&entry.segment_id.get()))?;
+        let live = self.place(before, |entry| !removed.contains(&entry.segment_id.get()))?;
         let mut next_row = root.next_row.get();
         gather(&mut self.appender, before, &removed, &mut next_row)?;
         root.next_row.set(next_row);
         self.seal_before(before.root().witness_size.get())?;
-        let entry = next_entry(Some(before.root()), Operation::COMPACT, "", &store.context.actor);
+        let entry = next_entry(Some(before.root()), Operation::COMPACT, "", &context.actor);
         Ok(self.write_epoch(root, live, &before.state().facts, entry)?.root)
     }
+}
+
+/// Whether compaction copies a segment as it is, rather than making it anew.
+fn is_copied(entry: &ManifestEntry) -> bool {
+    !matches!(entry.kind(), Kind::WITNESS | Kind::FILLER)
 }
 
 /// What does not go on: VEC segments with dead rows, several small ones, all journals, hash trees of those.
@@ -233,6 +278,7 @@ fn gather(appender: &mut Appender<'_>, before: &Snapshot, removed: &BTreeSet<u64
         if !removed.contains(&source.entry.segment_id.get()) {
             continue;
         }
+        before.intact(&source.entry)?;
         let view = before.view(part as u32)?;
         for row in 0..view.count() {
             let at = RowId { part: part as u32, row };

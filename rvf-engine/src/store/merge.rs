@@ -106,7 +106,8 @@ fn merge_rows(
     next_row: &mut u64,
 ) -> Result<Option<Draft<'static>>> {
     let mut rows = Gathered::default();
-    for (part, _) in parts_of(snapshot, group) {
+    for (part, entry) in parts_of(snapshot, group) {
+        snapshot.intact(entry)?;
         let view = snapshot.view(part)?;
         for row in 0..view.count() {
             let at = RowId { part, row };
@@ -138,7 +139,7 @@ fn parts_of<'s>(
 fn merge_journals(snapshot: &Snapshot, group: &[ManifestEntry]) -> Result<Option<Draft<'static>>> {
     let mut words: Vec<JournalWord> = Vec::new();
     for entry in group {
-        let view = JournalView::parse(snapshot.segment(entry)?, entry.offset.get())?;
+        let view = JournalView::parse(snapshot.intact(entry)?, entry.offset.get())?;
         words.extend_from_slice(view.words());
     }
     words.sort_by_key(|word| word.word.get());
@@ -155,7 +156,7 @@ fn merge_journals(snapshot: &Snapshot, group: &[ManifestEntry]) -> Result<Option
 fn merge_witnesses(snapshot: &Snapshot, group: &[ManifestEntry]) -> Result<Option<Draft<'static>>> {
     let mut entries = Vec::new();
     for entry in group {
-        entries.extend(witness::parse(snapshot.segment(entry)?, entry.offset.get())?);
+        entries.extend(witness::parse(snapshot.intact(entry)?, entry.offset.get())?);
     }
     entries.sort_by_key(|entry| entry.fixed.index.get());
     Ok(Some(witness::draft(&entries)))

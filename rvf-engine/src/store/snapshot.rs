@@ -10,7 +10,7 @@ use rvf_format::payload::vec::{IdRef, VecView};
 use rvf_format::recover::{self, Commit, Tail};
 use rvf_format::root::RootPage;
 use rvf_format::storage::Bytes;
-use rvf_format::{Clause, Error, Kind, Schema};
+use rvf_format::{Clause, Error, Kind, Schema, digest};
 use std::sync::OnceLock;
 
 /// One commit of a file: what was live when it was made.
@@ -117,6 +117,16 @@ impl Snapshot {
     pub(crate) fn segment(&self, entry: &ManifestEntry) -> Result<Bytes> {
         let bytes = self.file.slice(entry.offset.get() as usize, entry.length.get() as usize);
         Ok(bytes.ok_or(Error::corrupt(Clause::Man4, entry.offset.get(), "a listed segment lies outside the file"))?)
+    }
+
+    /// The bytes of a listed segment, checked against the hash that was committed: for what is to be written anew.
+    pub(crate) fn intact(&self, entry: &ManifestEntry) -> Result<Bytes> {
+        let bytes = self.segment(entry)?;
+        if digest::blake3(&bytes) != entry.hash {
+            let what = "a segment's bytes are not those that were committed";
+            return Err(Error::corrupt(Clause::Man5, entry.offset.get(), what).into());
+        }
+        Ok(bytes)
     }
 
     /// Dead rows of each part.

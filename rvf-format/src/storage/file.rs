@@ -2,9 +2,9 @@
 
 use super::{Access, Bytes, Place, Storage};
 use memmap2::{Mmap, MmapOptions};
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The file system.
@@ -28,10 +28,15 @@ impl Place for FilePlace {
                 options.write(true).create_new(true);
             }
         }
-        let file = options.open(path)?;
-        if file.metadata()?.is_dir() {
-            return Err(io::Error::from(io::ErrorKind::IsADirectory));
+        // Before opening: to open a pipe is to wait for its other end.
+        match std::fs::metadata(path) {
+            Ok(found) if found.is_dir() => return Err(io::Error::from(io::ErrorKind::IsADirectory)),
+            Ok(found) if !found.is_file() => {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+            }
+            _ => {}
         }
+        let file = options.open(path)?;
         Ok(Arc::new(FileStorage { file }))
     }
 
@@ -52,7 +57,35 @@ impl Place for FilePlace {
     }
 
     fn identity(&self, path: &Path) -> io::Result<(u64, u64)> {
-        identity_of(&File::open(path)?)
+        identity_of(&std::fs::metadata(path)?)
+    }
+
+    fn is_taken(&self, path: &Path) -> bool {
+        std::fs::symlink_metadata(path).is_ok()
+    }
+
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        match std::fs::symlink_metadata(path)?.is_symlink() {
+            true => std::fs::canonicalize(path),
+            false => Ok(path.to_owned()),
+        }
+    }
+
+    #[cfg(unix)]
+    fn names(&self, path: &Path) -> io::Result<u64> {
+        use std::os::unix::fs::MetadataExt;
+        Ok(std::fs::metadata(path)?.nlink())
+    }
+
+    fn copy_permissions(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let found = std::fs::metadata(from)?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            // Only root may give files away: to anyone else the file belongs already, or stays with the one who compacts.
+            let _ = std::os::unix::fs::chown(to, Some(found.uid()), Some(found.gid()));
+        }
+        std::fs::set_permissions(to, found.permissions())
     }
 }
 
@@ -68,16 +101,15 @@ fn sync_folder(_folder: &Path) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-fn identity_of(file: &File) -> io::Result<(u64, u64)> {
+fn identity_of(metadata: &Metadata) -> io::Result<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
-    let metadata = file.metadata()?;
     Ok((metadata.dev(), metadata.ino()))
 }
 
 /// Stable Rust has no file index on Windows; creation time changes when compaction puts a new file in place.
 #[cfg(not(unix))]
-fn identity_of(file: &File) -> io::Result<(u64, u64)> {
-    let created = file.metadata()?.created()?;
+fn identity_of(metadata: &Metadata) -> io::Result<(u64, u64)> {
+    let created = metadata.created()?;
     let since = created.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Ok((since.as_secs(), u64::from(since.subsec_nanos())))
 }
@@ -153,7 +185,7 @@ impl Storage for FileStorage {
     }
 
     fn identity(&self) -> io::Result<(u64, u64)> {
-        identity_of(&self.file)
+        identity_of(&self.file.metadata()?)
     }
 }
 

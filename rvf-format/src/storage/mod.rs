@@ -15,7 +15,7 @@ pub use file::FilePlace;
 pub use memory::MemoryPlace;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// One file. Bytes before the newest root never change, which is what makes [`Storage::view`] sound.
@@ -119,4 +119,33 @@ pub trait Place: Send + Sync {
     /// # Errors
     /// As the medium reports.
     fn identity(&self, path: &Path) -> io::Result<(u64, u64)>;
+
+    /// Whether something has this name, be it a link that leads nowhere.
+    fn is_taken(&self, path: &Path) -> bool {
+        self.identity(path).is_ok()
+    }
+
+    /// The path of the file itself: links followed.
+    ///
+    /// # Errors
+    /// As the medium reports; `NotFound` if there is no file.
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        Ok(path.to_owned())
+    }
+
+    /// How many names the file has.
+    ///
+    /// # Errors
+    /// As the medium reports.
+    fn names(&self, _path: &Path) -> io::Result<u64> {
+        Ok(1)
+    }
+
+    /// Gives `to` the permissions of `from`, and its owner where that is allowed.
+    ///
+    /// # Errors
+    /// As the medium reports.
+    fn copy_permissions(&self, _from: &Path, _to: &Path) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -176,8 +176,9 @@ fn check_tail(file: &Bytes, newest: Option<&Commit>, findings: &mut Findings) {
     let Some(tail) = recover::tail(file, &commit.root) else { return };
     let length = tail.length;
     let epoch = commit.root.epoch();
-    let message =
-        format!("{length} bytes follow the root of epoch {epoch}: an interrupted commit, or one whose root is damaged");
+    let message = format!(
+        "{length} bytes follow the root of epoch {epoch}: a commit under way or interrupted, or one whose root is damaged"
+    );
     findings.add(Clause::Tail1, tail.start, None, message);
     if tail.holds_manifest {
         findings.add(

@@ -203,3 +203,49 @@ fn conversions_that_fail_leave_nothing() {
     place.ok("convert plain.npy b.rvf --metric l2");
     refused(&place, "convert b.rvf a.rvf", 2, "already_rvf", "b.rvf");
 }
+
+/// Catches an export that renames a file over a device, a pipe or a link, and a reader that waits for a pipe.
+#[cfg(unix)]
+#[test]
+fn what_is_no_regular_file_is_left_alone() {
+    let place = Place::with_store();
+    std::os::unix::fs::symlink("real.jsonl", place.path("link.jsonl")).unwrap();
+    place.write("real.jsonl", "old");
+    place.ok("export a.rvf link.jsonl --force");
+    assert!(place.path("link.jsonl").is_symlink() && place.bytes("real.jsonl").len() > 3);
+    let made = std::process::Command::new("mkfifo").arg(place.path("pipe")).status();
+    if !made.is_ok_and(|status| status.success()) {
+        println!("no mkfifo here: pipes are not tried");
+        return;
+    }
+    refused(&place, "export a.rvf pipe --format jsonl --force", 3, "io", "not a regular file");
+    refused(&place, "info pipe", 3, "io", "not a regular file");
+    assert!(!place.path("pipe").is_file());
+}
+
+#[test]
+fn flags_that_contradict_the_store_are_refused() {
+    let place = Place::with_store();
+    refused(&place, "import a.rvf six.jsonl --dim 5", 2, "schema", "the store has dimension 3, not 5");
+    refused(&place, "import a.rvf six.jsonl --model other", 2, "schema", "model");
+}
+
+#[test]
+fn control_characters_never_reach_the_terminal() {
+    let place = Place::new();
+    place.run(&["create", "a.rvf", "--dim", "1", "--metric", "l2", "--model", "a\nb\u{1b}[31m"]);
+    let shown = place.run(&["info", "a.rvf"]).stdout;
+    assert!(shown.contains(r"a\nb\u{1b}[31m") && !shown.contains('\u{1b}'), "{shown}");
+}
+
+#[test]
+fn ids_with_commas_can_be_deleted() {
+    let place = Place::new();
+    place.write(
+        "ids.jsonl",
+        "{\"id\":\"a,b\",\"vector\":[1]}\n{\"id\":\"c\",\"vector\":[2]}\n{\"id\":\"d\",\"vector\":[3]}\n",
+    );
+    place.ok("import a.rvf ids.jsonl --metric l2");
+    assert_eq!(place.ok("delete a.rvf --id a,b")["deleted"], 1);
+    assert_eq!(place.ok("delete a.rvf --id c,d")["deleted"], 2);
+}

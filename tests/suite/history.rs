@@ -157,7 +157,7 @@ fn compaction_of_long_history_stays_small_and_refuses_damage() {
     drop(db);
 
     let segments = Reader::open(&path).unwrap().segments().unwrap();
-    let vectors = segments.iter().find(|segment| segment.kind == Kind::VEC).unwrap();
+    let vectors = segments.iter().rfind(|segment| segment.kind == Kind::VEC && segment.live).unwrap();
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[vectors.offset as usize + 300] ^= 1;
     std::fs::write(&path, &bytes).unwrap();

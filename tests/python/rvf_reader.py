@@ -461,9 +461,11 @@ class Snapshot:
             distances = {
                 "l2": lambda: ((a - q) ** 2).sum(axis=1),
                 "dot": lambda: -dot,
-                "cosine": lambda: 1 - dot / np.sqrt((a * a).sum(axis=1) * (q * q).sum()),
+                "cosine": lambda: np.clip(1 - dot / np.sqrt((a * a).sum(axis=1) * (q * q).sum()), 0, 2),
             }[self.metric]()
         with np.errstate(over="ignore"):
+            largest = np.finfo("f4").max
+            distances = np.clip(distances, -largest, largest)
             ranked = sorted(zip(distances.astype("f4").tolist(), (i for _, i, _ in rows), strict=True))
         return [Hit(i, d) for d, i in ranked[:k]]
 
@@ -606,7 +608,8 @@ class RvfFile:
             return self._snapshots[at]
         check(not root.features_incompatible, "VER-1", at, "made by a newer version")
         unused = (root.hot_pointers, root.reserved_a, root.reserved_d, root.reserved_e, root.witness_tree, root.parent_id, root.parent_hash)
-        check(not any(map(any, unused)) and not any((root.profile, root.signature_algorithm, root.signature_length, root.reserved_b, root.reserved_c,
+        featureless = not (root.features_compatible or root.features_read_only)
+        check(not featureless or not any(map(any, unused)) and not any((root.profile, root.signature_algorithm, root.signature_length, root.reserved_b, root.reserved_c,
               root.parent_epoch, root.lineage_depth, root.flags & ~1)), "ROOT-4", at, "a reserved field or unknown flag is set")
         check(root.dimension and root.dtype in DTYPES and root.metric in METRICS and root.id_type in ID_TYPES
               and (DTYPES[root.dtype] == "binary") == (METRICS[root.metric] == "hamming"), "ROOT-5", at, "schema")

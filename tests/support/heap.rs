@@ -28,24 +28,28 @@ fn gave(bytes: usize) {
 
 // SAFETY: every call is handed to the system's allocator with the caller's own arguments; counting touches no memory of theirs.
 unsafe impl GlobalAlloc for Counting {
+    // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc`; it is handed on unchanged.
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         took(layout.size());
         // SAFETY: the caller keeps the contract of `alloc`, which is that of the system's.
         unsafe { System.alloc(layout) }
     }
 
+    // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc_zeroed`; it is handed on unchanged.
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         took(layout.size());
         // SAFETY: as above.
         unsafe { System.alloc_zeroed(layout) }
     }
 
+    // SAFETY: the caller keeps the contract of `GlobalAlloc::dealloc`; it is handed on unchanged.
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         gave(layout.size());
         // SAFETY: the pointer came from the system's allocator, with this layout.
         unsafe { System.dealloc(pointer, layout) }
     }
 
+    // SAFETY: the caller keeps the contract of `GlobalAlloc::realloc`; it is handed on unchanged.
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         took(size);
         gave(layout.size());

@@ -193,3 +193,28 @@ fn snapshots_are_shared_between_threads() {
         }
     });
 }
+
+/// Enough small commits for merges, with replacements and deletions all along: what is dead stays dead, also what dies in the
+/// very commit that merges.
+#[test]
+fn merging_small_segments_loses_and_revives_nothing() {
+    for id_type in [IdType::U64, IdType::Str] {
+        let schema = Schema { dimension: 3, dtype: Dtype::U8, metric: Metric::L2, id_type };
+        let mut model = Model::new(schema, 4242);
+        let mut merges = 0;
+        for number in 0..200 {
+            let before = model.db.snapshot().parts().len();
+            let id = model.rng.below(40);
+            match number % 5 {
+                4 => model.delete([id, id + 1]),
+                _ => model.put([id]),
+            }
+            let snapshot = model.db.snapshot();
+            merges += usize::from(snapshot.parts().len() < before);
+            check_records(&snapshot, &model.records, &format!("{id_type:?}, commit {number}"));
+        }
+        assert!(merges >= 3, "{merges} merges: the test no longer reaches what it is about");
+        let report = rvf_format::verify::verify(&Bytes::from(model.bytes()), &mut |_, _| {}).unwrap();
+        assert_eq!(report.findings, []);
+    }
+}

@@ -75,6 +75,8 @@ impl Kind {
                 | Kind::FILE
                 | Kind::FILLER
                 | Kind::TREE
+                | Kind::INDEX
+                | Kind::QUANT
         )
     }
 }

@@ -71,7 +71,7 @@ macro_rules! layout {
 
 /// Every structure of the format, for the test that compares them with the specification.
 pub fn all() -> Vec<Layout> {
-    use crate::payload::{journal, meta, tree, vec, witness};
+    use crate::payload::{index, journal, meta, quant, tree, vec, witness};
     vec![
         crate::segment::SegmentHeader::LAYOUT,
         crate::segment::PayloadPrelude::LAYOUT,
@@ -84,5 +84,9 @@ pub fn all() -> Vec<Layout> {
         meta::MetaItem::LAYOUT,
         witness::WitnessEntry::LAYOUT,
         tree::TreeFacts::LAYOUT,
+        index::IndexFacts::LAYOUT,
+        index::IndexRun::LAYOUT,
+        index::EffortPoint::LAYOUT,
+        quant::QuantFacts::LAYOUT,
     ]
 }

@@ -7,9 +7,13 @@
 //! | `meta.rs` | META: facts about the file |
 //! | `witness.rs` | WITNESS: audit entries |
 //! | `tree.rs` | TREE: hash tree of a segment |
+//! | `index.rs` | INDEX: graph over rows |
+//! | `quant.rs` | QUANT: codes of rows |
 
+pub mod index;
 pub mod journal;
 pub mod meta;
+pub mod quant;
 pub mod tree;
 pub mod vec;
 pub mod witness;

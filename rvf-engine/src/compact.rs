@@ -7,7 +7,7 @@
 //! Readers of the old file keep reading it; the lock moves to the new file before it gets the name.
 
 use crate::Result;
-use crate::store::compaction::{self, Target};
+use crate::store::compaction::{self, Reindex, Target};
 use crate::store::{Context, Snapshot, Store};
 use rvf_format::storage::{Place, Storage};
 use std::path::{Path, PathBuf};
@@ -40,15 +40,16 @@ pub struct Compacted {
     pub epoch: u64,
 }
 
-/// Compacts the store: in place, or into the file that the options name.
-pub(crate) fn compact(store: &mut Store, options: &CompactOptions) -> Result<Compacted> {
+/// Compacts the store: in place, or into the file that the options name. `reindex` is asked for graphs where those of before
+/// cannot stay as they are.
+pub(crate) fn compact(store: &mut Store, options: &CompactOptions, reindex: Reindex<'_>) -> Result<Compacted> {
     store.check_writable()?;
     let before = store.snapshot().clone();
     if let Some(output) = &options.output {
-        return compact_to(store.place.as_ref(), &before, output, &store.context, options.keep);
+        return compact_to(store.place.as_ref(), &before, output, &store.context, options.keep, reindex);
     }
     let target = Target::instead(store)?;
-    let (storage, after) = write(target, &before, &store.path, &store.context, options.keep)?;
+    let (storage, after) = write(target, &before, &store.path, &store.context, options.keep, reindex)?;
     let done = summary(&before, &after);
     store.storage = storage;
     store.snapshot = Arc::new(after);
@@ -62,8 +63,9 @@ pub(crate) fn compact_to(
     output: &Path,
     context: &Context,
     keep: u64,
+    reindex: Reindex<'_>,
 ) -> Result<Compacted> {
-    let (_, after) = write(Target::beside(place, output)?, before, output, context, keep)?;
+    let (_, after) = write(Target::beside(place, output)?, before, output, context, keep, reindex)?;
     Ok(summary(before, &after))
 }
 
@@ -73,8 +75,9 @@ fn write(
     path: &Path,
     context: &Context,
     keep: u64,
+    reindex: Reindex<'_>,
 ) -> Result<(Arc<dyn Storage>, Snapshot)> {
-    match compaction::write_file(before, target.storage(), path, context, keep.max(1) - 1) {
+    match compaction::write_file(before, target.storage(), path, context, keep.max(1) - 1, reindex) {
         Ok(_) => target.publish(),
         Err(error) => {
             target.discard();

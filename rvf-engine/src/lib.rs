@@ -29,8 +29,10 @@
 //! | module | floor | owns |
 //! | --- | --- | --- |
 //! | [`kernel`] | 1 | distances between numbers |
+//! | `hnsw`, `quant` | 2 | graphs over rows, codes of rows |
 //! | [`store`] | 3 | snapshots, edits, the commit |
-//! | [`search`] | 4 | exact search |
+//! | [`search`] | 4 | walks and scans |
+//! | `index` | 4 | building and renewing graphs |
 //! | [`ingest`] | 4 | what enters and leaves a store: checks, vector files, import, export, conversion |
 //! | `compact`, `inspect`, `verify` | 4 | compaction, maps of files, findings |
 //! | `db` | 5 | the front door: [`Db`], [`Reader`], [`Batch`] |
@@ -41,9 +43,12 @@ compile_error!("RVF files are little-endian and mapped: big-endian machines are 
 mod compact;
 mod db;
 mod error;
+mod hnsw;
+mod index;
 pub mod ingest;
 mod inspect;
 pub mod kernel;
+mod quant;
 pub mod search;
 pub mod store;
 mod verify;
@@ -52,9 +57,10 @@ pub use compact::{CompactOptions, Compacted};
 pub use db::{Batch, Committed, CreateOptions, Db, OpenOptions, Reader, Record};
 pub use error::{Error, Result};
 pub use half::f16;
+pub use index::{IndexOptions, IndexProgress, Indexed};
 pub use inspect::{Info, SegmentInfo};
 pub use rvf_format::verify::{Finding, Report};
 pub use rvf_format::{Clause, Dtype, IdType, Kind, Metric, Schema};
-pub use search::{Hit, QueryVector, Search};
+pub use search::{Effort, Hit, QueryVector, Search, Trace};
 pub use store::{Clock, Id, LogEntry, Snapshot, TailReport};
 pub use verify::{VerifyReport, verify_path};

@@ -23,16 +23,20 @@ const FLOORS: [(&str, &[Floor]); 2] = [
             ("kernel", &[]),
             // The one error type wraps those of the parts.
             ("error", &["ingest"]),
+            // 2: sees slices and links, no files.
+            ("hnsw", &["kernel"]),
+            ("quant", &["kernel"]),
             // 3
-            ("store", &[]),
+            ("store", &["hnsw"]),
             // 4: from snapshots to hits, edits, findings.
-            ("search", &["kernel", "store"]),
+            ("search", &["hnsw", "kernel", "quant", "store"]),
+            ("index", &["hnsw", "kernel", "quant", "store"]),
             ("ingest", &["store"]),
             ("compact", &["store"]),
             ("inspect", &["store"]),
             ("verify", &[]),
             // 5: the front door wires the parts.
-            ("db", &["compact", "ingest", "search", "store"]),
+            ("db", &["compact", "index", "ingest", "search", "store"]),
         ],
     ),
     (

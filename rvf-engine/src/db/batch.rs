@@ -113,7 +113,9 @@ impl<'d> Batch<'d> {
         if edit.dead.is_empty() && edit.rows.is_empty() {
             return Ok(committed(&snapshot, tally));
         }
-        Ok(committed(&*self.db.store.commit(&edit)?, tally))
+        let done = committed(&*self.db.store.commit(&edit)?, tally);
+        self.db.after_commit();
+        Ok(done)
     }
 
     fn drop_deleted_puts(&mut self) {

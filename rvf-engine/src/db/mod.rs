@@ -4,15 +4,17 @@
 //! | --- | --- |
 //! | `mod.rs` | [`Db`] and its options |
 //! | `batch.rs` | [`Batch`] |
+//! | `indexing.rs` | the index: renewed by commits, on demand, by compaction |
 //! | `reader.rs` | [`Reader`]; records read from a snapshot |
 
 mod batch;
+mod indexing;
 mod reader;
 
 pub use batch::Batch;
 pub use reader::{Reader, Record};
 
-use crate::compact::{self, CompactOptions, Compacted};
+use crate::index::IndexOptions;
 use crate::ingest::door::{IdsRef, Rounding, Tally, Vectors};
 use crate::ingest::{self, ImportOptions, Imported, VectorSource};
 use crate::store::{Clock, Context, Id, Snapshot, Store, TailReport, first_items, random_file_id};
@@ -44,6 +46,10 @@ pub struct OpenOptions {
     pub actor: String,
     /// How long to wait for another writer; not at all unless said otherwise.
     pub lock_wait: Duration,
+    /// How the index is built when a commit or a compaction renews it.
+    pub index: IndexOptions,
+    /// Leave the index to [`Db::index`] and [`Db::fold`]: commits do not renew it.
+    pub manual_index: bool,
 }
 
 impl OpenOptions {
@@ -68,6 +74,9 @@ impl OpenOptions {
 pub struct Db {
     store: Store,
     tail: Option<TailReport>,
+    index: IndexOptions,
+    manual_index: bool,
+    index_error: Option<Error>,
 }
 
 /// What a commit did.
@@ -122,8 +131,9 @@ impl Db {
             None => random_file_id(path)?,
         };
         let items = first_items(options.model.as_deref());
+        options.open.index.check()?;
         let store = Store::create(place, path, schema, &items, file_id, options.open.context())?;
-        Ok(Self { store, tail: None })
+        Ok(Self::new(store, None, &options.open))
     }
 
     /// Opens a file for writing. Says by [`Db::tail_report`] if an interrupted commit was cut.
@@ -151,8 +161,13 @@ impl Db {
     /// # Errors
     /// Those of [`Db::open`].
     pub fn open_with(place: Arc<dyn Place>, path: impl AsRef<Path>, options: &OpenOptions) -> Result<Self> {
+        options.index.check()?;
         let (store, tail) = Store::open(place, path.as_ref(), options.context())?;
-        Ok(Self { store, tail })
+        Ok(Self::new(store, tail, options))
+    }
+
+    fn new(store: Store, tail: Option<TailReport>, options: &OpenOptions) -> Self {
+        Self { store, tail, index: options.index, manual_index: options.manual_index, index_error: None }
     }
 
     /// Opens a file for reading: see [`Reader::open`].
@@ -236,7 +251,9 @@ impl Db {
         parameters: &str,
     ) -> Result<Committed> {
         let tally = ingest::put(&mut self.store, vectors, ids, rounding, operation, parameters)?;
-        Ok(committed(&self.snapshot(), tally))
+        let done = committed(&self.snapshot(), tally);
+        self.after_commit();
+        Ok(done)
     }
 
     /// Stores what a file of vectors holds, a commit a batch. `path` is for messages; `progress` is asked between batches, and
@@ -268,7 +285,9 @@ impl Db {
         options: &ImportOptions,
         progress: ingest::Progress<'_>,
     ) -> Result<Imported> {
-        ingest::import(&mut self.store, source, path, options, progress)
+        let done = ingest::import(&mut self.store, source, path, options, progress)?;
+        self.after_commit();
+        Ok(done)
     }
 
     /// Removes the file again if it holds nothing but its creation; says whether it did.
@@ -305,27 +324,6 @@ impl Db {
             batch.delete(id.clone())?;
         }
         batch.commit()
-    }
-
-    /// Rewrites the file without what is dead: see [`CompactOptions`].
-    ///
-    /// ```
-    /// # use rvf_engine::*;
-    /// # let folder = tempfile::tempdir()?;
-    /// # let path = folder.path().join("a.rvf");
-    /// let mut db = Db::create(&path, &Schema::new(2, Metric::L2))?;
-    /// db.add(&[1.0f32, 2.0, 3.0, 4.0])?;
-    /// db.delete(&[Id::U64(0)])?;
-    /// let done = db.compact(&CompactOptions::default())?;
-    /// assert!(done.after_bytes < done.before_bytes);
-    /// assert!(db.snapshot().at_epoch(2).is_err());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::Frozen`], [`Error::Poisoned`], [`Error::Io`], corruption.
-    pub fn compact(&mut self, options: &CompactOptions) -> Result<Compacted> {
-        compact::compact(&mut self.store, options)
     }
 }
 

@@ -2,12 +2,13 @@
 
 use super::OpenOptions;
 use crate::compact::{Compacted, compact_to};
+use crate::index::reindex;
 use crate::store::{Id, RowId, Snapshot};
 use crate::{Error, Result};
 use half::f16;
 use rvf_format::Dtype;
 use rvf_format::storage::{Access, FilePlace, Place};
-use std::ops::Deref;
+use std::ops::{ControlFlow, Deref};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -71,7 +72,9 @@ impl Reader {
     /// # Errors
     /// [`Error::Exists`], [`Error::Io`], corruption of what is copied.
     pub fn compact_to(&self, output: &Path, keep: u64, options: &OpenOptions) -> Result<Compacted> {
-        compact_to(self.place.as_ref(), &self.snapshot, output, &options.context(), keep)
+        compact_to(self.place.as_ref(), &self.snapshot, output, &options.context(), keep, &mut |before, runs| {
+            reindex(before, runs, &options.index, &mut |_, _| ControlFlow::Continue(()))
+        })
     }
 
     /// The commit that this reader sees, to share with other threads.

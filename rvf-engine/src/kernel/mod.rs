@@ -47,7 +47,6 @@ pub use error::KernelError;
 pub use exact::{exact_distance, exact_hamming};
 pub use query::{BitQuery, Query, QueryElement};
 
-#[allow(unused_imports, reason = "for the graph walk, whose loop is a Task")]
 pub(crate) use {
     dispatch::{Pair, Task},
     scan::prefetch,
@@ -181,7 +180,6 @@ impl Kernels {
 
     /// The door for loops of other modules: runs `task` with the pair of (this level, the query's op, `T`), inside a
     /// function compiled for the level.
-    #[allow(dead_code, reason = "the graph walk enters here")]
     pub(crate) fn run<T, Q: Against<T>, K: dispatch::Task<T>>(self, query: &Q, task: K) -> K::Output {
         query.dispatch(self.cpu, task)
     }

@@ -29,16 +29,36 @@ impl<Q: QueryElement> Query<Q> {
     /// one of them is NaN or infinite.
     pub fn new(op: Op, values: &[Q]) -> Result<Query<Q>, KernelError> {
         check_dimension(values.len())?;
-        let norm = squares(values).sqrt();
+        let mut query = Query { op, values: Aligned::new(values), squares: 0.0, inverse_norm: 0.0, sum: 0 };
+        query.prepare()?;
+        Ok(query)
+    }
+
+    /// Makes it the query of other values, as many as before, without allocating.
+    ///
+    /// # Errors
+    /// [`KernelError::RowsLength`] for fewer or more values; [`KernelError::QueryNotFinite`]. The query is then unusable.
+    pub(crate) fn set(&mut self, values: impl ExactSizeIterator<Item = Q>) -> Result<(), KernelError> {
+        super::check_rows(values.len(), self.dimension())?;
+        self.values.fill(values);
+        self.prepare()
+    }
+
+    /// Works out what each distance would otherwise compute again.
+    fn prepare(&mut self) -> Result<(), KernelError> {
+        self.squares = Q::squares(self.values.get());
+        let norm = self.squares.sqrt();
         if !norm.is_finite() {
             return Err(KernelError::QueryNotFinite);
         }
-        let scale = if op == Op::Cosine && norm > 0.0 { norm.log2().floor().exp2().recip() } else { 1.0 };
-        let values = Aligned::new(values, |v| v.scaled(scale));
-        let squares = squares(values.get());
-        let inverse_norm = if squares > 0.0 { (1.0 / squares.sqrt()) as f32 } else { 0.0 };
-        let sum = values.get().iter().fold(0, |sum: u32, v| sum.wrapping_add(v.residue()));
-        Ok(Query { op, values, squares, inverse_norm, sum })
+        if Q::SCALES && self.op == Op::Cosine && norm > 0.0 {
+            let scale = norm.log2().floor().exp2().recip();
+            self.values.get_mut().iter_mut().for_each(|value| *value = value.scaled(scale));
+            self.squares = Q::squares(self.values.get());
+        }
+        self.inverse_norm = if self.squares > 0.0 { (1.0 / self.squares.sqrt()) as f32 } else { 0.0 };
+        self.sum = Q::residues(self.values.get());
+        Ok(())
     }
 
     /// The operation it was prepared for.
@@ -75,7 +95,17 @@ impl BitQuery {
         if bytes.is_empty() || bytes.len() > MAX_DIMENSION.div_ceil(8) {
             return Err(KernelError::Dimension { got: bytes.len().saturating_mul(8) });
         }
-        Ok(BitQuery { bytes: Aligned::new(bytes, |byte| byte) })
+        Ok(BitQuery { bytes: Aligned::new(bytes) })
+    }
+
+    /// Makes it the query of other bytes, as many as before, without allocating.
+    ///
+    /// # Errors
+    /// [`KernelError::RowsLength`] for fewer or more bytes.
+    pub(crate) fn set(&mut self, bytes: &[u8]) -> Result<(), KernelError> {
+        super::check_rows(bytes.len(), self.bytes.len)?;
+        self.bytes.fill(bytes.iter().copied());
+        Ok(())
     }
 
     #[inline(always)]
@@ -94,37 +124,63 @@ impl QueryElement for u8 {}
 
 /// What preparing depends on the element for.
 pub(super) trait Prepare: Element + bytemuck::Pod {
+    /// Whether Cosine scales the query.
+    const SCALES: bool = false;
+
     /// The value times `scale`, a power of two, for f32; integers stay as they are. What falls below the smallest f32
     /// was less than 2^-148 of the norm.
     fn scaled(self, _scale: f64) -> Self {
         self
     }
 
-    /// The value modulo 2^32, for integers.
-    fn residue(self) -> u32;
+    /// The sum of the squares: exact for integers.
+    fn squares(values: &[Self]) -> f64;
+
+    /// The sum of the values modulo 2^32, for integers; 0 for f32.
+    fn residues(values: &[Self]) -> u32;
 }
 
 impl Prepare for f32 {
+    const SCALES: bool = true;
+
     fn scaled(self, scale: f64) -> f32 {
         (f64::from(self) * scale) as f32
     }
 
-    fn residue(self) -> u32 {
+    /// In eight lanes: an addition need not wait for the one before it.
+    fn squares(values: &[f32]) -> f64 {
+        let (chunks, rest) = values.as_chunks::<8>();
+        let mut lanes = [0f64; 8];
+        let last = |at: usize| rest.get(at).copied().unwrap_or(0.0);
+        for chunk in chunks.iter().chain([&std::array::from_fn(last)]) {
+            lanes.iter_mut().zip(chunk).for_each(|(lane, v)| *lane += f64::from(*v) * f64::from(*v));
+        }
+        lanes.iter().sum()
+    }
+
+    fn residues(_: &[f32]) -> u32 {
         0
     }
 }
 
-impl Prepare for i8 {
-    fn residue(self) -> u32 {
-        i32::from(self).cast_unsigned()
-    }
+macro_rules! prepare_bytes {
+    ($type:ty) => {
+        impl Prepare for $type {
+            /// In blocks whose sums fit 31 bits: a loop that compilers turn into vectors.
+            fn squares(values: &[$type]) -> f64 {
+                let block = |block: &[$type]| block.iter().map(|v| i32::from(*v) * i32::from(*v)).sum::<i32>();
+                values.chunks(16_384).map(|values| i64::from(block(values))).sum::<i64>() as f64
+            }
+
+            fn residues(values: &[$type]) -> u32 {
+                values.iter().fold(0i32, |sum, v| sum.wrapping_add(i32::from(*v))).cast_unsigned()
+            }
+        }
+    };
 }
 
-impl Prepare for u8 {
-    fn residue(self) -> u32 {
-        u32::from(self)
-    }
-}
+prepare_bytes!(i8);
+prepare_bytes!(u8);
 
 /// Elements from the start of a cache line on: a query is read once for every row, and loads that straddle two lines
 /// cost twice.
@@ -144,14 +200,21 @@ unsafe impl bytemuck::Zeroable for Line {}
 // SAFETY: an array of 64 bytes aligned to 64 has no padding, and any bytes are a value of it.
 unsafe impl bytemuck::Pod for Line {}
 
-impl<Q: Prepare> Aligned<Q> {
-    fn new(values: &[Q], map: impl Fn(Q) -> Q) -> Aligned<Q> {
+impl<Q: bytemuck::Pod> Aligned<Q> {
+    fn new(values: &[Q]) -> Aligned<Q> {
         let lines = size_of_val(values).div_ceil(size_of::<Line>());
-        let mut lines = vec![Line([0; 64]); lines].into_boxed_slice();
-        for (to, from) in bytemuck::cast_slice_mut(&mut lines).iter_mut().zip(values) {
-            *to = map(*from);
-        }
-        Aligned { lines, len: values.len(), element: PhantomData }
+        let lines = vec![Line([0; 64]); lines].into_boxed_slice();
+        let mut aligned = Aligned { lines, len: values.len(), element: PhantomData };
+        aligned.get_mut().copy_from_slice(values);
+        aligned
+    }
+
+    fn fill(&mut self, values: impl Iterator<Item = Q>) {
+        self.get_mut().iter_mut().zip(values).for_each(|(to, from)| *to = from);
+    }
+
+    fn get_mut(&mut self) -> &mut [Q] {
+        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
     }
 
     #[inline(always)]
@@ -162,8 +225,4 @@ impl<Q: Prepare> Aligned<Q> {
 
 fn check_dimension(got: usize) -> Result<(), KernelError> {
     if (1..=MAX_DIMENSION).contains(&got) { Ok(()) } else { Err(KernelError::Dimension { got }) }
-}
-
-fn squares<Q: Element>(values: &[Q]) -> f64 {
-    values.iter().map(|v| v.to_f64() * v.to_f64()).sum()
 }

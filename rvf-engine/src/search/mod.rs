@@ -3,13 +3,23 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `query.rs` | [`QueryVector`]: what is looked for, checked against the store |
-//! | `exact.rs` | the exact scan: every live row, by the best kernel of this CPU |
+//! | `effort.rs` | [`Effort`]: how hard to look |
+//! | `plan.rs` | which graphs are walked and which parts are scanned, and doing it |
+//! | `walk.rs` | one graph searched |
+//! | `exact.rs` | the scan: every live row of some parts, by the best kernel of this CPU |
 //! | `pool.rs` | the nearest candidates so far |
+//! | `refine.rs` | final distances in binary64 |
 
+mod effort;
 mod exact;
+mod plan;
 mod pool;
 mod query;
+mod refine;
+mod walk;
 
+pub use effort::Effort;
+pub use plan::Trace;
 pub use query::QueryVector;
 
 use crate::Result;
@@ -43,12 +53,20 @@ pub struct Search<'s> {
     k: usize,
     threads: usize,
     kernels: Kernels,
+    effort: Effort,
 }
 
 impl Snapshot {
     /// Begins a search for the nearest records to `query`; 10 of them unless [`Search::k`] says otherwise.
     pub fn search<'s>(&'s self, query: impl Into<QueryVector<'s>>) -> Search<'s> {
-        Search { snapshot: self, query: query.into(), k: 10, threads: 1, kernels: Kernels::detect() }
+        Search {
+            snapshot: self,
+            query: query.into(),
+            k: 10,
+            threads: 1,
+            kernels: Kernels::detect(),
+            effort: Effort::default(),
+        }
     }
 }
 
@@ -82,12 +100,41 @@ impl Search<'_> {
         self
     }
 
-    /// Searches every live record: min(k, count) hits, nearest first, ties by id.
+    /// How hard to look: see [`Effort`]. Unless said otherwise, walks aim at a mean recall@10 of 0.98.
+    ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// let mut db = Db::create(&path, &Schema::new(2, Metric::L2))?;
+    /// db.add(&(0..12_000).map(|i| (i * 7919 % 12_007) as f32).collect::<Vec<_>>())?;
+    /// let (snapshot, query) = (db.snapshot(), [100.0f32, 100.0]);
+    /// let (hits, trace) = snapshot.search(&query).effort(Effort::Ef(64)).run_traced()?;
+    /// assert!(hits.len() == 10 && trace.distances < 3000 && !trace.exact);
+    /// let exact = snapshot.search(&query).effort(Effort::Exact).run()?;
+    /// assert_eq!(hits[0], exact[0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn effort(mut self, effort: Effort) -> Self {
+        self.effort = effort;
+        self
+    }
+
+    /// Searches: min(k, count) hits, nearest first, ties by id. Rows that a graph covers are found by walking it, if that is
+    /// cheaper than comparing them all; the others are compared. Distances are exact, whichever way a hit was found.
     ///
     /// # Errors
     /// [`crate::Error::Dimension`], [`crate::Error::NotFinite`], [`crate::Error::ZeroVector`], [`crate::Error::Element`] for a
     /// query that does not fit; corruption of segments that are touched.
     pub fn run(self) -> Result<Vec<Hit>> {
-        exact::search(self.snapshot, &self.query, self.k, self.threads, self.kernels)
+        self.run_traced().map(|(hits, _)| hits)
+    }
+
+    /// [`Search::run`], and what it took.
+    ///
+    /// # Errors
+    /// Those of [`Search::run`].
+    pub fn run_traced(self) -> Result<(Vec<Hit>, Trace)> {
+        plan::search(&self)
     }
 }

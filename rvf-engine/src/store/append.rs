@@ -7,7 +7,7 @@ use rvf_format::digest::{self, Hash};
 use rvf_format::limits::{LARGE_ALIGN, LARGE_SECTION, PAGE, TREE_MIN};
 use rvf_format::manifest::ManifestEntry;
 use rvf_format::payload::tree;
-use rvf_format::storage::Storage;
+use rvf_format::storage::{Bytes, Storage};
 use std::path::Path;
 
 pub(crate) struct Appender<'a> {
@@ -121,6 +121,11 @@ impl<'a> Appender<'a> {
         self.storage.write_at(bytes, self.cursor).map_err(|error| Error::io("writing", self.path, error))?;
         self.cursor += bytes.len() as u64;
         Ok(())
+    }
+
+    /// The file as far as it is written.
+    pub(crate) fn view(&self) -> Result<Bytes> {
+        self.storage.view(self.cursor).map_err(|error| Error::io("mapping", self.path, error))
     }
 
     /// Returns when everything appended is on the medium.

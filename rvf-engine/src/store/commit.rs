@@ -188,6 +188,7 @@ impl Store {
         appender.stamp(root.epoch(), root.modified_ns.get());
         let mut next_row = root.next_row.get();
         append_rows(&mut appender, base.schema(), edit, &mut next_row)?;
+        next_row += edit.moved_rows;
         let merged = if full { merge::plan(base, edit, &mut next_row)? } else { Merged::default() };
         append_rest(&mut appender, base, edit, &merged)?;
         if full {

@@ -6,19 +6,25 @@ use super::commit::{
     COMPACT_SUFFIX, Change, Context, Store, beside, create_temporary, finish, next_epoch, open_newest,
 };
 use super::merge::{Gathered, remove_trees};
+use super::moved::{Origin, Run};
 use super::rows::RowId;
 use super::snapshot::Snapshot;
 use crate::{Error, Result};
+use rvf_format::build::Draft;
 use rvf_format::chain::{self, State};
 use rvf_format::limits::TREE_MIN;
 use rvf_format::manifest::{Facts, ManifestEntry, pins};
+use rvf_format::payload::vec::VecView;
 use rvf_format::payload::witness::{self, Entry, Operation};
 use rvf_format::root::RootPage;
 use rvf_format::storage::{Place, Storage};
-use rvf_format::{Clause, Kind};
+use rvf_format::{Clause, Error as RvfError, Kind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Drafts the index of the compacted rows: from the snapshot of before and the rows as they stand now, by ascending number.
+pub(crate) type Reindex<'a> = &'a mut dyn FnMut(&Snapshot, &[Run]) -> Result<Vec<Draft<'static>>>;
 
 /// Rows of one VEC segment that compaction makes, bytes.
 const SEGMENT_BYTES: usize = 128 << 20;
@@ -85,6 +91,7 @@ pub(crate) fn write_file(
     path: &Path,
     context: &Context,
     earlier: u64,
+    reindex: Reindex<'_>,
 ) -> Result<RootPage> {
     let mut writer = Writer {
         appender: Appender::new(storage, path, 0, before.root().next_segment_id.get()),
@@ -101,7 +108,7 @@ pub(crate) fn write_file(
     for snapshot in &kept {
         writer.keep(snapshot)?;
     }
-    writer.final_commit(before, context)
+    writer.final_commit(before, context, reindex)
 }
 
 /// Roots of the newest `count` epochs and of pinned ones, oldest first.
@@ -233,22 +240,73 @@ impl Writer<'_> {
     }
 
     /// The commit of the compaction itself: what is live in `before`, rows of small or holed segments gathered into new ones.
-    fn final_commit(mut self, before: &Snapshot, context: &Context) -> Result<RootPage> {
+    fn final_commit(mut self, before: &Snapshot, context: &Context, reindex: Reindex<'_>) -> Result<RootPage> {
         let mut root = *before.root();
         root.set_epoch(next_epoch(&root)?);
         root.modified_ns.set(context.clock.now_ns());
         root.previous_root.set(self.previous_root);
         self.appender.stamp(root.epoch(), root.modified_ns.get());
 
-        let removed = removed_segments(before)?;
+        let mut removed = removed_segments(before)?;
+        let keeps_index = remove_index(before, &mut removed)?;
+        remove_trees(before, &mut removed)?;
         let live = self.place(before, |entry| !removed.contains(&entry.segment_id.get()))?;
         let mut next_row = root.next_row.get();
-        gather(&mut self.appender, before, &removed, &mut next_row)?;
+        let gathered = gather(&mut self.appender, before, &removed, &mut next_row)?;
         root.next_row.set(next_row);
+        if !keeps_index {
+            let runs = self.runs(before, &removed, gathered)?;
+            for draft in reindex(before, &runs)? {
+                self.appender.append(&draft)?;
+            }
+        }
         self.seal_before(before.root().witness_size.get())?;
         let entry = next_entry(Some(before.root()), Operation::COMPACT, "", &context.actor);
         Ok(self.write_epoch(root, live, &before.state().facts, entry)?.root)
     }
+
+    /// All rows as they stand now: parts that stay, then what was gathered, as it was written.
+    fn runs(
+        &self,
+        before: &Snapshot,
+        removed: &BTreeSet<u64>,
+        gathered: Vec<(ManifestEntry, Vec<RowId>)>,
+    ) -> Result<Vec<Run>> {
+        let mut runs = Vec::new();
+        for (part, source) in before.parts().iter().enumerate() {
+            if !removed.contains(&source.entry.segment_id.get()) {
+                runs.push(Run::of_part(before, part as u32)?);
+            }
+        }
+        if gathered.is_empty() {
+            return Ok(runs);
+        }
+        let file = self.appender.view()?;
+        for (entry, places) in gathered {
+            let bytes = file.slice(entry.offset.get() as usize, entry.length.get() as usize);
+            let missing = RvfError::corrupt(Clause::Man4, entry.offset.get(), "a listed segment lies outside the file");
+            let view = VecView::parse(bytes.ok_or(missing)?, &entry, before.schema())?;
+            let (base_row, rows) = (entry.base_row.get(), view.vector_bytes());
+            runs.push(Run { base_row, rows, origin: Origin::Gathered(places) });
+        }
+        Ok(runs)
+    }
+}
+
+/// Adds the graphs and their codes to what does not go on, unless there is one graph, over all rows, whose rows all stay as
+/// they are, or there is none; says whether they stay.
+fn remove_index(before: &Snapshot, removed: &mut BTreeSet<u64>) -> Result<bool> {
+    let covered = before.covered()?;
+    let mut parts = before.parts().iter().zip(covered);
+    let stays = parts.all(|(part, covered)| covered && !removed.contains(&part.entry.segment_id.get()));
+    let kinds = [Kind::INDEX, Kind::QUANT];
+    if before.graphs().is_empty() || (stays && before.graphs().len() == 1) {
+        return Ok(true);
+    }
+    let live = before.state().live.iter();
+    let index = live.filter(|entry| entry.space.get() == 0 && kinds.contains(&entry.kind()));
+    removed.extend(index.map(|entry| entry.segment_id.get()));
+    Ok(false)
 }
 
 /// Whether compaction copies a segment as it is, rather than making it anew.
@@ -256,7 +314,7 @@ fn is_copied(entry: &ManifestEntry) -> bool {
     !matches!(entry.kind(), Kind::WITNESS | Kind::FILLER)
 }
 
-/// What does not go on: VEC segments with dead rows, several small ones, all journals, hash trees of those.
+/// What does not go on: VEC segments with dead rows, several small ones, all journals.
 fn removed_segments(before: &Snapshot) -> Result<BTreeSet<u64>> {
     let dead = before.dead()?;
     let parts = before.parts().iter().zip(dead);
@@ -268,12 +326,18 @@ fn removed_segments(before: &Snapshot) -> Result<BTreeSet<u64>> {
         removed.extend(small.iter().map(|entry| entry.segment_id.get()));
     }
     removed.extend(before.state().of_kind(Kind::JOURNAL).map(|entry| entry.segment_id.get()));
-    remove_trees(before, &mut removed)?;
     Ok(removed)
 }
 
-fn gather(appender: &mut Appender<'_>, before: &Snapshot, removed: &BTreeSet<u64>, next_row: &mut u64) -> Result<()> {
-    let mut rows = Gathered::default();
+/// Writes the live rows of removed segments as new ones: their entries, and where each row stood.
+fn gather(
+    appender: &mut Appender<'_>,
+    before: &Snapshot,
+    removed: &BTreeSet<u64>,
+    next_row: &mut u64,
+) -> Result<Vec<(ManifestEntry, Vec<RowId>)>> {
+    let mut written = Vec::new();
+    let mut rows = (Gathered::default(), Vec::new());
     for (part, source) in before.parts().iter().enumerate() {
         if !removed.contains(&source.entry.segment_id.get()) {
             continue;
@@ -285,21 +349,25 @@ fn gather(appender: &mut Appender<'_>, before: &Snapshot, removed: &BTreeSet<u64
             if before.is_dead(at)? {
                 continue;
             }
-            rows.push(view.row(row), before.id_of(at)?);
-            if rows.vectors.len() >= SEGMENT_BYTES {
-                flush(appender, before, std::mem::take(&mut rows), next_row)?;
+            rows.0.push(view.row(row), before.id_of(at)?);
+            rows.1.push(at);
+            if rows.0.vectors.len() >= SEGMENT_BYTES {
+                let (full, places) = std::mem::take(&mut rows);
+                written.push((flush(appender, before, full, next_row)?, places));
             }
         }
     }
-    flush(appender, before, rows, next_row)
+    if !rows.1.is_empty() {
+        written.push((flush(appender, before, rows.0, next_row)?, rows.1));
+    }
+    Ok(written)
 }
 
-fn flush(appender: &mut Appender<'_>, before: &Snapshot, rows: Gathered, next_row: &mut u64) -> Result<()> {
-    let count = rows.len();
-    if count == 0 {
-        return Ok(());
-    }
-    appender.append(&rows.draft(before, *next_row))?;
+fn flush(appender: &mut Appender<'_>, before: &Snapshot, rows: Gathered, next_row: &mut u64) -> Result<ManifestEntry> {
+    let (count, base_row) = (rows.len(), *next_row);
+    appender.append(&rows.draft(before, base_row))?;
     *next_row += count as u64;
-    Ok(())
+    let mut added = appender.added.iter().rev();
+    let written = added.find(|entry| entry.kind() == Kind::VEC && entry.base_row.get() == base_row);
+    written.copied().ok_or(Error::NoRoot)
 }

@@ -26,6 +26,8 @@ pub struct Edit<'a> {
     pub dead: Vec<u64>,
     /// Other segments to be added.
     pub drafts: Vec<Draft<'a>>,
+    /// Row numbers that VEC segments among the drafts take, from the root's next row on. An edit has either such or new rows.
+    pub moved_rows: u64,
     /// Ids of live segments to be removed. Rows in them are gone.
     pub removed: Vec<u64>,
     /// Facts to be set; an empty value ends a fact.
@@ -44,6 +46,7 @@ impl Edit<'_> {
             rows: Vec::new(),
             dead: Vec::new(),
             drafts: Vec::new(),
+            moved_rows: 0,
             removed: Vec::new(),
             facts: Facts::new(),
             parameters: String::new(),

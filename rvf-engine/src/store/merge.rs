@@ -60,8 +60,9 @@ impl Gathered {
 /// Merges what `snapshot` has in excess; rows that `edit` makes dead count as dead. New rows start at `next_row`.
 pub(crate) fn plan(snapshot: &Snapshot, edit: &Edit<'_>, next_row: &mut u64) -> Result<Merged<'static>> {
     let mut merged = Merged { drafts: Vec::new(), removed: edit.removed.iter().copied().collect() };
+    let stays = covered_segments(snapshot)?;
     for kind in [Kind::VEC, Kind::JOURNAL, Kind::WITNESS] {
-        for group in groups(snapshot, kind, &merged.removed) {
+        for group in groups(snapshot, kind, &merged.removed, &stays) {
             let draft = match kind {
                 Kind::VEC => merge_rows(snapshot, edit, &group, next_row)?,
                 Kind::JOURNAL => merge_journals(snapshot, &group)?,
@@ -88,10 +89,20 @@ fn tier(length: u64) -> Option<usize> {
     }
 }
 
-fn groups(snapshot: &Snapshot, kind: Kind, removed: &BTreeSet<u64>) -> Vec<Vec<ManifestEntry>> {
+/// Segments whose rows a graph covers: these keep their numbers.
+fn covered_segments(snapshot: &Snapshot) -> Result<BTreeSet<u64>> {
+    let parts = snapshot.parts().iter().zip(snapshot.covered()?);
+    Ok(parts.filter(|(_, covered)| *covered).map(|(part, _)| part.entry.segment_id.get()).collect())
+}
+
+fn groups(snapshot: &Snapshot, kind: Kind, removed: &BTreeSet<u64>, stays: &BTreeSet<u64>) -> Vec<Vec<ManifestEntry>> {
     let mut tiers: [Vec<ManifestEntry>; 3] = Default::default();
     let live = snapshot.state().of_kind(kind);
-    for entry in live.filter(|entry| entry.space.get() == 0 && !removed.contains(&entry.segment_id.get())) {
+    let free = |entry: &&ManifestEntry| {
+        let id = entry.segment_id.get();
+        entry.space.get() == 0 && !removed.contains(&id) && !stays.contains(&id)
+    };
+    for entry in live.filter(free) {
         if let Some(tier) = tier(entry.length.get()) {
             tiers[tier].push(*entry);
         }

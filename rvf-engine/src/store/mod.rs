@@ -6,10 +6,12 @@
 //! | `id.rs` | [`Id`]: the name of a record |
 //! | `rows.rs` | [`Part`]: the rows of one VEC segment, which of them are live |
 //! | `edit.rs` | [`Edit`]: what a commit is to change |
+//! | `graph.rs` | [`Graph`]: an INDEX segment and its codes |
 //! | `append.rs` | `Appender`: segments onto the end of a file |
 //! | `commit.rs` | [`Store`]: the one door that writes |
 //! | `compaction.rs` | writing a compacted file and putting it in place |
 //! | `merge.rs` | merging small segments when a full manifest is due |
+//! | `moved.rs` | `Run`: rows as they will stand, and where they stood |
 //! | `audit.rs` | audit entries: reading the log, making the next entry |
 
 mod append;
@@ -17,8 +19,10 @@ mod audit;
 mod commit;
 pub(crate) mod compaction;
 mod edit;
+mod graph;
 mod id;
 mod merge;
+mod moved;
 mod rows;
 mod snapshot;
 
@@ -26,6 +30,10 @@ pub use audit::LogEntry;
 pub use commit::{Clock, Context, Store, TailReport, new_root};
 pub(crate) use commit::{beside, first_items, random_file_id};
 pub use edit::{Edit, NewRows};
+pub use graph::Graph;
+pub(crate) use graph::GraphView;
 pub use id::Id;
+pub(crate) use merge::{Gathered, remove_trees};
+pub(crate) use moved::{Origin, Run};
 pub use rows::{Part, RowId};
 pub use snapshot::Snapshot;

@@ -100,6 +100,16 @@ impl Bits {
         self.words.get(row as usize / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
     }
 
+    /// The rows whose bits are set, ascending.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.words.iter().enumerate().flat_map(|(index, word)| {
+            let bits = std::iter::successors((*word != 0).then_some(*word), |word| {
+                Some(word & (word - 1)).filter(|w| *w != 0)
+            });
+            bits.map(move |word| index as u32 * 64 + word.trailing_zeros())
+        })
+    }
+
     /// Number of set bits.
     pub(crate) fn ones(&self) -> u32 {
         self.ones

@@ -1,5 +1,6 @@
 //! [`Snapshot`]: one commit of a file. Immutable; shared between threads without locks.
 
+use super::graph::Graph;
 use super::rows::{DeadRows, Fault, Part, RowId, dead_rows};
 use crate::Result;
 use rvf_format::chain::{self, State};
@@ -21,6 +22,7 @@ pub struct Snapshot {
     file: Bytes,
     state: State,
     parts: Vec<Part>,
+    graphs: Vec<Graph>,
     dead: OnceLock<std::result::Result<DeadRows, Fault>>,
 }
 
@@ -64,7 +66,8 @@ impl Snapshot {
         let live = state.live.iter().filter(|entry| entry.kind() == Kind::VEC && entry.space.get() == 0);
         let mut parts: Vec<Part> = live.map(|entry| Part::new(*entry)).collect();
         parts.sort_by_key(|part| part.entry.base_row.get());
-        Self { file, state, parts, dead: OnceLock::new() }
+        let graphs = Graph::all(&state.live);
+        Self { file, state, parts, graphs, dead: OnceLock::new() }
     }
 
     /// The bytes of the file, up to the end that was seen when the snapshot was opened.
@@ -107,6 +110,31 @@ impl Snapshot {
         &self.parts
     }
 
+    /// The graphs over rows of these segments, by their first row.
+    pub fn graphs(&self) -> &[Graph] {
+        &self.graphs
+    }
+
+    /// Live rows that a graph covers.
+    ///
+    /// # Errors
+    /// Corruption of graphs and journals.
+    pub fn indexed(&self) -> Result<u64> {
+        let live = |graph: &Graph| graph.view(self).map(|view| u64::from(view.live));
+        self.graphs.iter().map(live).sum()
+    }
+
+    /// Whether each part is in a graph.
+    pub(crate) fn covered(&self) -> Result<Vec<bool>> {
+        let mut covered = vec![false; self.parts.len()];
+        for graph in &self.graphs {
+            for part in &graph.view(self)?.parts {
+                covered[*part as usize] = true;
+            }
+        }
+        Ok(covered)
+    }
+
     /// The rows of a part in place.
     pub(crate) fn view(&self, part: u32) -> Result<&VecView> {
         let missing = Error::corrupt(Clause::Man4, 0, "a part that is not there");
@@ -142,6 +170,13 @@ impl Snapshot {
         }
         let words = journals.iter().flat_map(JournalView::words);
         dead_rows(&self.parts, words, |part| part.view(&self.file, &self.state.schema).map(drop))
+    }
+
+    /// Live rows of a part.
+    pub(crate) fn live_in(&self, part: u32) -> Result<u64> {
+        let rows = self.parts.get(part as usize).map_or(0, |part| part.entry.rows.get());
+        let dead = self.dead()?.get(part as usize).and_then(Option::as_ref).map_or(0, |bits| bits.ones());
+        Ok(u64::from(rows.saturating_sub(dead)))
     }
 
     /// Whether a row of a part is dead.

@@ -186,6 +186,11 @@ impl VecView {
         &self.vectors
     }
 
+    /// All rows, shared.
+    pub fn vector_bytes(&self) -> Bytes {
+        self.vectors.clone()
+    }
+
     /// The bytes of a row; empty for a row that is not there.
     pub fn row(&self, row: u32) -> &[u8] {
         let start = row as usize * self.stride;

@@ -57,6 +57,8 @@ impl Operation {
     pub const IMPORT: Operation = Operation(2);
     /// Records were deleted.
     pub const DELETE: Operation = Operation(3);
+    /// The index was built or renewed.
+    pub const INDEX: Operation = Operation(5);
     /// The file was compacted.
     pub const COMPACT: Operation = Operation(4);
     /// Made from a file of the published crates.

@@ -1,0 +1,120 @@
+//! The index as the front door sees it: renewed after commits when that is due, on demand, and by compaction.
+
+use super::Db;
+use crate::compact::{self, CompactOptions, Compacted};
+use crate::index::{self, IndexOptions, IndexProgress, Indexed, Scope};
+use crate::{Error, Result, Snapshot};
+use std::ops::ControlFlow;
+
+impl Db {
+    /// Brings all live rows under one graph and rids it of dead ones, in one commit; writes nothing where that is so already.
+    /// A store of up to 1,000 records gets no graph: comparing them all is faster. Options that are not given stay as they are.
+    ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # use std::ops::ControlFlow;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// let mut db = Db::create(&path, &Schema::new(2, Metric::L2))?;
+    /// db.add(&(0..4000).map(|i| (i * 7919 % 4001) as f32).collect::<Vec<_>>())?;
+    /// let done = db.index(&IndexOptions::default(), &mut |_, _| ControlFlow::Continue(()))?;
+    /// assert_eq!((done.indexed, done.graphs, done.epoch), (2000, 1, 3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::IndexOption`], [`Error::Interrupted`], corruption of what is read, and those of a commit.
+    pub fn index(&mut self, options: &IndexOptions, progress: IndexProgress<'_>) -> Result<Indexed> {
+        options.check()?;
+        self.renew(Scope::All, options, progress)
+    }
+
+    /// Does what a commit does on its own unless [`super::OpenOptions::manual_index`] is set: makes a graph of rows that are in
+    /// none, if they are many, together with graphs that are not much larger.
+    ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # use std::ops::ControlFlow;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// let mut db = Db::create(&path, &Schema::new(2, Metric::L2))?;
+    /// db.add(&[1.0f32, 2.0])?;
+    /// assert!(!db.fold(&mut |_, _| ControlFlow::Continue(()))?.written);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Db::index`].
+    pub fn fold(&mut self, progress: IndexProgress<'_>) -> Result<Indexed> {
+        let options = self.index;
+        self.renew(Scope::Due, &options, progress)
+    }
+
+    /// Why the index was not renewed after the last commit, where it should have been. The commit itself stands, and the
+    /// next one tries again.
+    pub fn index_error(&self) -> Option<&Error> {
+        self.index_error.as_ref()
+    }
+
+    /// After a commit that changed rows.
+    pub(super) fn after_commit(&mut self) {
+        if !self.manual_index {
+            self.index_error = self.fold(&mut |_, _| ControlFlow::Continue(())).err();
+        }
+    }
+
+    fn renew(&mut self, scope: Scope, options: &IndexOptions, progress: IndexProgress<'_>) -> Result<Indexed> {
+        self.store.check_writable()?;
+        let snapshot = self.snapshot();
+        let planned = index::plan(&snapshot, scope, options)?;
+        let mut edit = index::edit(&snapshot, &planned, options, progress)?;
+        if edit.drafts.is_empty() && edit.removed.is_empty() {
+            return summary(&snapshot, false);
+        }
+        edit.parameters = parameters(options);
+        summary(&*self.store.commit(&edit)?, true)
+    }
+
+    /// Rewrites the file without what is dead: see [`CompactOptions`].
+    ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// let mut db = Db::create(&path, &Schema::new(2, Metric::L2))?;
+    /// db.add(&[1.0f32, 2.0, 3.0, 4.0])?;
+    /// db.delete(&[Id::U64(0)])?;
+    /// let done = db.compact(&CompactOptions::default())?;
+    /// assert!(done.after_bytes < done.before_bytes);
+    /// assert!(db.snapshot().at_epoch(2).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Frozen`], [`Error::Poisoned`], [`Error::Io`], corruption.
+    pub fn compact(&mut self, options: &CompactOptions) -> Result<Compacted> {
+        self.compact_with(options, &mut |_, _| ControlFlow::Continue(()))
+    }
+
+    /// [`Db::compact`], told of the progress of building an index where one is built anew.
+    ///
+    /// # Errors
+    /// Those of [`Db::compact`]; [`Error::Interrupted`].
+    pub fn compact_with(&mut self, options: &CompactOptions, progress: IndexProgress<'_>) -> Result<Compacted> {
+        let index = self.index;
+        compact::compact(&mut self.store, options, &mut |before, runs| {
+            index::reindex(before, runs, &index, &mut *progress)
+        })
+    }
+}
+
+/// What the audit entry hashes: what the caller wished; threads change nothing.
+fn parameters(options: &IndexOptions) -> String {
+    let text = |value: Option<usize>| value.map_or("as before".to_owned(), |value| value.to_string());
+    format!("m={} ef_construction={}", text(options.m), text(options.ef_construction))
+}
+
+fn summary(snapshot: &Snapshot, written: bool) -> Result<Indexed> {
+    let graphs = snapshot.graphs().len() as u64;
+    Ok(Indexed { indexed: snapshot.indexed()?, graphs, epoch: snapshot.epoch(), written })
+}

@@ -1,0 +1,103 @@
+//! [`Pivots`]: where walks begin: live nodes drawn at random, grouped into cells, their rows side by side.
+
+use super::rows::Rows;
+use super::scorer::Scorer;
+use crate::kernel::{KernelError, Kernels};
+use zerocopy::byteorder::little_endian::U32;
+
+/// One node in so many is a pivot: a cluster of 400 has none with a chance of 3 in a million.
+const NODES_A_PIVOT: usize = 32;
+
+/// Entry points in cells. The first `offsets.len() - 1` pivots are the leaders of the cells; the members of cell c follow
+/// from `cells + offsets[c]` to `cells + offsets[c + 1]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Pivots<T> {
+    pub(crate) nodes: Vec<U32>,
+    pub(crate) offsets: Vec<U32>,
+    /// The rows of `nodes`, in their order.
+    pub(crate) rows: Vec<T>,
+}
+
+/// Numbers that look random and are the same everywhere (splitmix64, Steele et al. 2014).
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `end`, which is at least 1. (The bias is below 2^-32.)
+    pub(super) fn below(&mut self, end: usize) -> usize {
+        ((u128::from(self.draw()) * end as u128) >> 64) as usize
+    }
+
+    /// Puts `items` into a random order.
+    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last + 1));
+        }
+    }
+}
+
+impl<T> Pivots<T> {
+    /// The same pivots with their rows in another form.
+    pub(crate) fn with_rows<U>(self, rows: Vec<U>) -> Pivots<U> {
+        Pivots { nodes: self.nodes, offsets: self.offsets, rows }
+    }
+}
+
+impl<T: Copy> Pivots<T> {
+    /// The first pivots of `shuffled`, nodes in random order, with further ones that must be pivots, in cells.
+    pub(super) fn choose<S: Scorer<Row = T>>(
+        scorer: &S,
+        kernels: Kernels,
+        rows: &Rows<'_, T>,
+        shuffled: &[u32],
+        further: &[u32],
+    ) -> Result<Self, KernelError> {
+        let drawn = &shuffled[..shuffled.len().div_ceil(NODES_A_PIVOT)];
+        let count = drawn.len() + further.len();
+        let cells = ((count as f64).sqrt().round() as usize).min(drawn.len());
+        let (leaders, members) = drawn.split_at(cells);
+        let leader_rows: Vec<T> = leaders.iter().flat_map(|node| rows.row(*node)).copied().collect();
+        let mut grouped: Vec<Vec<u32>> = vec![Vec::new(); cells];
+        let mut query = scorer.blank(rows.width())?;
+        let mut distances = vec![0f32; cells];
+        for node in members.iter().chain(further) {
+            scorer.set(&mut query, rows.row(*node))?;
+            kernels.distances(&query, &leader_rows, &mut distances)?;
+            let nearest = distances.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1));
+            if let Some(cell) = nearest.and_then(|(cell, _)| grouped.get_mut(cell)) {
+                cell.push(*node);
+            }
+        }
+        let mut nodes: Vec<u32> = leaders.to_vec();
+        let mut offsets = vec![U32::new(0)];
+        for cell in grouped {
+            nodes.extend(cell);
+            offsets.push(U32::new((nodes.len() - cells) as u32));
+        }
+        let pivot_rows = nodes.iter().flat_map(|node| rows.row(*node)).copied().collect();
+        Ok(Self { nodes: nodes.into_iter().map(U32::new).collect(), offsets, rows: pivot_rows })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_order_comes_up_about_as_often() {
+        let mut random = Random(5);
+        let mut seen = std::collections::BTreeMap::new();
+        for _ in 0..6000 {
+            let mut items = [0, 1, 2];
+            random.shuffle(&mut items);
+            *seen.entry(items).or_insert(0) += 1;
+        }
+        assert!(seen.len() == 6 && seen.values().all(|count| (900..1100).contains(count)), "{seen:?}");
+    }
+}

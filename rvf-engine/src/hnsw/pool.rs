@@ -1,0 +1,159 @@
+//! [`Pool`]: the nearest nodes that a walk has met, sorted, and which of them it has expanded.
+//!
+//! Dead nodes are kept while they are nearer than the ef-th live one: a walk passes through them and does not return them.
+
+/// A node of the pool as one number: distance, then node, then its flags, so that sorting numbers sorts by distance and
+/// breaks ties by node. Nodes have 30 bits: links of more would not fit into a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key(u64);
+
+const EXPANDED: u64 = 1;
+const DEAD: u64 = 2;
+
+impl Key {
+    #[inline(always)]
+    fn new(distance: f32, node: u32, dead: bool) -> Self {
+        let flags = if dead { DEAD } else { 0 };
+        Self(u64::from(ordered(distance)) << 32 | u64::from(node) << 2 | flags)
+    }
+
+    fn node(self) -> u32 {
+        (self.0 as u32) >> 2
+    }
+
+    fn distance(self) -> f32 {
+        distance((self.0 >> 32) as u32)
+    }
+
+    fn has(self, flag: u64) -> bool {
+        self.0 & flag != 0
+    }
+}
+
+/// The bits of a float in an order that is that of the numbers.
+#[inline(always)]
+fn ordered(distance: f32) -> u32 {
+    let bits = distance.to_bits();
+    if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
+}
+
+fn distance(ordered: u32) -> f32 {
+    f32::from_bits(if ordered >> 31 == 1 { ordered & !(1 << 31) } else { !ordered })
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    keys: Vec<Key>,
+    /// No key before this is unexpanded.
+    cursor: usize,
+    ef: usize,
+    live: usize,
+    bound: f32,
+}
+
+impl Pool {
+    /// Empties the pool; it is to keep the `ef` nearest live nodes.
+    pub(super) fn begin(&mut self, ef: usize) {
+        self.keys.clear();
+        self.cursor = 0;
+        self.ef = ef.max(1);
+        self.live = 0;
+        self.bound = f32::INFINITY;
+    }
+
+    /// A node at this distance or farther cannot enter.
+    #[inline(always)]
+    pub(super) fn bound(&self) -> f32 {
+        self.bound
+    }
+
+    /// Takes in a node that is nearer than the bound and was not taken in before.
+    #[inline(always)]
+    pub(super) fn insert(&mut self, distance: f32, node: u32, dead: bool) {
+        let key = Key::new(distance, node, dead);
+        let at = self.keys.partition_point(|other| *other < key);
+        self.keys.insert(at, key);
+        self.cursor = self.cursor.min(at);
+        self.live += usize::from(!dead);
+        if self.live > self.ef {
+            self.shrink();
+        }
+        if self.live == self.ef {
+            self.bound = self.keys.last().map_or(f32::INFINITY, |last| last.distance());
+        }
+    }
+
+    /// Drops the farthest until `ef` live nodes are left, and the last of them is the last of all.
+    fn shrink(&mut self) {
+        while self.live > self.ef {
+            let dropped = self.keys.pop();
+            self.live -= usize::from(dropped.is_some_and(|key| !key.has(DEAD)));
+        }
+        while self.keys.last().is_some_and(|last| last.has(DEAD)) {
+            self.keys.pop();
+        }
+    }
+
+    /// The nearest node that was not expanded yet; it counts as expanded from now on.
+    #[inline(always)]
+    pub(super) fn expand(&mut self) -> Option<u32> {
+        let after = self.keys.get(self.cursor..)?;
+        let skip = after.iter().position(|key| !key.has(EXPANDED))?;
+        self.cursor += skip;
+        let key = &mut self.keys[self.cursor];
+        key.0 |= EXPANDED;
+        self.cursor += 1;
+        Some(key.node())
+    }
+
+    /// The node that [`Pool::expand`] will give next, unless a nearer one enters.
+    #[inline(always)]
+    pub(super) fn peek(&self) -> Option<u32> {
+        self.keys.get(self.cursor).filter(|key| !key.has(EXPANDED)).map(|key| key.node())
+    }
+
+    /// The live nodes, nearest first, with their distances.
+    pub(super) fn live(&self) -> impl Iterator<Item = (f32, u32)> + '_ {
+        self.keys.iter().filter(|key| !key.has(DEAD)).map(|key| (key.distance(), key.node()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_keep_their_order_as_numbers() {
+        let values = [f32::NEG_INFINITY, -1e30, -1.0, -1e-40, -0.0, 0.0, 1e-40, 0.5, 1.0, 3e38, f32::INFINITY];
+        assert!(values.windows(2).all(|pair| ordered(pair[0]) < ordered(pair[1])));
+        assert!(values.iter().all(|value| distance(ordered(*value)).to_bits() == value.to_bits()));
+    }
+
+    #[test]
+    fn the_nearest_live_nodes_stay_and_dead_ones_do_not_count() {
+        let mut pool = Pool::default();
+        pool.begin(2);
+        pool.insert(5.0, 1, false);
+        assert_eq!(pool.bound(), f32::INFINITY);
+        pool.insert(4.0, 2, true);
+        pool.insert(6.0, 3, false);
+        assert_eq!(pool.bound(), 6.0);
+        pool.insert(1.0, 4, false);
+        assert_eq!(pool.bound(), 5.0);
+        pool.insert(0.5, 5, false);
+        // The dead node behind the second live one is gone with it.
+        assert_eq!((pool.bound(), pool.keys.len()), (1.0, 2));
+        assert_eq!(pool.live().collect::<Vec<_>>(), [(0.5, 5), (1.0, 4)]);
+    }
+
+    #[test]
+    fn nodes_are_expanded_nearest_first_and_once() {
+        let mut pool = Pool::default();
+        pool.begin(3);
+        pool.insert(2.0, 1, false);
+        pool.insert(3.0, 2, true);
+        assert_eq!((pool.peek(), pool.expand()), (Some(1), Some(1)));
+        pool.insert(1.0, 3, false);
+        assert_eq!([pool.expand(), pool.expand(), pool.expand()], [Some(3), Some(2), None]);
+    }
+}

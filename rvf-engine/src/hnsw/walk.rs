@@ -1,0 +1,174 @@
+//! [`Walk`]: the nearest nodes to a query, found by following links.
+//!
+//! ```text
+//! leaders of all cells -> the pivots of the PROBES nearest cells -> pool
+//! until every node of the pool is expanded: expand the nearest: its links that were not met: ask the cache for their
+//!     rows, measure them, keep those nearer than the ef-th live node of the pool
+//! ```
+//! One dispatch a walk: the loop is compiled once for each kind of row and instruction set.
+
+use super::pool::Pool;
+use super::rows::Rows;
+use super::visited::Visited;
+use crate::kernel::{Pair, Task, prefetch};
+use zerocopy::byteorder::little_endian::U32;
+
+/// Cells whose pivots are measured.
+const PROBES: usize = 4;
+
+/// The links of all nodes: `degree` slots a node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Links<'a> {
+    slots: &'a [U32],
+    degree: usize,
+}
+
+impl<'a> Links<'a> {
+    pub(crate) fn new(slots: &'a [U32], degree: usize) -> Self {
+        Self { slots, degree }
+    }
+
+    /// The slots of a node; none for a node that is not there.
+    #[inline(always)]
+    pub(super) fn slots(&self, node: u32) -> &'a [U32] {
+        let start = node as usize * self.degree;
+        self.slots.get(start..start + self.degree).unwrap_or_default()
+    }
+
+    /// The nodes that a node links to, of `nodes` in all: up to the first slot that is empty or names none of them.
+    #[inline(always)]
+    pub(super) fn of(&self, node: u32, nodes: u32) -> impl Iterator<Item = u32> + 'a {
+        self.slots(node).iter().map(|slot| slot.get()).take_while(move |link| *link < nodes)
+    }
+}
+
+/// Where a walk begins: see [`super::Pivots`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry<'a, T> {
+    pub(crate) nodes: &'a [U32],
+    pub(crate) offsets: &'a [U32],
+    pub(crate) rows: &'a [T],
+}
+
+/// What walks need and keep for the next one.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    pool: Pool,
+    visited: Visited,
+    cells: Vec<(f32, u32)>,
+    fresh: Vec<u32>,
+}
+
+impl Scratch {
+    /// What the last walk found: live nodes, nearest first, with their distances.
+    pub(crate) fn found(&self) -> impl Iterator<Item = (f32, u32)> + '_ {
+        self.pool.live()
+    }
+}
+
+/// What a walk cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Distances that were computed.
+    pub(crate) distances: u64,
+    /// Nodes that were expanded.
+    pub(crate) hops: u64,
+}
+
+/// A walk to be run by [`crate::kernel::Kernels::run`]; what it finds is in the scratch afterwards.
+pub(crate) struct Walk<'a, T> {
+    pub(crate) rows: &'a Rows<'a, T>,
+    pub(crate) links: Links<'a>,
+    pub(crate) entry: Entry<'a, T>,
+    /// Live nodes to keep.
+    pub(crate) ef: usize,
+    /// A bit a node, set for those that are not to be found; empty if there are none.
+    pub(crate) dead: &'a [u64],
+    pub(crate) scratch: &'a mut Scratch,
+}
+
+impl<T> Task<T> for Walk<'_, T> {
+    type Output = Found;
+
+    #[inline(always)]
+    fn run<P: Pair<T>>(self, pair: P) -> Found {
+        let nodes = self.rows.len();
+        self.scratch.pool.begin(self.ef);
+        self.scratch.visited.begin(nodes);
+        let measured = enter(pair, &self.entry, self.rows, self.dead, self.scratch);
+        let mut found = Found { distances: measured, hops: 0 };
+        let Scratch { pool, visited, fresh, .. } = self.scratch;
+        while let Some(node) = pool.expand() {
+            found.hops += 1;
+            fresh.clear();
+            for next in self.links.of(node, nodes) {
+                if visited.insert(next) {
+                    prefetch(self.rows.row(next));
+                    fresh.push(next);
+                }
+            }
+            if let Some(soon) = pool.peek() {
+                prefetch(self.links.slots(soon));
+            }
+            found.distances += fresh.len() as u64;
+            for next in fresh.iter().copied() {
+                let distance = pair.distance(self.rows.row(next));
+                if distance < pool.bound() {
+                    pool.insert(distance, next, is_set(self.dead, next));
+                }
+            }
+        }
+        found
+    }
+}
+
+/// Fills the pool with the pivots of the nearest cells; how many distances that took.
+#[inline(always)]
+fn enter<T, P: Pair<T>>(pair: P, entry: &Entry<'_, T>, rows: &Rows<'_, T>, dead: &[u64], scratch: &mut Scratch) -> u64 {
+    let (width, nodes) = (rows.width(), rows.len());
+    let leaders = entry.offsets.len().saturating_sub(1);
+    scratch.cells.clear();
+    for (cell, row) in entry.rows.chunks_exact(width).take(leaders).enumerate() {
+        scratch.cells.push((pair.distance(row), cell as u32));
+    }
+    let mut measured = scratch.cells.len() as u64;
+    for index in 0..scratch.cells.len() {
+        let (distance, cell) = scratch.cells[index];
+        admit(entry, cell as usize, distance, nodes, dead, scratch);
+    }
+    for cell in nearest_cells(&mut scratch.cells) {
+        let offset = |at: usize| entry.offsets.get(at).map_or(0, |offset| offset.get() as usize);
+        for pivot in leaders + offset(cell)..leaders + offset(cell + 1) {
+            let Some(row) = entry.rows.get(pivot * width..(pivot + 1) * width) else { break };
+            measured += 1;
+            admit(entry, pivot, pair.distance(row), nodes, dead, scratch);
+        }
+    }
+    measured
+}
+
+/// Puts a pivot into the pool, if it is a node and near enough.
+#[inline(always)]
+fn admit<T>(entry: &Entry<'_, T>, pivot: usize, distance: f32, nodes: u32, dead: &[u64], scratch: &mut Scratch) {
+    let Some(node) = entry.nodes.get(pivot).map(|node| node.get()).filter(|node| *node < nodes) else { return };
+    if distance < scratch.pool.bound() && scratch.visited.insert(node) {
+        scratch.pool.insert(distance, node, is_set(dead, node));
+    }
+}
+
+/// The nearest cells; `cells` is put in another order.
+#[inline(always)]
+fn nearest_cells(cells: &mut [(f32, u32)]) -> [usize; PROBES] {
+    let mut nearest = [usize::MAX - 1; PROBES];
+    if cells.len() > PROBES {
+        cells.select_nth_unstable_by(PROBES, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    }
+    nearest.iter_mut().zip(cells.iter()).for_each(|(to, (_, cell))| *to = *cell as usize);
+    nearest
+}
+
+/// Whether the bit of `node` is set.
+#[inline(always)]
+pub(super) fn is_set(bits: &[u64], node: u32) -> bool {
+    bits.get(node as usize / 64).is_some_and(|word| word >> (node % 64) & 1 == 1)
+}

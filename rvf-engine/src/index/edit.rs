@@ -1,0 +1,119 @@
+//! The edit of a plan: segments gathered, graphs drafted, what they replace removed.
+
+use super::draft::{Request, drafts};
+use super::plan::{Planned, is_worth_a_graph, most_rows};
+use super::{IndexOptions, IndexProgress};
+use crate::Result;
+use crate::store::{Edit, Gathered, Origin, RowId, Run, Snapshot, remove_trees};
+use rvf_format::build::Draft;
+use rvf_format::payload::witness::Operation;
+use rvf_format::storage::Bytes;
+use std::collections::BTreeSet;
+
+/// Rows of one VEC segment that gathering makes, bytes.
+const SEGMENT_BYTES: usize = 128 << 20;
+
+/// The edit that writes `planned` graphs.
+///
+/// # Errors
+/// [`crate::Error::Interrupted`]; corruption of what is read.
+pub(crate) fn edit(
+    snapshot: &Snapshot,
+    planned: &[Planned],
+    options: &IndexOptions,
+    progress: IndexProgress<'_>,
+) -> Result<Edit<'static>> {
+    let mut edit = Edit::new(Operation::INDEX);
+    let mut removed = BTreeSet::new();
+    let mut next_row = snapshot.root().next_row.get();
+    let replaced: Vec<usize> = planned.iter().flat_map(|planned| planned.replaces.iter().copied()).collect();
+    for planned in planned {
+        let mut live = 0;
+        for part in &planned.parts {
+            live += snapshot.live_in(*part)?;
+        }
+        if !is_worth_a_graph(live) {
+            continue;
+        }
+        let mut runs = Vec::new();
+        for part in planned.parts.iter().filter(|part| !planned.gathered.contains(part)) {
+            snapshot.intact(&snapshot.parts()[*part as usize].entry)?;
+            runs.push(Run::of_part(snapshot, *part)?);
+        }
+        let first = next_row;
+        for (rows, places) in gather(snapshot, &planned.gathered)? {
+            let count = places.len() as u64;
+            let bytes = Bytes::from(rows.vectors.as_slice());
+            edit.drafts.push(rows.draft(snapshot, next_row));
+            runs.push(Run { base_row: next_row, rows: bytes, origin: Origin::Gathered(places) });
+            next_row += count;
+        }
+        edit.moved_rows += next_row - first;
+        removed.extend(planned.gathered.iter().map(|part| snapshot.parts()[*part as usize].entry.segment_id.get()));
+        let request = Request { snapshot, runs: &runs, reuse: &replaced, options };
+        edit.drafts.extend(drafts(&request, progress)?);
+    }
+    for graph in replaced {
+        let graph = &snapshot.graphs()[graph];
+        removed.insert(graph.entry.segment_id.get());
+        removed.extend(graph.quant.map(|quant| quant.segment_id.get()));
+    }
+    remove_trees(snapshot, &mut removed)?;
+    edit.removed = removed.into_iter().collect();
+    Ok(edit)
+}
+
+/// The drafts of graphs over all of `runs`, for a file that is written anew; none if there are few live rows.
+///
+/// # Errors
+/// Those of [`edit`].
+pub(crate) fn reindex(
+    snapshot: &Snapshot,
+    runs: &[Run],
+    options: &IndexOptions,
+    progress: IndexProgress<'_>,
+) -> Result<Vec<Draft<'static>>> {
+    if !is_worth_a_graph(snapshot.count()) {
+        return Ok(Vec::new());
+    }
+    let reuse: Vec<usize> = (0..snapshot.graphs().len()).collect();
+    let row_len = snapshot.schema().row_len().max(1) as u64;
+    let mut all = Vec::new();
+    let mut rest = runs;
+    while !rest.is_empty() {
+        let mut rows = 0;
+        let fits = rest.iter().take_while(|run| {
+            rows += run.rows.len() as u64 / row_len;
+            rows <= most_rows(snapshot)
+        });
+        let (runs, after) = rest.split_at(fits.count().max(1));
+        all.extend(drafts(&Request { snapshot, runs, reuse: &reuse, options }, progress)?);
+        rest = after;
+    }
+    Ok(all)
+}
+
+/// The live rows of `parts`, in segments of bounded size.
+fn gather(snapshot: &Snapshot, parts: &[u32]) -> Result<Vec<(Gathered, Vec<RowId>)>> {
+    let mut all = Vec::new();
+    let mut rows = (Gathered::default(), Vec::new());
+    for part in parts {
+        snapshot.intact(&snapshot.parts()[*part as usize].entry)?;
+        let view = snapshot.view(*part)?;
+        for row in 0..view.count() {
+            let at = RowId { part: *part, row };
+            if snapshot.is_dead(at)? {
+                continue;
+            }
+            rows.0.push(view.row(row), snapshot.id_of(at)?);
+            rows.1.push(at);
+            if rows.0.vectors.len() >= SEGMENT_BYTES {
+                all.push(std::mem::take(&mut rows));
+            }
+        }
+    }
+    if !rows.1.is_empty() {
+        all.push(rows);
+    }
+    Ok(all)
+}

@@ -1,0 +1,222 @@
+//! [`Sq8`]: scalar quantisation to signed bytes, one step for all components (`spec/payloads.md`, QUANT).
+//!
+//! ```text
+//! x' = x              l2, dot         code_i = clamp(round((x'_i - offset_i) / step), -127, 127)
+//! x' = x / |x|        cosine          offset_i = mean of component i for l2, else 0
+//! ```
+//! Inner products of codes are proportional to those of x', squared distances of codes to those of x. The step is the one
+//! with the smallest mean relative error of a row over a sample, so that a few large components do not blur all the others.
+
+use crate::kernel::{KernelError, Op, Query};
+
+/// The largest code.
+const MOST: f32 = 127.0;
+/// Rows of the sample that steps are tried on.
+const TRIED_ROWS: usize = 512;
+/// Steps that are tried: each half an octave finer than the one before.
+const TRIED_STEPS: i32 = 16;
+
+/// How rows become codes.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Sq8 {
+    /// The metric's operation on rows.
+    op: Op,
+    pub(crate) step: f32,
+    /// One a component; empty if all are 0.
+    pub(crate) offsets: Vec<f32>,
+    dimension: usize,
+    stride: usize,
+}
+
+/// A query against codes.
+#[derive(Clone, Debug)]
+pub(crate) enum CodeQuery {
+    /// As a code: fast.
+    Code(Query<i8>),
+    /// As floats in units of the step, where a code would be cut off.
+    Floats(Query<f32>),
+}
+
+impl Sq8 {
+    /// Bytes of a code: whole cache lines where that costs little.
+    pub(crate) fn stride_for(dimension: usize) -> usize {
+        dimension.next_multiple_of(if dimension < 192 { 16 } else { 64 })
+    }
+
+    /// Learns from a sample of rows: finite, of `dimension` components, not empty.
+    pub(crate) fn train(op: Op, dimension: usize, sample: &[Vec<f32>]) -> Self {
+        let stride = Self::stride_for(dimension);
+        let mut sq8 = Self { op, step: 1.0, offsets: Vec::new(), dimension, stride };
+        if op == Op::L2 {
+            sq8.offsets = means(dimension, sample);
+        }
+        let tried: Vec<Vec<f32>> = sample
+            .iter()
+            .step_by(sample.len().div_ceil(TRIED_ROWS).max(1))
+            .map(|row| sq8.shifted(row).collect())
+            .collect();
+        let largest = tried.iter().flatten().fold(0f32, |most, value| most.max(value.abs()));
+        let steps = (0..TRIED_STEPS).map(|halves| largest / MOST * (-0.5 * halves as f32).exp2());
+        let usable = steps.filter(|step| step.is_normal());
+        let errors = usable.map(|step| (tried.iter().map(|row| relative_error(row, step)).sum::<f64>(), step));
+        sq8.step = errors.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(1.0, |(_, step)| step);
+        sq8
+    }
+
+    /// The codes of a file.
+    pub(crate) fn from_parts(op: Op, dimension: usize, stride: usize, step: f32, offsets: Vec<f32>) -> Self {
+        Self { op, step, offsets, dimension, stride }
+    }
+
+    /// The operation on codes.
+    pub(crate) fn code_op(&self) -> Op {
+        if self.op == Op::L2 { Op::L2 } else { Op::Dot }
+    }
+
+    /// Bytes from code to code.
+    pub(crate) fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// x' - offset, component by component.
+    fn shifted<'r>(&'r self, row: &'r [f32]) -> impl Iterator<Item = f32> + 'r {
+        let factor = if self.op == Op::Cosine { inverse_norm(row) } else { 1.0 };
+        let offsets = self.offsets.iter().copied().chain(std::iter::repeat(0.0));
+        row.iter().zip(offsets).map(move |(value, offset)| (f64::from(*value) * factor) as f32 - offset)
+    }
+
+    /// Writes the code of `row` to `code`, of `stride` bytes.
+    pub(crate) fn encode(&self, row: &[f32], code: &mut [i8]) {
+        let factor = if self.op == Op::Cosine { inverse_norm(row) as f32 } else { 1.0 };
+        let per_step = 1.0 / self.step;
+        let (used, padding) = code.split_at_mut(self.dimension.min(code.len()));
+        if self.offsets.is_empty() {
+            let scale = factor * per_step;
+            used.iter_mut().zip(row).for_each(|(to, value)| *to = rounded(*value * scale));
+        } else {
+            let pairs = row.iter().zip(&self.offsets);
+            used.iter_mut().zip(pairs).for_each(|(to, (value, offset))| *to = rounded((*value - *offset) * per_step));
+        }
+        padding.fill(0);
+    }
+
+    /// Prepares a query: for inner products at a scale of its own, for squared distances at that of the codes.
+    ///
+    /// # Errors
+    /// [`KernelError`] for a query beyond the range of the arithmetic.
+    pub(crate) fn query(&self, query: &[f32]) -> Result<CodeQuery, KernelError> {
+        let shifted: Vec<f32> = self.shifted(query).collect();
+        let largest = shifted.iter().fold(0f32, |most, value| most.max(value.abs()));
+        let step = if self.op == Op::L2 { self.step } else { largest / MOST };
+        if step.is_normal() && largest <= step * (MOST + 0.5) {
+            let mut code = vec![0i8; self.stride];
+            code.iter_mut().zip(&shifted).for_each(|(to, value)| *to = rounded(value / step));
+            return Query::new(self.code_op(), &code).map(CodeQuery::Code);
+        }
+        let mut floats = vec![0f32; self.stride];
+        let unit = |value: f32| (value / self.step).clamp(f32::MIN, f32::MAX);
+        floats.iter_mut().zip(shifted).for_each(|(to, value)| *to = unit(value));
+        Query::new(self.code_op(), &floats).map(CodeQuery::Floats)
+    }
+}
+
+/// The nearest whole number, ties to even, cut to the range of codes. (Adding 1.5 x 2^23 leaves no bits for a fraction; a
+/// loop of it becomes vector instructions, `round_ties_even` a call.)
+#[inline(always)]
+fn rounded(value: f32) -> i8 {
+    const MAGIC: f32 = 12_582_912.0;
+    (value.clamp(-MOST, MOST) + MAGIC - MAGIC) as i8
+}
+
+fn inverse_norm(row: &[f32]) -> f64 {
+    let squares: f64 = row.iter().map(|value| f64::from(*value) * f64::from(*value)).sum();
+    if squares > 0.0 { 1.0 / squares.sqrt() } else { 0.0 }
+}
+
+fn means(dimension: usize, sample: &[Vec<f32>]) -> Vec<f32> {
+    let mut sums = vec![0f64; dimension];
+    for row in sample {
+        sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
+    }
+    sums.iter().map(|sum| (sum / sample.len().max(1) as f64) as f32).collect()
+}
+
+/// The squared error that codes of `step` make, over the row's squares; at most about 1 for a row that is lost.
+fn relative_error(row: &[f32], step: f32) -> f64 {
+    let (mut error, mut squares) = (0f64, 0f64);
+    for value in row {
+        let off = f64::from(*value) - f64::from(rounded(value / step)) * f64::from(step);
+        error += off * off;
+        squares += f64::from(*value) * f64::from(*value);
+    }
+    if squares > 0.0 { error / squares } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::Kernels;
+
+    fn rows(count: usize, dimension: usize) -> Vec<Vec<f32>> {
+        let value = |at: usize| ((at * 7919 % 1000) as f32 - 500.0) / 400.0;
+        (0..count).map(|row| (0..dimension).map(|i| value(row * dimension + i) + i as f32 / 50.0).collect()).collect()
+    }
+
+    fn distances(sq8: &Sq8, query: &[f32], rows: &[Vec<f32>]) -> Vec<f32> {
+        let mut codes = vec![0i8; rows.len() * sq8.stride()];
+        for (row, code) in rows.iter().zip(codes.chunks_mut(sq8.stride())) {
+            sq8.encode(row, code);
+        }
+        let mut out = vec![0f32; rows.len()];
+        match sq8.query(query).unwrap() {
+            CodeQuery::Code(query) => Kernels::detect().distances(&query, &codes, &mut out).unwrap(),
+            CodeQuery::Floats(query) => Kernels::detect().distances(&query, &codes, &mut out).unwrap(),
+        }
+        out
+    }
+
+    fn order(distances: &[f32]) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..distances.len()).collect();
+        order.sort_by(|a, b| distances[*a].total_cmp(&distances[*b]));
+        order
+    }
+
+    #[test]
+    fn codes_keep_who_is_near() {
+        for op in Op::ALL {
+            let rows = rows(200, 48);
+            let sq8 = Sq8::train(op, 48, &rows);
+            let truth: Vec<f32> =
+                rows.iter().map(|row| crate::kernel::exact_distance(op, &rows[0], row).unwrap() as f32).collect();
+            let (near, coded) = (order(&truth), order(&distances(&sq8, &rows[0], &rows)));
+            let met = near[..10].iter().filter(|row| coded[..20].contains(row)).count();
+            assert!(met >= 9, "{op:?}: {met} of 10");
+        }
+    }
+
+    #[test]
+    fn one_huge_component_does_not_blur_the_others() {
+        let mut rows = rows(200, 48);
+        rows[3][5] = 1e30;
+        let sq8 = Sq8::train(Op::L2, 48, &rows);
+        assert!(sq8.step < 1e29, "{}", sq8.step);
+    }
+
+    #[test]
+    fn a_query_far_outside_is_measured_in_floats() {
+        let rows = rows(50, 8);
+        let sq8 = Sq8::train(Op::L2, 8, &rows);
+        let far = vec![1e6f32; 8];
+        assert!(matches!(sq8.query(&far), Ok(CodeQuery::Floats(_))));
+        assert!(matches!(sq8.query(&rows[7]), Ok(CodeQuery::Code(_))));
+        let truth: Vec<f32> =
+            rows.iter().map(|row| crate::kernel::exact_distance(Op::L2, &far, row).unwrap() as f32).collect();
+        let (near, coded) = (order(&truth), order(&distances(&sq8, &far, &rows)));
+        assert!(coded[..3].contains(&near[0]));
+    }
+
+    #[test]
+    fn rounding_is_to_even_and_cut() {
+        assert_eq!([0.5, 1.5, -0.5, -2.5, 126.6, 1e9, -1e9].map(rounded), [0, 2, 0, -2, 127, 127, -127]);
+    }
+}

@@ -1,0 +1,128 @@
+//! [`Graph`]: one INDEX segment of a snapshot, with the codes that it walks on.
+
+use super::rows::{Fault, RowId};
+use super::snapshot::Snapshot;
+use crate::Result;
+use crate::hnsw::{RunTable, Scratch};
+use rvf_format::manifest::ManifestEntry;
+use rvf_format::payload::index::{CODE_SQ8, IndexView};
+use rvf_format::payload::quant::QuantView;
+use rvf_format::{Clause, Error, Kind};
+use std::sync::{Mutex, OnceLock};
+
+/// One INDEX segment of a snapshot. Parsed when first touched: in the time that its runs take, whatever its nodes are.
+#[derive(Debug)]
+pub struct Graph {
+    /// Its entry in the manifest.
+    pub entry: ManifestEntry,
+    /// The entry of its codes, where it has any.
+    pub(crate) quant: Option<ManifestEntry>,
+    view: OnceLock<std::result::Result<GraphView, Fault>>,
+}
+
+/// A graph in place.
+#[derive(Debug)]
+pub(crate) struct GraphView {
+    pub(crate) index: IndexView,
+    pub(crate) quant: Option<QuantView>,
+    /// Which run a node is in.
+    pub(crate) table: RunTable,
+    /// The part of each run.
+    pub(crate) parts: Vec<u32>,
+    /// A bit a node, set where its row is dead; empty if none is.
+    pub(crate) dead: Vec<u64>,
+    /// Nodes whose rows are live.
+    pub(crate) live: u32,
+    scratches: Mutex<Vec<Scratch>>,
+}
+
+impl Graph {
+    fn new(entry: ManifestEntry, quant: Option<ManifestEntry>) -> Self {
+        Self { entry, quant, view: OnceLock::new() }
+    }
+
+    /// The graphs of a snapshot's space 0, by their first row.
+    pub(super) fn all(live: &[ManifestEntry]) -> Vec<Self> {
+        let of = |kind| live.iter().filter(move |entry| entry.kind() == kind && entry.space.get() == 0);
+        let codes = |index: &ManifestEntry| {
+            of(Kind::QUANT).find(|quant| quant.base_row == index.base_row && quant.rows == index.rows).copied()
+        };
+        let mut graphs: Vec<Self> = of(Kind::INDEX).map(|entry| Self::new(*entry, codes(entry))).collect();
+        graphs.sort_by_key(|graph| graph.entry.base_row.get());
+        graphs
+    }
+
+    /// The graph in place.
+    ///
+    /// # Errors
+    /// PAY-1, PAY-2, PAY-6, IDX-1, IDX-2, QNT-1; corruption of journals.
+    pub(crate) fn view(&self, snapshot: &Snapshot) -> Result<&GraphView> {
+        let view = self.view.get_or_init(|| GraphView::parse(self, snapshot).map_err(Fault::from));
+        view.as_ref().map_err(|fault| (*fault).into())
+    }
+}
+
+impl GraphView {
+    fn parse(graph: &Graph, snapshot: &Snapshot) -> Result<Self> {
+        let (entry, schema) = (&graph.entry, snapshot.schema());
+        let index = IndexView::parse(snapshot.segment(entry)?, entry, schema)?;
+        let quant = match (index.facts().code, graph.quant) {
+            (CODE_SQ8, Some(quant)) => Some(QuantView::parse(snapshot.segment(&quant)?, &quant, schema)?),
+            (CODE_SQ8, None) => return Err(wrong(Clause::Qnt1, entry, "a graph has no codes to walk on")),
+            _ => None,
+        };
+        if quant.as_ref().is_some_and(|quant| quant.facts().stride != index.facts().stride) {
+            return Err(wrong(Clause::Qnt1, entry, "codes are not as long as those of the graph's pivots"));
+        }
+        let mut parts = Vec::with_capacity(index.runs().len());
+        for run in index.runs() {
+            let at = snapshot.parts().binary_search_by_key(&run.base_row.get(), |part| part.entry.base_row.get());
+            let part = at.ok().filter(|at| snapshot.parts()[*at].entry.rows == run.rows);
+            let missing = || wrong(Clause::Idx2, entry, "a run of a graph is not the rows of a listed VEC segment");
+            parts.push(part.ok_or_else(missing)? as u32);
+        }
+        let table = RunTable::new(index.runs().iter().map(|run| run.rows.get()));
+        let mut view =
+            Self { index, quant, table, parts, dead: Vec::new(), live: 0, scratches: Mutex::new(Vec::new()) };
+        view.collect_dead(snapshot)?;
+        Ok(view)
+    }
+
+    fn collect_dead(&mut self, snapshot: &Snapshot) -> Result<()> {
+        let nodes = self.table.nodes();
+        let mut start = 0u32;
+        let mut count = 0;
+        for (run, part) in self.index.runs().iter().zip(&self.parts) {
+            if let Some(bits) = snapshot.dead()?.get(*part as usize).and_then(Option::as_ref) {
+                self.dead.resize((nodes as usize).div_ceil(64), 0);
+                for row in bits.iter().filter(|row| *row < run.rows.get()) {
+                    let node = (start + row) as usize;
+                    self.dead[node / 64] |= 1 << (node % 64);
+                    count += 1;
+                }
+            }
+            start += run.rows.get();
+        }
+        self.live = nodes - count;
+        Ok(())
+    }
+
+    /// The place of a node's row.
+    pub(crate) fn row_of(&self, node: u32) -> RowId {
+        let (run, row) = self.table.find(node);
+        RowId { part: self.parts.get(run).copied().unwrap_or(u32::MAX), row }
+    }
+
+    /// Runs `work` with a scratch of an earlier search, or a new one.
+    pub(crate) fn with_scratch<R>(&self, work: impl FnOnce(&mut Scratch) -> R) -> R {
+        let lock = || self.scratches.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut scratch = lock().pop().unwrap_or_default();
+        let result = work(&mut scratch);
+        lock().push(scratch);
+        result
+    }
+}
+
+fn wrong(clause: Clause, entry: &ManifestEntry, what: &'static str) -> crate::Error {
+    Error::corrupt(clause, entry.offset.get(), what).into()
+}

@@ -31,7 +31,9 @@ pub fn fixture(clause: Clause) -> Vec<u8> {
         Clause::Man6 | Clause::Man7 | Clause::Man8 | Clause::Man9 => manifest_meaning(clause),
         Clause::Tail1 | Clause::Tail2 => tail(clause),
         // Their fixtures come with the engine's part.
-        Clause::Idx1 | Clause::Idx2 | Clause::Idx3 | Clause::Idx4 | Clause::Idx5 | Clause::Qnt1 | Clause::Qnt2 => Vec::new(),
+        Clause::Idx1 | Clause::Idx2 | Clause::Idx3 | Clause::Idx4 | Clause::Idx5 | Clause::Qnt1 | Clause::Qnt2 => {
+            Vec::new()
+        }
     }
 }
 

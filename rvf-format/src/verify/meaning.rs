@@ -9,7 +9,7 @@ use crate::payload::journal::JournalView;
 use crate::payload::vec::{IdRef, VecView};
 use crate::payload::witness::{Entry, read_all};
 use crate::storage::Bytes;
-use crate::{Clause, Error, Kind};
+use crate::{Clause, Error, Kind, Result};
 use std::collections::BTreeMap;
 
 pub(super) fn check(file: &Bytes, history: &History, walked: &Walked, findings: &mut Findings) {
@@ -138,17 +138,10 @@ fn check_rows(file: &Bytes, history: &History, walked: &Walked, findings: &mut F
     if live().filter(judged).any(|entry| walked.damaged.contains(&entry.segment_id.get())) {
         return;
     }
-    let segment = |entry: &ManifestEntry| {
-        let bytes = file.slice(entry.offset.get() as usize, entry.length.get() as usize);
-        bytes.ok_or(Error::corrupt(Clause::Man4, entry.offset.get(), "a listed segment lies outside the file"))
-    };
-    let journals: Vec<JournalView> = live()
-        .filter(|entry| entry.kind() == Kind::JOURNAL)
-        .filter_map(|entry| segment(entry).and_then(|bytes| JournalView::parse(bytes, entry.offset.get())).ok())
-        .collect();
+    let journals = journals(file, history);
     let mut views: Vec<(u64, VecView)> = Vec::new();
     for entry in live().filter(|entry| entry.kind() == Kind::VEC) {
-        let view = segment(entry).and_then(|bytes| VecView::parse(bytes, entry, &schema));
+        let view = segment(file, entry).and_then(|bytes| VecView::parse(bytes, entry, &schema));
         views.extend(view.map(|view| (entry.base_row.get(), view)));
     }
     let all = || {
@@ -167,8 +160,23 @@ fn check_rows(file: &Bytes, history: &History, walked: &Walked, findings: &mut F
     check_counts(root, count as u64, largest, findings);
 }
 
+/// The bytes of a listed segment.
+pub(super) fn segment(file: &Bytes, entry: &ManifestEntry) -> Result<Bytes> {
+    let bytes = file.slice(entry.offset.get() as usize, entry.length.get() as usize);
+    bytes.ok_or(Error::corrupt(Clause::Man4, entry.offset.get(), "a listed segment lies outside the file"))
+}
+
+/// The journals of the newest epoch that can be read.
+pub(super) fn journals(file: &Bytes, history: &History) -> Vec<JournalView> {
+    let listed = history.newest.live.values();
+    let listed = listed.filter(|entry| entry.kind() == Kind::JOURNAL && entry.space.get() == 0);
+    let views =
+        listed.map(|entry| segment(file, entry).and_then(|bytes| JournalView::parse(bytes, entry.offset.get())));
+    views.filter_map(Result::ok).collect()
+}
+
 /// Words of a journal ascend: a journal whose words do not is damaged, and rows are not judged then.
-fn is_dead(journals: &[JournalView], row: u64) -> bool {
+pub(super) fn is_dead(journals: &[JournalView], row: u64) -> bool {
     journals.iter().any(|journal| {
         let words = journal.words();
         let found = words.binary_search_by_key(&(row / 64), |word| word.word.get());

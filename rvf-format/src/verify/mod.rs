@@ -6,8 +6,12 @@
 //! | `history.rs` | the chain of roots: every manifest, replayed from the oldest on |
 //! | `walk.rs` | the segments, one after another: headers, hashes, payloads |
 //! | `meaning.rs` | what segments say together: ids, counts, audit entries, hash trees |
+//! | `index.rs` | INDEX and QUANT segments of the newest epoch, with the rows that they are about |
+//! | `codes.rs` | codes of a QUANT against rows |
 
+mod codes;
 mod history;
+mod index;
 mod meaning;
 mod walk;
 
@@ -89,12 +93,27 @@ impl Findings {
     }
 }
 
+/// How much is verified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Also what takes a walk over every graph and a look at every code: IDX-4, IDX-5, QNT-2.
+    pub deep: bool,
+}
+
+/// Verifies a whole file, but for the deep clauses.
+///
+/// # Errors
+/// Those of [`verify_with`].
+pub fn verify(file: &Bytes, progress: Progress<'_>) -> Result<Report> {
+    verify_with(file, &Options::default(), progress)
+}
+
 /// Verifies a whole file.
 ///
 /// # Errors
 /// [`Error::NotRvf`], [`Error::PublishedRvf`], [`Error::Newer`]: the file is not one of ours, or not one that this version can
 /// judge. Damage is not an error but a finding.
-pub fn verify(file: &Bytes, progress: Progress<'_>) -> Result<Report> {
+pub fn verify_with(file: &Bytes, options: &Options, progress: Progress<'_>) -> Result<Report> {
     let mut findings = Findings::default();
     let mut refused = false;
     let newest = match recover::newest(file) {
@@ -128,6 +147,7 @@ pub fn verify(file: &Bytes, progress: Progress<'_>) -> Result<Report> {
     let walked = walk::walk(file, &history, &mut findings, progress);
     report.segments = walked.segments;
     meaning::check(file, &history, &walked, &mut findings);
+    index::check(file, &history, &walked, options, &mut findings);
     findings.list.sort_by_key(|finding| (finding.offset, finding.clause));
     findings.list.dedup();
     report.findings = findings.list;

@@ -4,7 +4,9 @@ use super::history::History;
 use super::{Findings, Progress};
 use crate::limits::{HEADER_LEN, PAGE, PAGE_LEN, ROOT_MAGIC};
 use crate::manifest::ManifestEntry;
+use crate::payload::index::IndexView;
 use crate::payload::journal::JournalView;
+use crate::payload::quant::QuantView;
 use crate::payload::tree::TreeView;
 use crate::payload::vec::VecView;
 use crate::payload::{meta, witness};
@@ -147,6 +149,7 @@ fn check_payload(
             let next_row = history.newest_root().map_or(u64::MAX, |root| root.next_row.get());
             findings.check(id, JournalView::parse(segment, at).and_then(|view| view.check(next_row)));
         }
+        Kind::INDEX | Kind::QUANT => check_graph(history, entry, segment, findings),
         Kind::META => drop(findings.check(id, meta::parse(segment, at))),
         Kind::WITNESS => {
             if let Some(entries) = findings.check(id, witness::parse(segment, at)) {
@@ -187,4 +190,15 @@ fn check_vectors(history: &History, entry: &ManifestEntry, segment: Bytes, findi
     let Some(view) = findings.check(id, VecView::parse(segment, entry, &schema)) else { return };
     findings.check(id, view.check_rows(&schema, at));
     findings.check(id, view.check_ids(at));
+}
+
+/// What an INDEX or a QUANT says alone.
+fn check_graph(history: &History, entry: &ManifestEntry, segment: Bytes, findings: &mut Findings) {
+    let Some(schema) = history.schema() else { return };
+    let (at, id) = (entry.offset.get(), Some(entry.segment_id.get()));
+    if entry.kind() == Kind::QUANT {
+        findings.check(id, QuantView::parse(segment, entry, &schema));
+    } else if let Some(view) = findings.check(id, IndexView::parse(segment, entry, &schema)) {
+        findings.check(id, view.check_links(at));
+    }
 }

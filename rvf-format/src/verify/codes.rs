@@ -1,0 +1,120 @@
+//! Codes of a QUANT against the rows that they stand for (QNT-2).
+
+use crate::payload::quant::QuantView;
+use crate::{Dtype, Metric, Schema};
+
+/// The largest code; the smallest is its negative.
+const LARGEST: f64 = 127.0;
+
+/// Works out the codes of rows, as the specification says, and compares.
+pub(super) struct Coder {
+    schema: Schema,
+    step: f64,
+    offsets: Vec<f64>,
+    components: Vec<f64>,
+}
+
+impl Coder {
+    pub(super) fn new(schema: &Schema, quant: &QuantView) -> Self {
+        let mut offsets: Vec<f64> = quant.offsets().into_iter().map(f64::from).collect();
+        offsets.resize(schema.dimension as usize, 0.0);
+        Self { schema: *schema, step: f64::from(quant.step()), offsets, components: Vec::new() }
+    }
+
+    /// Whether `code` is the code row of the stored `row`: no code off by more than 1, zero bytes behind them.
+    pub(super) fn fits(&mut self, row: &[u8], code: &[u8]) -> bool {
+        decode(self.schema.dtype, row, &mut self.components);
+        if self.schema.metric == Metric::Cosine {
+            let length = self.components.iter().map(|x| x * x).sum::<f64>().sqrt();
+            self.components.iter_mut().for_each(|x| *x /= length);
+        }
+        let Some((codes, rest)) = code.split_at_checked(self.components.len()) else { return false };
+        let pairs = self.components.iter().zip(&self.offsets).zip(codes);
+        let near = |((x, offset), code): ((&f64, &f64), &u8)| {
+            let expected = ((x - offset) / self.step).round_ties_even().clamp(-LARGEST, LARGEST);
+            let code = f64::from(code.cast_signed());
+            code >= -LARGEST && (code - expected).abs() <= 1.0
+        };
+        pairs.into_iter().all(near) && rest.iter().all(|byte| *byte == 0)
+    }
+}
+
+/// The components of a row of f32 or f16; none of another dtype.
+fn decode(dtype: Dtype, row: &[u8], components: &mut Vec<f64>) {
+    components.clear();
+    match dtype {
+        Dtype::F32 => components.extend(row.as_chunks::<4>().0.iter().map(|c| f64::from(f32::from_le_bytes(*c)))),
+        Dtype::F16 => components.extend(row.as_chunks::<2>().0.iter().map(|c| half(u16::from_le_bytes(*c)))),
+        Dtype::I8 | Dtype::U8 | Dtype::Binary => {}
+    }
+}
+
+/// The value of a finite binary16.
+fn half(bits: u16) -> f64 {
+    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f64::from(bits & 0x3FF));
+    let value = match exponent {
+        0 => fraction * 2f64.powi(-24),
+        _ => (1024.0 + fraction) * 2f64.powi(exponent - 25),
+    };
+    if bits >> 15 == 1 { -value } else { value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_have_their_values() {
+        let cases = [
+            (0x0000, 0.0),
+            (0x3C00, 1.0),
+            (0xC000, -2.0),
+            (0x7BFF, 65504.0),
+            (0x0001, 2f64.powi(-24)),
+            (0x0400, 2f64.powi(-14)),
+            (0x83FF, -1023.0 * 2f64.powi(-24)),
+            (0x3555, 1365.0 / 4096.0),
+        ];
+        for (bits, value) in cases {
+            assert_eq!(half(bits), value, "{bits:04x}");
+        }
+    }
+
+    fn coder(metric: Metric, step: f64, offsets: [f64; 2]) -> Coder {
+        Coder { schema: Schema::new(2, metric), step, offsets: offsets.into(), components: Vec::new() }
+    }
+
+    fn fits(coder: &mut Coder, row: [f32; 2], code: [i8; 3]) -> bool {
+        let row: Vec<u8> = row.iter().flat_map(|x| x.to_le_bytes()).collect();
+        coder.fits(&row, &code.map(i8::cast_unsigned))
+    }
+
+    #[test]
+    fn a_code_is_that_of_its_row_or_next_to_it() {
+        let mut l2 = coder(Metric::L2, 0.5, [0.0, 10.0]);
+        assert!(fits(&mut l2, [3.0, 3.0], [6, -14, 0]));
+        assert!(fits(&mut l2, [3.0, 3.0], [7, -15, 0]));
+        assert!(!fits(&mut l2, [3.0, 3.0], [8, -14, 0]));
+        assert!(!fits(&mut l2, [3.0, 3.0], [6, -12, 0]));
+        assert!(!fits(&mut l2, [3.0, 3.0], [6, -14, 1]));
+        // 1.25 is 2.5 steps: the even neighbour is 2, and 4 is too far from it.
+        assert!(fits(&mut l2, [1.25, 10.0], [1, 0, 0]));
+        assert!(!fits(&mut l2, [1.25, 10.0], [4, 0, 0]));
+    }
+
+    #[test]
+    fn codes_end_at_127_on_both_sides() {
+        let mut dot = coder(Metric::Dot, 1e-3, [0.0; 2]);
+        assert!(fits(&mut dot, [f32::MAX, -f32::MAX], [127, -127, 0]));
+        assert!(!fits(&mut dot, [f32::MAX, -f32::MAX], [127, -128, 0]));
+    }
+
+    #[test]
+    fn cosine_rows_have_length_one() {
+        let mut cosine = coder(Metric::Cosine, 0.01, [0.0; 2]);
+        assert!(fits(&mut cosine, [3.0, 4.0], [60, 80, 0]));
+        assert!(fits(&mut cosine, [3e30, 4e30], [60, 80, 0]));
+        assert!(!fits(&mut cosine, [3.0, 4.0], [60, 82, 0]));
+        assert!(!cosine.fits(&[0; 8], &[]));
+    }
+}

@@ -205,8 +205,9 @@ fn check_reach(entry: &ManifestEntry, index: &IndexView, rows: &Rows, findings: 
     if !rows.liveness {
         return;
     }
-    let left = (0..).zip(&reached).filter(|(_, reached)| !**reached).filter_map(|(node, _)| index.node_row(node));
-    if let Some(row) = left.into_iter().find(|row| !is_dead(&rows.journals, *row)) {
+    let left = (0..).zip(&reached).filter(|(node, reached)| !**reached && rows.of(index, *node).is_some());
+    let mut left = left.filter_map(|(node, _)| index.node_row(node));
+    if let Some(row) = left.find(|row| !is_dead(&rows.journals, *row)) {
         findings.add(Clause::Idx5, at, id, format!("row {row} is live, and no walk reaches it"));
     }
 }

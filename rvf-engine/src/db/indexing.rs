@@ -69,10 +69,10 @@ impl Db {
         let planned = index::plan(&snapshot, scope, options)?;
         let mut edit = index::edit(&snapshot, &planned, options, progress)?;
         if edit.drafts.is_empty() && edit.removed.is_empty() {
-            return summary(&snapshot, false);
+            return Ok(summary(&snapshot, false));
         }
         edit.parameters = parameters(options);
-        summary(&*self.store.commit(&edit)?, true)
+        Ok(summary(&*self.store.commit(&edit)?, true))
     }
 
     /// Rewrites the file without what is dead: see [`CompactOptions`].
@@ -114,7 +114,7 @@ fn parameters(options: &IndexOptions) -> String {
     format!("m={} ef_construction={}", text(options.m), text(options.ef_construction))
 }
 
-fn summary(snapshot: &Snapshot, written: bool) -> Result<Indexed> {
+fn summary(snapshot: &Snapshot, written: bool) -> Indexed {
     let graphs = snapshot.graphs().len() as u64;
-    Ok(Indexed { indexed: snapshot.indexed()?, graphs, epoch: snapshot.epoch(), written })
+    Indexed { indexed: snapshot.indexed(), graphs, epoch: snapshot.epoch(), written }
 }

@@ -37,7 +37,7 @@ pub(crate) struct Request<'r> {
 const M: usize = 16;
 const EF_CONSTRUCTION: usize = 128;
 /// "RVF" and a one; any number would do, but always the same.
-const SEED: u64 = 0x0031_4656_52;
+const SEED: u64 = 0x0031_4656_5200;
 /// Rows that recall is measured on, and those among them that codes are tried on.
 const SAMPLE: usize = 100;
 const TRIED: usize = 32;
@@ -233,20 +233,18 @@ fn make<W: Scorer, S: Scorer>(
 where
     W::Row: NoUninit,
 {
-    let carried = carried_on(request)?;
+    let carried = carried_on(request);
     let before = carried.map(|graph| graph.index.facts());
     let options = request.options;
     let m = options.m.or(before.map(|facts| facts.m.get() as usize)).unwrap_or(M).clamp(2, 64);
     let ef = options.ef_construction.or(before.map(|facts| facts.ef_construction.get() as usize));
     let ef_construction = ef.unwrap_or(EF_CONSTRUCTION).clamp(8, 4096).max(m);
     let params = Params { m, degree: 2 * m, ef_construction, seed: SEED, threads: options.threads() };
-    let kept = match carried.filter(|graph| graph.index.facts().degree.get() as usize == params.degree) {
-        Some(graph) => Some(Kept {
-            links: Links::new(graph.index.links(), params.degree),
-            becomes: becoming(request, graph, &nodes.table),
-        }),
-        None => None,
-    };
+    let alike = carried.filter(|graph| graph.index.facts().degree.get() as usize == params.degree);
+    let kept = alike.map(|graph| Kept {
+        links: Links::new(graph.index.links(), params.degree),
+        becomes: becoming(request, graph, &nodes.table),
+    });
     let built = stopped(build(scorer, Kernels::detect(), rows, &nodes.dead, kept, &params, progress))?;
     let effort = curve(&built, scorer, rows, judge, truths, params.degree)?;
     let bytes = bytemuck::cast_slice::<W::Row, u8>(&built.pivots.rows).to_vec();
@@ -256,22 +254,25 @@ where
 }
 
 /// The graph to be carried on: the one with most live nodes, unless half of it is dead or other options are wished.
-fn carried_on<'r>(request: &Request<'r>) -> Result<Option<&'r GraphView>> {
+fn carried_on<'r>(request: &Request<'r>) -> Option<&'r GraphView> {
     let mut best: Option<&GraphView> = None;
-    for graph in request.reuse {
-        let Some(graph) = request.snapshot.graphs().get(*graph) else { continue };
-        let view = graph.view(request.snapshot)?;
-        if best.is_none_or(|best| best.live < view.live) {
-            best = Some(view);
+    let mut place = 0;
+    for (at, graph) in request.snapshot.sound_graphs().filter(|(at, _)| request.reuse.contains(at)) {
+        if best.is_none_or(|best| best.live < graph.live) {
+            (best, place) = (Some(graph), at);
         }
     }
+    // Damage must not be carried on: what is not as it was committed is built anew.
+    if best.is_none() || request.snapshot.intact(&request.snapshot.graphs()[place].entry).is_err() {
+        return None;
+    }
     let options = request.options;
-    Ok(best.filter(|graph| {
+    best.filter(|graph| {
         let facts = graph.index.facts();
         graph.live >= graph.table.nodes() / 2
             && options.m.is_none_or(|m| m == facts.m.get() as usize)
             && options.ef_construction.is_none_or(|ef| ef == facts.ef_construction.get() as usize)
-    }))
+    })
 }
 
 /// For each node of `graph` the node that its row will be.

@@ -51,18 +51,20 @@ pub(crate) fn is_worth_a_graph(live: u64) -> bool {
 
 /// The graphs to be written; none if nothing is to be done.
 pub(crate) fn plan(snapshot: &Snapshot, scope: Scope, options: &IndexOptions) -> Result<Vec<Planned>> {
-    let covered = snapshot.covered()?;
+    let covered = snapshot.covered();
     let tail: Vec<u32> = (0..covered.len() as u32).filter(|part| !covered[*part as usize]).collect();
-    let graphs: Vec<&GraphView> = snapshot.graphs().iter().map(|graph| graph.view(snapshot)).collect::<Result<_>>()?;
-    let replaces = match scope {
+    let (places, graphs): (Vec<usize>, Vec<&GraphView>) = snapshot.sound_graphs().unzip();
+    let damaged: Vec<usize> = (0..snapshot.graphs().len()).filter(|place| !places.contains(place)).collect();
+    let chosen = match scope {
         Scope::Due => due(snapshot, &tail, &graphs)?,
         Scope::All => all(&tail, &graphs, options),
     };
-    let Some(replaces) = replaces else { return Ok(Vec::new()) };
+    let Some(chosen) = chosen.or_else(|| (!damaged.is_empty()).then(Vec::new)) else { return Ok(Vec::new()) };
     let folds_tail = scope == Scope::All || is_tail_due(snapshot, &tail)?;
     let mut parts = if folds_tail { tail } else { Vec::new() };
-    parts.extend(replaces.iter().flat_map(|graph| graphs[*graph].parts.iter().copied()));
+    parts.extend(chosen.iter().flat_map(|graph| graphs[*graph].parts.iter().copied()));
     parts.sort_unstable();
+    let replaces = chosen.into_iter().map(|graph| places[graph]).chain(damaged).collect();
     Ok(split(snapshot, replaces, parts))
 }
 

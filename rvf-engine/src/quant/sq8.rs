@@ -87,17 +87,20 @@ impl Sq8 {
 
     /// Writes the code of `row` to `code`, of `stride` bytes.
     pub(crate) fn encode(&self, row: &[f32], code: &mut [i8]) {
-        let factor = if self.op == Op::Cosine { inverse_norm(row) as f32 } else { 1.0 };
-        let per_step = 1.0 / self.step;
+        let norm = if self.op == Op::Cosine { inverse_norm(row) } else { 1.0 };
+        let scale = norm / f64::from(self.step);
         let (used, padding) = code.split_at_mut(self.dimension.min(code.len()));
-        if self.offsets.is_empty() {
-            let scale = factor * per_step;
-            used.iter_mut().zip(row).for_each(|(to, value)| *to = rounded(*value * scale));
-        } else {
-            let pairs = row.iter().zip(&self.offsets);
-            used.iter_mut().zip(pairs).for_each(|(to, (value, offset))| *to = rounded((*value - *offset) * per_step));
-        }
         padding.fill(0);
+        let fast = scale as f32;
+        if !self.offsets.is_empty() {
+            let pairs = row.iter().zip(&self.offsets);
+            used.iter_mut().zip(pairs).for_each(|(to, (value, offset))| *to = rounded((*value - *offset) * fast));
+        } else if fast < f32::MAX / MOST {
+            used.iter_mut().zip(row).for_each(|(to, value)| *to = rounded(*value * fast));
+        } else {
+            // Rows so short that their inverse norm is beyond f32.
+            used.iter_mut().zip(row).for_each(|(to, value)| *to = rounded((f64::from(*value) * scale) as f32));
+        }
     }
 
     /// Prepares a query: for inner products at a scale of its own, for squared distances at that of the codes.
@@ -213,6 +216,22 @@ mod tests {
             rows.iter().map(|row| crate::kernel::exact_distance(Op::L2, &far, row).unwrap() as f32).collect();
         let (near, coded) = (order(&truth), order(&distances(&sq8, &far, &rows)));
         assert!(coded[..3].contains(&near[0]));
+    }
+
+    #[test]
+    fn the_shortest_rows_have_codes_like_their_directions() {
+        let rows = rows(50, 8);
+        let sq8 = Sq8::train(Op::Cosine, 8, &rows);
+        let code = |row: &[f32]| {
+            let mut code = vec![0; sq8.stride()];
+            sq8.encode(row, &mut code);
+            code
+        };
+        let row = [1.0, -0.5, 0.25, 0.0, 0.125, 1.0, 1.0, -1.0];
+        let tiny = f32::from_bits(1);
+        assert_eq!(code(&row.map(|value| value * 8.0 * tiny)), code(&row));
+        assert_eq!(code(&row.map(|value| value * 1e-36)), code(&row));
+        assert_eq!(code(&row.map(|value| value * 1e38)), code(&row));
     }
 
     #[test]

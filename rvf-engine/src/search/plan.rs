@@ -29,6 +29,8 @@ pub struct Trace {
     pub ef: usize,
     /// Whether every live record was compared.
     pub exact: bool,
+    /// Graphs that break a sentence of the specification and were not used.
+    pub damaged: usize,
 }
 
 /// Candidates beyond k whose distances are computed in binary64: after a scan, and after walks, where the f32 distances of
@@ -53,7 +55,7 @@ pub(super) fn search(search: &Search<'_>) -> Result<(Vec<Hit>, Trace)> {
     if wanted == 0 {
         return Ok((Vec::new(), Trace { exact: true, ..Trace::default() }));
     }
-    let plan = plan(snapshot, search.effort, wanted)?;
+    let plan = plan(snapshot, search.effort, wanted);
     if !plan.walks.is_empty() {
         let (hits, trace) = execute(search, &checked, &plan, wanted, WALK_SLACK)?;
         if hits.len() == wanted {
@@ -64,14 +66,13 @@ pub(super) fn search(search: &Search<'_>) -> Result<(Vec<Hit>, Trace)> {
     execute(search, &checked, &all, wanted, SCAN_SLACK)
 }
 
-fn plan(snapshot: &Snapshot, effort: Effort, wanted: usize) -> Result<Plan<'_>> {
+fn plan(snapshot: &Snapshot, effort: Effort, wanted: usize) -> Plan<'_> {
     let mut plan = Plan { walks: Vec::new(), parts: Vec::new() };
     if effort == Effort::Exact || snapshot.graphs().is_empty() {
-        return Ok(plan);
+        return plan;
     }
     let mut walked = vec![false; snapshot.parts().len()];
-    for graph in snapshot.graphs() {
-        let view = graph.view(snapshot)?;
+    for (at, view) in snapshot.sound_graphs() {
         let ef = match effort {
             Effort::Ef(ef) => ef,
             Effort::Recall(recall) => ef_for(recall, view.index.effort()),
@@ -80,11 +81,11 @@ fn plan(snapshot: &Snapshot, effort: Effort, wanted: usize) -> Result<Plan<'_>> 
         let ef = ef.max(wanted);
         if is_worth_a_walk(view, ef) {
             view.parts.iter().for_each(|part| walked[*part as usize] = true);
-            plan.walks.push((view, graph.entry.offset.get(), ef));
+            plan.walks.push((view, snapshot.graphs()[at].entry.offset.get(), ef));
         }
     }
     plan.parts = (0..walked.len() as u32).filter(|part| !walked[*part as usize]).collect();
-    Ok(plan)
+    plan
 }
 
 /// Dead nodes cost a walk as much as live ones and yield nothing; a scan compares dead rows, too.
@@ -103,7 +104,8 @@ fn execute(
 ) -> Result<(Vec<Hit>, Trace)> {
     let snapshot = search.snapshot;
     let capacity = k.saturating_add(slack);
-    let mut trace = Trace { exact: plan.walks.is_empty(), ..Trace::default() };
+    let damaged = snapshot.graphs().len() - snapshot.sound_graphs().count();
+    let mut trace = Trace { exact: plan.walks.is_empty(), damaged, ..Trace::default() };
     let mut pool = if plan.parts.is_empty() {
         Pool::new(snapshot, capacity)
     } else {

@@ -248,7 +248,7 @@ impl Writer<'_> {
         self.appender.stamp(root.epoch(), root.modified_ns.get());
 
         let mut removed = removed_segments(before)?;
-        let keeps_index = remove_index(before, &mut removed)?;
+        let keeps_index = remove_index(before, &mut removed);
         remove_trees(before, &mut removed)?;
         let live = self.place(before, |entry| !removed.contains(&entry.segment_id.get()))?;
         let mut next_row = root.next_row.get();
@@ -295,18 +295,18 @@ impl Writer<'_> {
 
 /// Adds the graphs and their codes to what does not go on, unless there is one graph, over all rows, whose rows all stay as
 /// they are, or there is none; says whether they stay.
-fn remove_index(before: &Snapshot, removed: &mut BTreeSet<u64>) -> Result<bool> {
-    let covered = before.covered()?;
+fn remove_index(before: &Snapshot, removed: &mut BTreeSet<u64>) -> bool {
+    let covered = before.covered();
     let mut parts = before.parts().iter().zip(covered);
     let stays = parts.all(|(part, covered)| covered && !removed.contains(&part.entry.segment_id.get()));
     let kinds = [Kind::INDEX, Kind::QUANT];
     if before.graphs().is_empty() || (stays && before.graphs().len() == 1) {
-        return Ok(true);
+        return true;
     }
     let live = before.state().live.iter();
     let index = live.filter(|entry| entry.space.get() == 0 && kinds.contains(&entry.kind()));
     removed.extend(index.map(|entry| entry.segment_id.get()));
-    Ok(false)
+    false
 }
 
 /// Whether compaction copies a segment as it is, rather than making it anew.

@@ -60,7 +60,7 @@ impl Gathered {
 /// Merges what `snapshot` has in excess; rows that `edit` makes dead count as dead. New rows start at `next_row`.
 pub(crate) fn plan(snapshot: &Snapshot, edit: &Edit<'_>, next_row: &mut u64) -> Result<Merged<'static>> {
     let mut merged = Merged { drafts: Vec::new(), removed: edit.removed.iter().copied().collect() };
-    let stays = covered_segments(snapshot)?;
+    let stays = covered_segments(snapshot);
     for kind in [Kind::VEC, Kind::JOURNAL, Kind::WITNESS] {
         for group in groups(snapshot, kind, &merged.removed, &stays) {
             let draft = match kind {
@@ -90,9 +90,9 @@ fn tier(length: u64) -> Option<usize> {
 }
 
 /// Segments whose rows a graph covers: these keep their numbers.
-fn covered_segments(snapshot: &Snapshot) -> Result<BTreeSet<u64>> {
-    let parts = snapshot.parts().iter().zip(snapshot.covered()?);
-    Ok(parts.filter(|(_, covered)| *covered).map(|(part, _)| part.entry.segment_id.get()).collect())
+fn covered_segments(snapshot: &Snapshot) -> BTreeSet<u64> {
+    let parts = snapshot.parts().iter().zip(snapshot.covered());
+    parts.filter(|(_, covered)| *covered).map(|(part, _)| part.entry.segment_id.get()).collect()
 }
 
 fn groups(snapshot: &Snapshot, kind: Kind, removed: &BTreeSet<u64>, stays: &BTreeSet<u64>) -> Vec<Vec<ManifestEntry>> {

@@ -1,6 +1,6 @@
 //! [`Snapshot`]: one commit of a file. Immutable; shared between threads without locks.
 
-use super::graph::Graph;
+use super::graph::{Graph, GraphView};
 use super::rows::{DeadRows, Fault, Part, RowId, dead_rows};
 use crate::Result;
 use rvf_format::chain::{self, State};
@@ -115,24 +115,24 @@ impl Snapshot {
         &self.graphs
     }
 
-    /// Live rows that a graph covers.
-    ///
-    /// # Errors
-    /// Corruption of graphs and journals.
-    pub fn indexed(&self) -> Result<u64> {
-        let live = |graph: &Graph| graph.view(self).map(|view| u64::from(view.live));
-        self.graphs.iter().map(live).sum()
+    /// Live rows that a sound graph covers.
+    pub fn indexed(&self) -> u64 {
+        self.sound_graphs().map(|(_, graph)| u64::from(graph.live)).sum()
     }
 
-    /// Whether each part is in a graph.
-    pub(crate) fn covered(&self) -> Result<Vec<bool>> {
+    /// The graphs that can be walked, with their places among [`Snapshot::graphs`]. One that breaks a sentence of the
+    /// specification is as good as none: its rows are compared, and the next index takes its place.
+    pub(crate) fn sound_graphs(&self) -> impl Iterator<Item = (usize, &GraphView)> + '_ {
+        self.graphs.iter().enumerate().filter_map(|(at, graph)| Some((at, graph.view(self).ok()?)))
+    }
+
+    /// Whether each part is in a sound graph.
+    pub(crate) fn covered(&self) -> Vec<bool> {
         let mut covered = vec![false; self.parts.len()];
-        for graph in &self.graphs {
-            for part in &graph.view(self)?.parts {
-                covered[*part as usize] = true;
-            }
+        for part in self.sound_graphs().flat_map(|(_, graph)| &graph.parts) {
+            covered[*part as usize] = true;
         }
-        Ok(covered)
+        covered
     }
 
     /// The rows of a part in place.

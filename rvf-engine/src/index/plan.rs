@@ -6,7 +6,7 @@
 
 use super::IndexOptions;
 use crate::Result;
-use crate::store::{GraphView, Snapshot};
+use crate::store::{Graph, GraphView, Snapshot};
 use rvf_format::limits::{MAX_SEGMENT, TREE_MIN};
 
 /// What is to be covered.
@@ -51,6 +51,9 @@ pub(crate) fn is_worth_a_graph(live: u64) -> bool {
 
 /// The graphs to be written; none if nothing is to be done.
 pub(crate) fn plan(snapshot: &Snapshot, scope: Scope, options: &IndexOptions) -> Result<Vec<Planned>> {
+    if scope == Scope::Due && nothing_is_due(snapshot) {
+        return Ok(Vec::new());
+    }
     let covered = snapshot.covered();
     let tail: Vec<u32> = (0..covered.len() as u32).filter(|part| !covered[*part as usize]).collect();
     let (places, graphs): (Vec<usize>, Vec<&GraphView>) = snapshot.sound_graphs().unzip();
@@ -68,13 +71,25 @@ pub(crate) fn plan(snapshot: &Snapshot, scope: Scope, options: &IndexOptions) ->
     Ok(split(snapshot, replaces, parts))
 }
 
+/// Whether the manifest alone shows that no fold is due: what small commits pay.
+fn nothing_is_due(snapshot: &Snapshot) -> bool {
+    let rows: u64 = snapshot.parts().iter().map(|part| u64::from(part.entry.rows.get())).sum();
+    let in_graph = |graph: &Graph| u64::from(graph.entry.rows.get());
+    let dead = rows.saturating_sub(snapshot.count());
+    let few_dead = snapshot.graphs().iter().all(|graph| dead as f64 <= in_graph(graph) as f64 * DEAD_SHARE_DUE);
+    rows.saturating_sub(snapshot.graphs().iter().map(in_graph).sum()) <= most_tail_rows(snapshot) && few_dead
+}
+
 fn is_tail_due(snapshot: &Snapshot, tail: &[u32]) -> Result<bool> {
     let mut rows = 0;
     for part in tail {
         rows += snapshot.live_in(*part)?;
     }
-    let row_len = snapshot.schema().row_len() as u64;
-    Ok(rows > (TAIL_BYTES / row_len.max(1)).clamp(LEAST_ROWS, MOST_TAIL_ROWS))
+    Ok(rows > most_tail_rows(snapshot))
+}
+
+fn most_tail_rows(snapshot: &Snapshot) -> u64 {
+    (TAIL_BYTES / snapshot.schema().row_len().max(1) as u64).clamp(LEAST_ROWS, MOST_TAIL_ROWS)
 }
 
 fn dead_share(graph: &GraphView) -> f64 {

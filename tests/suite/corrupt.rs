@@ -1,10 +1,10 @@
 //! One broken file a clause: verification reports exactly that clause, and nothing panics on it.
 
-use rvf_engine::{Error, Snapshot};
+use rvf_engine::{Effort, Error, Snapshot};
 use rvf_format::Clause;
 use rvf_format::storage::Bytes;
-use rvf_format::verify::verify;
-use rvf_tests::corrupt::{expected, fixture};
+use rvf_format::verify::{Options, verify_with};
+use rvf_tests::corrupt::{expected, fixture, is_deep};
 use std::collections::BTreeSet;
 
 #[test]
@@ -20,12 +20,16 @@ fn each_fixture_breaks_its_clause_and_no_other() {
     let mut wrong = Vec::new();
     for clause in Clause::ALL {
         let bytes = std::fs::read(rvf_tests::fixtures().join(format!("corrupt/{clause}.rvf"))).unwrap();
-        let found: BTreeSet<Clause> = match verify(&Bytes::from(bytes), &mut |_, _| {}) {
-            Ok(report) => report.findings.iter().map(|finding| finding.clause).collect(),
-            Err(error) => error.clause().into_iter().collect(),
-        };
-        if found != expected(*clause).into_iter().collect() {
-            wrong.push(format!("{clause}: found {found:?}"));
+        let file = Bytes::from(bytes);
+        for deep in [false, true] {
+            let found: BTreeSet<Clause> = match verify_with(&file, &Options { deep }, &mut |_, _| {}) {
+                Ok(report) => report.findings.iter().map(|finding| finding.clause).collect(),
+                Err(error) => error.clause().into_iter().collect(),
+            };
+            let expected = if is_deep(*clause) && !deep { Vec::new() } else { expected(*clause) };
+            if found != expected.into_iter().collect() {
+                wrong.push(format!("{clause}: found {found:?} (deep: {deep})"));
+            }
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -41,10 +45,34 @@ fn broken_files_are_refused_or_read() {
             snapshot.info()?;
             snapshot.log(usize::MAX)?;
             snapshot.records()?.try_for_each(|record| record.map(drop))?;
-            snapshot.search(&[0.5f32; 4]).run().map(drop)
+            let query = vec![0.5f32; snapshot.schema().dimension as usize];
+            snapshot.search(&query).effort(Effort::Ef(16)).run()?;
+            snapshot.search(&query).run().map(drop)
         };
         if let Err(error) = read() {
             assert!(!error.hint().is_empty() && !error.to_string().is_empty());
+        }
+    }
+}
+
+/// What a search does with a broken index: an error that names the clause where it cannot be walked; else hits, each of them a
+/// live record with its exact distance.
+#[test]
+fn a_broken_index_is_named_or_its_hits_are_true() {
+    let broken = [Clause::Idx1, Clause::Idx2, Clause::Idx3, Clause::Idx4, Clause::Idx5, Clause::Qnt1, Clause::Qnt2];
+    for clause in broken {
+        let bytes = std::fs::read(rvf_tests::fixtures().join(format!("corrupt/{clause}.rvf"))).unwrap();
+        let snapshot = Snapshot::newest(Bytes::from(bytes)).unwrap();
+        let query = vec![0.5f32; snapshot.schema().dimension as usize];
+        let exact = snapshot.search(&query).k(2000).effort(Effort::Exact).run().unwrap();
+        assert_eq!(exact.len(), 1001, "{clause}");
+        match snapshot.search(&query).effort(Effort::Ef(16)).run_traced() {
+            Ok((hits, trace)) => {
+                assert!(!trace.exact && trace.ef == 16, "{clause} was not walked: {trace:?}");
+                assert_eq!(hits.len(), 10, "{clause}");
+                assert!(hits.iter().all(|hit| exact.contains(hit)), "{clause}");
+            }
+            Err(error) => assert_eq!(error.clause(), Some(clause), "{error}"),
         }
     }
 }

@@ -9,11 +9,13 @@ use rvf_format::build::{Draft, seal};
 use rvf_format::identity::COPIES;
 use rvf_format::limits::{PAGE_LEN, ROOT_MAGIC};
 use rvf_format::manifest::{FACT_PINS, TAG_ADDED, TAG_WITNESS};
+use rvf_format::payload::index::{self, IndexParts, IndexView};
 use rvf_format::payload::witness::Operation;
-use rvf_format::payload::{tree, vec};
+use rvf_format::payload::{quant, tree, vec};
 use rvf_format::segment::Payload;
 use rvf_format::storage::Bytes;
 use rvf_format::{Clause, digest};
+use zerocopy::IntoBytes;
 
 /// The broken file of a clause.
 pub fn fixture(clause: Clause) -> Vec<u8> {
@@ -30,10 +32,8 @@ pub fn fixture(clause: Clause) -> Vec<u8> {
         Clause::Man1 | Clause::Man2 | Clause::Man3 | Clause::Man4 | Clause::Man5 => manifest(clause),
         Clause::Man6 | Clause::Man7 | Clause::Man8 | Clause::Man9 => manifest_meaning(clause),
         Clause::Tail1 | Clause::Tail2 => tail(clause),
-        // Their fixtures come with the engine's part.
-        Clause::Idx1 | Clause::Idx2 | Clause::Idx3 | Clause::Idx4 | Clause::Idx5 | Clause::Qnt1 | Clause::Qnt2 => {
-            Vec::new()
-        }
+        Clause::Idx1 | Clause::Idx2 | Clause::Idx3 | Clause::Idx4 | Clause::Idx5 => graph(clause),
+        Clause::Qnt1 | Clause::Qnt2 => codes(clause),
     }
 }
 
@@ -45,6 +45,11 @@ pub fn expected(clause: Clause) -> Vec<Clause> {
         Clause::Tail2 => vec![Clause::Tail1, Clause::Tail2],
         other => vec![other],
     }
+}
+
+/// Whether only deep verification sees it.
+pub fn is_deep(clause: Clause) -> bool {
+    matches!(clause, Clause::Idx4 | Clause::Idx5 | Clause::Qnt2)
 }
 
 /// A file while it is being broken.
@@ -100,6 +105,12 @@ impl Broken {
         let added = self.section(Kind::MANIFEST, TAG_ADDED);
         let entries = (added..).step_by(96);
         entries.into_iter().find(|at| self.bytes[*at..*at + 8] == id.to_le_bytes()).unwrap()
+    }
+
+    /// The little-endian numbers of a section of the last segment of a kind.
+    fn numbers(&self, kind: Kind, tag: u32, count: usize) -> Vec<u32> {
+        let numbers = self.bytes[self.section(kind, tag)..].as_chunks::<4>().0.iter().take(count);
+        numbers.map(|bytes| u32::from_le_bytes(*bytes)).collect()
     }
 
     fn flip(mut self, at: usize) -> Self {
@@ -362,6 +373,88 @@ fn manifest_meaning(clause: Clause) -> Vec<u8> {
             Broken::new(&model).bytes
         }
     }
+}
+
+/// As few rows as get a graph, which walks on them as they are stored.
+fn stored_walk() -> Model {
+    let mut model = Model::new(Schema { dtype: Dtype::U8, ..small() }, 85);
+    model.put(0..GRAPH_ROWS);
+    model.index(2);
+    model
+}
+
+/// A store of more than 1,000 live rows gets a graph.
+const GRAPH_ROWS: u64 = 1001;
+
+fn graph(clause: Clause) -> Vec<u8> {
+    if clause == Clause::Idx2 {
+        return split_run();
+    }
+    let broken = Broken::new(&stored_walk());
+    let facts = broken.section(Kind::INDEX, index::TAG_FACTS);
+    let rows = u32::try_from(GRAPH_ROWS).unwrap();
+    match clause {
+        // More nodes linked than there are.
+        Clause::Idx1 => broken.put(facts + 0x28, &(rows + 1).to_le_bytes()).sealed(),
+        // The first slot that was empty names a node that is not there: no reader loses a link by it.
+        Clause::Idx3 => {
+            let links = broken.section(Kind::INDEX, index::TAG_LINKS);
+            let slots = broken.numbers(Kind::INDEX, index::TAG_LINKS, 4 * GRAPH_ROWS as usize);
+            let empty = slots.iter().position(|slot| *slot == index::NO_LINK).unwrap();
+            broken.put(links + 4 * empty, &rows.to_le_bytes()).sealed()
+        }
+        Clause::Idx4 => {
+            let rows = broken.section(Kind::INDEX, index::TAG_PIVOT_ROWS);
+            broken.flip(rows).sealed()
+        }
+        _ => broken.put(facts + 0x28, &(rows - 1).to_le_bytes()).sealed(),
+    }
+}
+
+/// The one run of a graph as two, neither of them a whole VEC segment. All else is as it was.
+fn split_run() -> Vec<u8> {
+    let mut model = stored_walk();
+    let snapshot = model.db.snapshot();
+    let listed = snapshot.graphs()[0].entry;
+    let bytes = Bytes::from(&snapshot.file()[listed.offset.get() as usize..listed.end() as usize]);
+    let view = IndexView::parse(bytes, &listed, snapshot.schema()).unwrap();
+    let [whole] = view.runs() else { panic!("a graph of more than one run") };
+    let (mut first, mut second) = (*whole, *whole);
+    first.rows.set(500);
+    second.base_row.set(whole.base_row.get() + 500);
+    second.rows.set(whole.rows.get() - 500);
+    let mut edit = Edit::new(Operation(5));
+    edit.removed.push(listed.segment_id.get());
+    edit.drafts.push(index::draft(IndexParts {
+        facts: *view.facts(),
+        runs: vec![first, second].into(),
+        links: view.links().as_bytes().to_vec().into(),
+        pivots: view.pivots().as_bytes().to_vec().into(),
+        cells: view.cells().as_bytes().to_vec().into(),
+        pivot_rows: view.pivot_rows().to_vec().into(),
+        effort: view.effort().to_vec().into(),
+    }));
+    drop(snapshot);
+    model.commit_raw(&edit);
+    Broken::new(&model).bytes
+}
+
+fn codes(clause: Clause) -> Vec<u8> {
+    let mut model = Model::new(Schema { dtype: Dtype::F16, ..Schema::new(12, Metric::L2) }, 86);
+    model.put(0..GRAPH_ROWS);
+    model.index(2);
+    let broken = Broken::new(&model);
+    if clause == Clause::Qnt1 {
+        let facts = broken.section(Kind::QUANT, quant::TAG_FACTS);
+        return broken.put(facts + 0x10, &0u32.to_le_bytes()).sealed();
+    }
+    // A node that is no pivot, or the row of the pivot would be another, too.
+    let facts = broken.numbers(Kind::INDEX, index::TAG_FACTS, 5);
+    let (pivots, stride) = (broken.numbers(Kind::INDEX, index::TAG_PIVOTS, facts[2] as usize), facts[4] as usize);
+    let node = (0..).find(|node| !pivots.contains(node)).unwrap() as usize;
+    let code = broken.section(Kind::QUANT, quant::TAG_CODES) + node * stride;
+    let wrong = broken.bytes[code].cast_signed().signum().wrapping_mul(-100);
+    broken.put(code, &[wrong.cast_unsigned()]).sealed()
 }
 
 fn tail(clause: Clause) -> Vec<u8> {

@@ -3,12 +3,15 @@
 use crate::oracle::{self, Records, Rng};
 use rvf_engine::ingest::door::Vectors;
 use rvf_engine::store::Edit;
-use rvf_engine::{Clock, CompactOptions, CreateOptions, Db, Dtype, Id, IdType, Metric, OpenOptions, Schema, Snapshot};
+use rvf_engine::{
+    Clock, CompactOptions, CreateOptions, Db, Dtype, Id, IdType, IndexOptions, Metric, OpenOptions, Schema, Snapshot,
+};
 use rvf_format::build::Draft;
 use rvf_format::payload::witness::Operation;
 use rvf_format::storage::MemoryPlace;
 use rvf_format::{Kind, digest};
 use serde_json::{Value, json};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -105,6 +108,14 @@ impl Model {
         self.note();
         let gone = self.epochs.len().saturating_sub(keep as usize);
         self.epochs.drain(..gone);
+    }
+
+    /// Brings all rows under one graph with few links, so that files stay small.
+    pub fn index(&mut self, m: usize) {
+        let options = IndexOptions { m: Some(m), ef_construction: Some(32), threads: Some(1) };
+        let done = self.db.index(&options, &mut |_, _| ControlFlow::Continue(())).unwrap();
+        assert!(done.written && done.graphs == 1, "{done:?}");
+        self.note();
     }
 
     /// The file as it is now.

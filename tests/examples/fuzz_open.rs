@@ -215,7 +215,7 @@ fn input(seed: u64, at: u64) -> Input {
 fn scattered(script: &[u8]) -> Vec<u8> {
     let mut script = Script::new(script);
     let all = samples::all();
-    let mut file = all.get(script.below(4)).cloned().unwrap_or_default();
+    let mut file = all.get(script.below(6)).cloned().unwrap_or_default();
     while !script.is_empty() {
         let page = script.below(file.len() / 4096) * 4096;
         // Most of a page is padding; its first bytes matter.

@@ -1,6 +1,7 @@
 //! Replays the saved inputs of the fuzz targets, and holds `reseal`, `mutate` and the samples to what they promise.
 
-use rvf_format::verify::verify;
+use rvf_format::Clause;
+use rvf_format::verify::{Options, verify, verify_with};
 use rvf_tests::reseal::{Repair, reseal, roots};
 use rvf_tests::{mutate, properties, samples};
 use std::path::{Path, PathBuf};
@@ -102,4 +103,20 @@ fn a_hash_tree_follows_its_segment() {
     let at = 5 * 4096 + 100_000;
     assert_eq!(clauses(&sample, at, &Repair::ALL), Vec::<&str>::new());
     assert_eq!(clauses(&sample, at, &Repair { trees: false, ..Repair::ALL }), ["TREE-1"]);
+}
+
+/// Code rows need no padding, and lists of links no empty slots: a reader that counts on either fails here.
+#[test]
+fn narrow_rows_are_sound_and_walked() {
+    for (sample, links, by) in [(samples::indexed(), false, 4), (samples::indexed_bits(), true, 1)] {
+        let mut file = sample.clone();
+        mutate::narrow(&mut file, links, by);
+        assert!(file != sample);
+        reseal(&mut file, &Repair::ALL);
+        let report = verify_with(&file.as_slice().into(), &Options { deep: true }, &mut |_, _| {}).unwrap();
+        // Without some of their links not all nodes are reached.
+        let unreached = report.findings.iter().all(|finding| links && finding.clause == Clause::Idx5);
+        assert!(unreached, "{:?}", report.findings);
+        properties::exercise(&file);
+    }
 }

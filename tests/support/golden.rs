@@ -7,8 +7,11 @@ use rvf_engine::{
     Clock, CompactOptions, CreateOptions, Db, Dtype, Id, IdType, IndexOptions, Metric, OpenOptions, Schema, Snapshot,
 };
 use rvf_format::build::Draft;
+use rvf_format::manifest::ManifestEntry;
+use rvf_format::payload::index::IndexView;
+use rvf_format::payload::quant::QuantView;
 use rvf_format::payload::witness::Operation;
-use rvf_format::storage::MemoryPlace;
+use rvf_format::storage::{Bytes, MemoryPlace};
 use rvf_format::{Kind, digest};
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
@@ -110,9 +113,9 @@ impl Model {
         self.epochs.drain(..gone);
     }
 
-    /// Brings all rows under one graph with few links, so that files stay small.
+    /// Brings all rows under one graph with few links, so that files stay small. Threads are this machine's: they must not matter.
     pub fn index(&mut self, m: usize) {
-        let options = IndexOptions { m: Some(m), ef_construction: Some(32), threads: Some(1) };
+        let options = IndexOptions { m: Some(m), ef_construction: Some(32), threads: None };
         let done = self.db.index(&options, &mut |_, _| ControlFlow::Continue(())).unwrap();
         assert!(done.written && done.graphs == 1, "{done:?}");
         self.note();
@@ -123,28 +126,31 @@ impl Model {
         self.place.bytes(Path::new(PATH)).unwrap()
     }
 
-    fn finish(mut self, name: &'static str) -> Golden {
+    fn finish(self, name: &'static str) -> Golden {
+        self.finish_with(name, 4, 3)
+    }
+
+    fn finish_with(mut self, name: &'static str, queries: usize, k: usize) -> Golden {
         let snapshot = self.db.snapshot();
-        let queries: Vec<Value> = (0..4).map(|_| self.query(3)).collect();
-        // A long vector is told by its hash: the truth of a large file stays small.
-        let vector = |v: &Vec<f32>| match v.len() {
-            0..2000 => ("vector", json!(v)),
-            _ => {
-                ("vector_blake3", json!(digest::hex(&digest::blake3(&v.iter().map(|x| *x as u8).collect::<Vec<u8>>()))))
-            }
-        };
-        let record = |(id, v)| {
-            let (key, value) = vector(v);
-            json!({"id": id_json(id), key: value})
+        let queries: Vec<Value> = (0..queries).map(|_| self.query(k)).collect();
+        let schema = &self.schema;
+        // Long vectors and many are told by their hashes: the truth of a large file stays small.
+        let hashed = schema.row_len() * self.records.len() > 1 << 14;
+        let record = |(id, v): (&Id, &Vec<f32>)| match hashed {
+            true => json!({"id": id_json(id), "vector_blake3": vector_hash(schema, v)}),
+            false => json!({"id": id_json(id), "vector": v}),
         };
         let records: Vec<Value> = self.records.iter().map(record).collect();
-        let schema = &self.schema;
-        let truth = json!({
+        let mut truth = json!({
             "name": name, "dim": schema.dimension, "dtype": schema.dtype.name(), "metric": schema.metric.name(),
             "id_type": schema.id_type.name(), "epoch": snapshot.epoch(), "count": self.records.len(),
             "file_id": digest::hex(&snapshot.root().file_id), "root_hash": digest::hex(&snapshot.root().state_hash),
             "model": "golden", "records": records, "queries": queries, "epochs": self.epochs, "log": log_json(&snapshot),
         });
+        let indexes = indexes_json(&snapshot);
+        if !indexes.is_empty() {
+            truth["indexes"] = json!(indexes);
+        }
         Golden { name, bytes: self.bytes(), truth }
     }
 
@@ -154,6 +160,43 @@ impl Model {
         let hits: Vec<Value> = hits.iter().map(|(id, d)| json!({"id": id_json(id), "distance": d})).collect();
         json!({"vector": vector, "k": k, "hits": hits})
     }
+}
+
+/// The hash of a vector as it is stored, for the dtypes that truths need it for.
+pub fn vector_hash(schema: &Schema, vector: &[f32]) -> String {
+    let bytes: Vec<u8> = match schema.dtype {
+        Dtype::F32 => vector.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        Dtype::U8 | Dtype::Binary => vector.iter().map(|x| *x as u8).collect(),
+        dtype => panic!("no hash of {dtype:?} is written"),
+    };
+    digest::hex(&digest::blake3(&bytes))
+}
+
+/// What INDEX and QUANT segments say about themselves, by ascending first row.
+pub fn indexes_json(snapshot: &Snapshot) -> Vec<Value> {
+    let entries = snapshot.state().live.iter().filter(|entry| entry.space.get() == 0);
+    let bytes =
+        |entry: &ManifestEntry| Bytes::from(&snapshot.file()[entry.offset.get() as usize..entry.end() as usize]);
+    let quants: Vec<_> = entries.clone().filter(|entry| entry.kind() == Kind::QUANT).collect();
+    let mut indexes: Vec<_> = entries.filter(|entry| entry.kind() == Kind::INDEX).collect();
+    indexes.sort_by_key(|entry| entry.base_row.get());
+    let json = |entry: &&ManifestEntry| {
+        let view = IndexView::parse(bytes(entry), entry, snapshot.schema()).unwrap();
+        let quant = quants.iter().find(|quant| quant.base_row == entry.base_row).map(|entry| {
+            let quant = QuantView::parse(bytes(entry), entry, snapshot.schema()).unwrap();
+            json!({"step": quant.step(), "stride": quant.facts().stride.get(), "offsets": quant.offsets()})
+        });
+        let facts = view.facts();
+        let runs: Vec<_> = view.runs().iter().map(|run| (run.base_row.get(), run.rows.get())).collect();
+        let effort: Vec<_> = view.effort().iter().map(|point| (point.ef.get(), point.recall_ppm.get())).collect();
+        json!({
+            "nodes": facts.nodes.get(), "degree": facts.degree.get(), "pivots": facts.pivots.get(),
+            "cells": facts.cells.get(), "stride": facts.stride.get(), "code": facts.code, "m": facts.m.get(),
+            "ef_construction": facts.ef_construction.get(), "seed": facts.seed.get(), "linked": facts.linked.get(),
+            "runs": runs, "effort": effort, "quant": quant,
+        })
+    };
+    indexes.iter().map(json).collect()
 }
 
 fn id_json(id: &Id) -> Value {
@@ -205,7 +248,29 @@ pub fn all() -> Vec<Golden> {
         masked().finish("masked"),
         large().finish("large"),
         unknown().finish("unknown"),
+        indexed().finish_with("indexed", 12, 10),
+        indexed_lively().finish_with("indexed-u8", 12, 10),
     ]
+}
+
+/// A graph that is walked on codes and covers all rows.
+fn indexed() -> Model {
+    let mut model = Model::new(Schema::new(16, Metric::L2), 14);
+    model.put(0..1200);
+    model.index(6);
+    model
+}
+
+/// A graph that is walked on stored rows. Some were dead when it was built, some died later; some live ones are in no graph.
+fn indexed_lively() -> Model {
+    let mut model = Model::new(Schema { dtype: Dtype::U8, ..Schema::new(8, Metric::L2) }, 15);
+    model.put(0..1200);
+    model.delete((0..1200).step_by(100));
+    model.index(4);
+    model.put((7..1200).step_by(50));
+    model.delete((11..1200).step_by(60));
+    model.put(2000..2040);
+    model
 }
 
 /// More commits than one full manifest and one merge need.

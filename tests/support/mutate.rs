@@ -12,13 +12,15 @@ use rvf_format::identity::{COPIES, FileIdentity};
 use rvf_format::layout::Layout;
 use rvf_format::limits::PAGE_LEN;
 use rvf_format::manifest::ManifestEntry;
+use rvf_format::payload::index::{self, EffortPoint, IndexFacts, IndexRun};
 use rvf_format::payload::journal::JournalWord;
 use rvf_format::payload::meta::MetaItem;
+use rvf_format::payload::quant::{self, QuantFacts};
 use rvf_format::payload::tree::TreeFacts;
 use rvf_format::payload::vec::VecFacts;
 use rvf_format::payload::witness::WitnessEntry;
 use rvf_format::root::RootPage;
-use rvf_format::segment::{PayloadPrelude, SectionEntry, SegmentHeader};
+use rvf_format::segment::{PayloadPrelude, SectionEntry, SegmentHeader, TABLE_START};
 use std::ops::Range;
 
 /// Most changes of one script.
@@ -135,6 +137,10 @@ fn content(kind: Kind, tag: u32, section: Range<usize>, found: &mut Vec<Vec<Rang
         (Kind::JOURNAL, 1) => &JournalWord::LAYOUT,
         (Kind::META, 1) => &MetaItem::LAYOUT,
         (Kind::TREE, 1) => &TreeFacts::LAYOUT,
+        (Kind::INDEX, 1) => &IndexFacts::LAYOUT,
+        (Kind::INDEX, 2) => &IndexRun::LAYOUT,
+        (Kind::INDEX, 7) => &EffortPoint::LAYOUT,
+        (Kind::QUANT, 1) => &QuantFacts::LAYOUT,
         _ => {
             let words = section.len() / 4;
             let kept = (0..words).filter(|word| *word < WORDS || word + WORDS >= words);
@@ -171,7 +177,9 @@ fn change(file: &mut Vec<u8>, structures: &[Vec<Range<usize>>], script: &mut Scr
             let odd = if script.byte() < 0xC0 { 0 } else { script.below(PAGE_LEN) };
             file.truncate(page * PAGE_LEN + odd);
         }
-        0xF6..=0xFA => {
+        0xF6..=0xF7 => fill(file, script),
+        0xF8 => narrow(file, script.byte() < 0x80, script.below(16)),
+        0xF9..=0xFA => {
             let pages = 1 + script.below(3);
             let value = script.byte();
             file.resize(file.len() + pages * PAGE_LEN, value);
@@ -221,6 +229,73 @@ fn edit(field: &mut [u8], file_len: u64, script: &mut Script<'_>) {
         let value = script.byte();
         field.iter_mut().for_each(|byte| *byte = value);
     }
+}
+
+/// Where each section of each segment of a kind lies: tag, range.
+fn sections_of(file: &[u8], kind: Kind) -> Vec<(u32, Range<usize>)> {
+    let of_kind = |segment: &Range<usize>| header_at(file, segment.start).is_some_and(|header| header.kind() == kind);
+    let found = segments(file, 0, file.len()).into_iter().filter(of_kind);
+    found.flat_map(|segment| sections(file, &segment)).collect()
+}
+
+/// Words of a section of an INDEX or QUANT all become one number, or numbers that lead anywhere.
+fn fill(file: &mut [u8], script: &mut Script<'_>) {
+    let kind = if script.byte() < 0xC0 { Kind::INDEX } else { Kind::QUANT };
+    let all = sections_of(file, kind);
+    let Some((_, section)) = all.get(script.below(all.len())) else { return };
+    let words = section.len() / 4;
+    let first = script.below(words);
+    let count = if script.byte() < 0x80 { words } else { 1 + script.below(64) };
+    let (way, mut number) = (script.byte(), script.number() as u32);
+    for word in file[section.clone()].chunks_exact_mut(4).skip(first).take(count) {
+        let value = match way {
+            0..=0x3F => number % 1100,
+            0x40..=0x7F => number,
+            // Any node, or mostly so.
+            0x80..=0xDF => number >> 8 & 0x3FF,
+            _ => u32::MAX - (number >> 30),
+        };
+        word.copy_from_slice(&value.to_le_bytes());
+        if way >= 0x80 {
+            number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        }
+    }
+}
+
+/// An INDEX and its QUANT with shorter rows, consistent in all else but hashes: fewer links a node, or shorter code rows.
+pub fn narrow(file: &mut [u8], links: bool, by: usize) {
+    if links {
+        repack(file, Kind::INDEX, 0x04, index::TAG_LINKS, 4, by);
+    } else {
+        repack(file, Kind::INDEX, 0x10, index::TAG_PIVOT_ROWS, 1, by);
+        repack(file, Kind::QUANT, 0x04, quant::TAG_CODES, 1, by);
+    }
+}
+
+/// Cuts rows of a section of the last segment of a kind, and says so at `field` of the facts and in the section table.
+fn repack(file: &mut [u8], kind: Kind, field: usize, tag: u32, unit: usize, by: usize) {
+    let of_kind = |segment: &Range<usize>| header_at(file, segment.start).is_some_and(|header| header.kind() == kind);
+    let Some(segment) = segments(file, 0, file.len()).into_iter().rfind(of_kind) else { return };
+    let all = sections(file, &segment);
+    let place = |wanted: u32| all.iter().position(|(tag, _)| *tag == wanted);
+    let (Some(facts), Some(entry)) = (place(1), place(tag)) else { return };
+    let (fact, section) = (all[facts].1.start + field, all[entry].1.clone());
+    let Some(old) = file.get(fact..).and_then(|bytes| bytes.first_chunk::<4>()) else { return };
+    let old = u32::from_le_bytes(*old) as usize;
+    if old == 0 || old.saturating_mul(unit) > section.len() {
+        return;
+    }
+    let new = old.saturating_sub(by).max(1);
+    let rows = section.len() / (old * unit);
+    for row in 0..rows {
+        let from = section.start + row * old * unit;
+        file.copy_within(from..from + new * unit, section.start + row * new * unit);
+    }
+    let length = rows * new * unit;
+    file[section.start + length..section.end].fill(0);
+    file[fact..fact + 4].copy_from_slice(&(new as u32).to_le_bytes());
+    let table = segment.start + TABLE_START + entry * size_of::<SectionEntry>() + 0x10;
+    file[table..table + 8].copy_from_slice(&(length as u64).to_le_bytes());
 }
 
 /// Two segments of one length change places.

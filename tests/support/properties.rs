@@ -6,10 +6,11 @@
 
 use crate::mutate::mutate;
 use crate::samples;
-use rvf_engine::{CompactOptions, Db, Dtype, Id, IdType, Schema, Snapshot};
+use rvf_engine::{CompactOptions, Db, Dtype, Effort, Hit, Id, IdType, Schema, Snapshot};
 use rvf_format::legacy::{self, LegacyFile};
 use rvf_format::storage::{Bytes, MemoryPlace};
-use rvf_format::verify::{Report, verify};
+use rvf_format::verify::{Options, Report, verify, verify_with};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ pub fn open_fixed(script: &[u8]) {
 pub fn exercise(bytes: &[u8]) {
     let file = Bytes::from(bytes);
     let report = verify(&file, &mut |_, _| {});
+    let _ = verify_with(&file, &Options { deep: true }, &mut |_, _| {});
     let sound = matches!(&report, Ok(report) if report.sound);
     match Snapshot::newest(file) {
         Ok(snapshot) => read(&snapshot, report.as_ref().ok().filter(|_| sound)),
@@ -47,7 +49,7 @@ fn read(snapshot: &Snapshot, sound: Option<&Report>) {
     let info = snapshot.info();
     let segments = snapshot.segments();
     let log = snapshot.log(100);
-    let found = search(snapshot);
+    let found = EFFORTS.map(|effort| search(snapshot, effort));
     let records = snapshot.records().map(|records| records.take(2000).collect::<Result<Vec<_>, _>>());
     let ids = find(snapshot);
     let epochs = epochs(snapshot);
@@ -58,7 +60,9 @@ fn read(snapshot: &Snapshot, sound: Option<&Report>) {
     assert!(segments.is_ok(), "a sound file cannot be mapped: {:?}", segments.err());
     assert_eq!(epochs, Some((report.epochs as usize).min(MOST_EPOCHS)), "epochs of a sound file");
     assert!(log.as_ref().is_ok_and(|log| !log.is_empty()), "a sound file without a log: {:?}", log.err());
-    assert_eq!(found.map(|hits| hits as u64), Some(report.count.min(3)), "hits in a sound file");
+    for (found, effort) in found.into_iter().zip(EFFORTS) {
+        assert_eq!(found.map(|hits| hits as u64), Some(report.count.min(3)), "hits in a sound file, {effort:?}");
+    }
     let records = records.and_then(|records| records).map(|records| records.len() as u64);
     assert_eq!(records.ok(), Some(report.count.min(2000)), "records of a sound file");
 }
@@ -70,25 +74,33 @@ fn epochs(snapshot: &Snapshot) -> Option<usize> {
     let mut opened = 0;
     for root in roots.ok()? {
         let earlier = snapshot.at_epoch(root.epoch()).ok()?;
-        let _ = (search(&earlier), earlier.log(3).is_ok(), earlier.info().is_ok());
+        let _ = (search(&earlier, Effort::Ef(16)), earlier.log(3).is_ok(), earlier.info().is_ok());
         opened += 1;
     }
     Some(opened)
 }
 
-/// An exact search for the 3 nearest to a plausible query; how many were found.
-fn search(snapshot: &Snapshot) -> Option<usize> {
+/// All ways to search: by a scan, by walks of a given width, by walks as wide as an index says.
+const EFFORTS: [Effort; 3] = [Effort::Exact, Effort::Ef(16), Effort::Recall(0.98)];
+
+/// A search for the 3 nearest to a plausible query; how many were found.
+fn search(snapshot: &Snapshot, effort: Effort) -> Option<usize> {
     let Schema { dimension, dtype, .. } = *snapshot.schema();
-    let hits = if dtype == Dtype::Binary {
+    let (bits, numbers): (Vec<u8>, Vec<f32>);
+    let search = if dtype == Dtype::Binary {
         let mut query = vec![0xA0u8; snapshot.schema().row_len()];
         let unused = query.len() * 8 - dimension as usize;
         query.iter_mut().last().into_iter().for_each(|last| *last = *last >> unused << unused);
-        snapshot.search(&query[..]).k(3).run()
+        bits = query;
+        snapshot.search(&bits[..])
     } else {
-        let query: Vec<f32> = (0..dimension).map(|at| (at % 3) as f32 + 1.0).collect();
-        snapshot.search(&query).k(3).run()
+        numbers = (0..dimension).map(|at| (at % 3) as f32 + 1.0).collect();
+        snapshot.search(&numbers)
     };
-    hits.ok().map(|hits| hits.len())
+    let hits = search.k(3).effort(effort).run().ok()?;
+    let order = |hits: &[Hit]| (hits[0].distance, &hits[0].id) <= (hits[1].distance, &hits[1].id);
+    assert!(hits.windows(2).all(order), "hits are out of order: {hits:?}");
+    Some(hits.len())
 }
 
 /// Looks for ids that are there and for some that are not. Whether every look-up was answered.
@@ -141,6 +153,7 @@ fn change(place: &MemoryPlace) -> Option<()> {
     }
     batch.delete(id[1].clone()).ok()?;
     let committed = batch.commit().is_ok();
+    let indexed = db.index(&samples::INDEX_OPTIONS, &mut |_, _| ControlFlow::Continue(())).is_ok();
     let compacted = db.compact(&CompactOptions { keep: 2, output: None }).is_ok();
-    (committed || compacted).then_some(())
+    (committed || indexed || compacted).then_some(())
 }

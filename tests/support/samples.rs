@@ -1,10 +1,14 @@
 //! Small valid files, built by the engine in memory. Time and file id are fixed: the same bytes in every run.
 
+use crate::oracle::Rng;
 use rvf_engine::store::{Context, Edit, Store};
-use rvf_engine::{Clock, CompactOptions, CreateOptions, Db, Dtype, IdType, Metric, OpenOptions, Schema};
+use rvf_engine::{
+    Batch, Clock, CompactOptions, CreateOptions, Db, Dtype, IdType, IndexOptions, Metric, OpenOptions, Schema,
+};
 use rvf_format::manifest::FACT_PINS;
 use rvf_format::payload::witness::Operation;
 use rvf_format::storage::MemoryPlace;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -67,6 +71,41 @@ pub fn compacted() -> Vec<u8> {
     bytes(&place)
 }
 
+/// A graph that is walked on codes, of as few rows as get one; dead rows in it, live ones in no graph.
+pub fn indexed() -> Vec<u8> {
+    let schema = Schema { dtype: Dtype::F16, ..Schema::new(12, Metric::L2) };
+    with_graph(&schema, |rng, batch, id| {
+        batch.put(id, &rng.vector(&schema)).unwrap();
+    })
+}
+
+/// A graph that is walked on stored rows.
+pub fn indexed_bits() -> Vec<u8> {
+    let schema = Schema::new(24, Metric::Hamming);
+    with_graph(&schema, |rng, batch, id| {
+        let row: Vec<u8> = rng.vector(&schema).iter().map(|byte| *byte as u8).collect();
+        batch.put(id, &row[..]).unwrap();
+    })
+}
+
+fn with_graph(schema: &Schema, put: impl Fn(&mut Rng, &mut Batch<'_>, u64)) -> Vec<u8> {
+    let (place, mut rng) = (MemoryPlace::default(), Rng(5));
+    let mut db = create(&place, schema);
+    let mut batch = db.batch();
+    (0..1001).for_each(|id| put(&mut rng, &mut batch, id));
+    batch.commit().unwrap();
+    let done = db.index(&INDEX_OPTIONS, &mut |_, _| ControlFlow::Continue(())).unwrap();
+    assert!(done.graphs == 1 && done.indexed == 1001, "{done:?}");
+    let mut batch = db.batch();
+    (0..30).for_each(|n| put(&mut rng, &mut batch, n * 40));
+    batch.delete(77).unwrap();
+    batch.commit().unwrap();
+    bytes(&place)
+}
+
+/// Few links and little work for each.
+pub const INDEX_OPTIONS: IndexOptions = IndexOptions { m: Some(2), ef_construction: Some(8), threads: Some(1) };
+
 /// A segment of more than 1 MiB, with its hash tree.
 pub fn with_tree() -> Vec<u8> {
     let place = MemoryPlace::default();
@@ -93,12 +132,17 @@ pub fn long() -> Vec<u8> {
 /// Every sample, built once.
 pub fn all() -> &'static [Vec<u8>] {
     static ALL: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
-    ALL.get_or_init(|| vec![small(), strings(), bits(), compacted(), with_tree(), long()])
+    ALL.get_or_init(|| vec![small(), strings(), bits(), compacted(), indexed(), indexed_bits(), with_tree(), long()])
 }
 
 /// The options that make a handle deterministic.
 pub fn open_options() -> OpenOptions {
-    OpenOptions { clock: Clock::Fixed(TIME_NS), actor: "sample".to_owned(), ..OpenOptions::default() }
+    OpenOptions {
+        clock: Clock::Fixed(TIME_NS),
+        actor: "sample".to_owned(),
+        index: INDEX_OPTIONS,
+        ..OpenOptions::default()
+    }
 }
 
 fn context() -> Context {

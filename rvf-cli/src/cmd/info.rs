@@ -56,7 +56,7 @@ fn parts(info: &Info) -> Vec<(&'static str, u64)> {
 }
 
 fn dead_share(graph: &GraphInfo) -> f64 {
-    1.0 - graph.live as f64 / graph.records.max(1) as f64
+    graph.records.saturating_sub(graph.live) as f64 / graph.records.max(1) as f64
 }
 
 fn graph_json(graph: &GraphInfo) -> Value {

@@ -15,7 +15,8 @@ use std::time::Instant;
 /// Find the nearest records to a vector, to a stored record, or to each vector of a file
 ///
 /// Records of the index are found by walking it, the others by comparing them; distances are exact either way. Unless --ef, --recall
-/// or --exact is given, a walk aims at finding 98 of 100 true neighbours.
+/// or --exact is given, a walk aims at 98 of 100 true neighbours. What it finds was measured with stored records as queries when the
+/// index was built; queries unlike them find less: `rvf bench` measures it.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).args(["vector", "id", "input"]))]
 #[command(group = ArgGroup::new("effort").args(["ef", "recall", "exact"]))]
@@ -42,7 +43,7 @@ pub(crate) struct QueryArgs {
     /// Candidates that a walk keeps, at least k: more find more and take longer
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     ef: Option<u64>,
-    /// Share of the true neighbours to be found on average, above 0 to 1, as measured when the index was built; 1 means --exact
+    /// Share of the true neighbours to aim at, above 0 to 1, as measured when the index was built; 1 means --exact
     #[arg(long, value_name = "R", value_parser = parse_recall)]
     recall: Option<f64>,
     /// Compare with every record

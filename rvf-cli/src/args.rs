@@ -76,7 +76,9 @@ pub(crate) enum Command {
     Demo(cmd::demo::DemoArgs),
     Create(cmd::create::CreateArgs),
     Import(cmd::import::ImportArgs),
+    Index(cmd::index::IndexArgs),
     Query(cmd::query::QueryArgs),
+    Bench(cmd::bench::BenchArgs),
     Get(cmd::get::GetArgs),
     Delete(cmd::delete::DeleteArgs),
     Export(cmd::export::ExportArgs),
@@ -100,12 +102,13 @@ pub(crate) struct WriterArgs {
 }
 
 impl WriterArgs {
+    /// Options of a handle whose index is renewed by the command, so that it can show a bar and stop.
     pub(crate) fn options(&self) -> Result<OpenOptions, Failure> {
         if self.sign_with.is_some() {
             return Err(Failure::not_yet("--sign-with", "this version does not sign"));
         }
         let actor = self.actor.clone().or_else(|| std::env::var("RVF_ACTOR").ok());
-        Ok(OpenOptions { actor: actor.unwrap_or_default(), ..OpenOptions::default() })
+        Ok(OpenOptions { actor: actor.unwrap_or_default(), manual_index: true, ..OpenOptions::default() })
     }
 }
 

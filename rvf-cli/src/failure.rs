@@ -105,6 +105,11 @@ impl Failure {
         Self { hint: hint.into(), ..self }
     }
 
+    /// What holds in spite of the failure.
+    pub(crate) fn and(self, what: &str) -> Self {
+        Self { message: format!("{}; {what}", self.message), ..self }
+    }
+
     pub(crate) fn kind(&self) -> &'static str {
         self.kind
     }

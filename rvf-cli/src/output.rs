@@ -185,6 +185,19 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
+/// A whole number with its digits in threes: `1,234,567`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// A duration as people read it.
 pub(crate) fn duration(micros: f64) -> String {
     match micros {
@@ -256,5 +269,6 @@ mod tests {
     fn sizes_and_floats_are_short() {
         assert_eq!((size(1023), size(4096), size(3 << 20)), ("1023 B".into(), "4.0 KiB".into(), "3.0 MiB".into()));
         assert_eq!(float(0.1).to_string(), "0.1");
+        assert_eq!([7, 123, 1234, 1_234_567].map(grouped), ["7", "123", "1,234", "1,234,567"]);
     }
 }

@@ -28,19 +28,21 @@ pub(crate) struct Bar {
     started: Instant,
     wanted: bool,
     bytes: bool,
+    what: &'static str,
 }
 
 impl Bar {
-    pub(crate) fn records(ui: &Ui) -> Self {
-        Self::new(ui, false)
+    /// Of work that is counted; `what` says what is done.
+    pub(crate) fn items(ui: &Ui, what: &'static str) -> Self {
+        Self::new(ui, what, false)
     }
 
-    pub(crate) fn bytes(ui: &Ui) -> Self {
-        Self::new(ui, true)
+    pub(crate) fn bytes(ui: &Ui, what: &'static str) -> Self {
+        Self::new(ui, what, true)
     }
 
-    fn new(ui: &Ui, bytes: bool) -> Self {
-        Self { bar: ProgressBar::hidden(), started: Instant::now(), wanted: ui.shows_progress(), bytes }
+    fn new(ui: &Ui, what: &'static str, bytes: bool) -> Self {
+        Self { bar: ProgressBar::hidden(), started: Instant::now(), wanted: ui.shows_progress(), bytes, what }
     }
 
     /// Shows how far the work is; says whether it should go on.
@@ -74,12 +76,13 @@ impl Bar {
             None => ProgressBar::no_length(),
         };
         let template = match (self.bytes, total) {
-            (true, _) => "{bar:32} {bytes}/{total_bytes}  {msg}",
-            (false, Some(_)) => "{bar:32} {human_pos}/{human_len}  {msg}",
-            (false, None) => "{spinner} {human_pos}  {msg}",
+            (true, _) => "{prefix} {bar:32} {bytes}/{total_bytes}  {msg}",
+            (false, Some(_)) => "{prefix} {bar:32} {human_pos}/{human_len}  {msg}",
+            (false, None) => "{prefix} {spinner} {human_pos}  {msg}",
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style);
+            self.bar.set_prefix(self.what);
         }
         self.bar.set_draw_target(ProgressDrawTarget::stderr());
     }

@@ -1,10 +1,11 @@
 //! What a file is made of: [`Info`] in a few numbers, [`SegmentInfo`] for its map.
 
 use crate::Result;
-use crate::store::Snapshot;
+use crate::store::{Graph, GraphView, Snapshot};
 use rvf_format::digest::Hash;
 use rvf_format::limits::FORMAT_VERSION;
 use rvf_format::manifest::ManifestEntry;
+use rvf_format::payload::index::EffortPoint;
 use rvf_format::payload::meta;
 use rvf_format::recover::commit_at;
 use rvf_format::segment::SegmentHeader;
@@ -48,6 +49,31 @@ pub struct Info {
     pub creator: Option<String>,
     /// Version of the format.
     pub format_version: u32,
+    /// Live records that a graph covers.
+    pub indexed: u64,
+    /// The graphs that searches walk, by their first row; damaged ones are left out.
+    pub graphs: Vec<GraphInfo>,
+}
+
+/// A graph of the index.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GraphInfo {
+    /// Its INDEX segment.
+    pub segment: u64,
+    /// Records that it was made of.
+    pub records: u64,
+    /// Those of them that are live.
+    pub live: u64,
+    /// Links that a new record chose at most.
+    pub m: u32,
+    /// Records that a new one chose its links from.
+    pub ef_construction: u32,
+    /// The QUANT segment of the codes that are walked on; `None` where stored rows are.
+    pub codes: Option<u64>,
+    /// Bytes of its segments.
+    pub bytes: u64,
+    /// Candidates of a walk, and the mean recall@10 that was measured with so many.
+    pub effort: Vec<(u32, f64)>,
 }
 
 /// One segment of a file's map.
@@ -116,6 +142,8 @@ impl Snapshot {
             model: text(meta::MODEL),
             creator: text(meta::CREATOR),
             format_version: FORMAT_VERSION,
+            indexed: self.indexed(),
+            graphs: self.sound_graphs().map(|(at, view)| graph_info(&self.graphs()[at], view)).collect(),
         })
     }
 
@@ -175,5 +203,21 @@ impl Snapshot {
             manifests.insert(root.manifest_offset.get(), (root.epoch(), root.manifest_hash));
         }
         Ok((listed, manifests))
+    }
+}
+
+fn graph_info(graph: &Graph, view: &GraphView) -> GraphInfo {
+    let facts = view.index.facts();
+    let quant = view.quant.as_ref().and(graph.quant);
+    let point = |point: &EffortPoint| (point.ef.get(), f64::from(point.recall_ppm.get()) / 1e6);
+    GraphInfo {
+        segment: graph.entry.segment_id.get(),
+        records: u64::from(facts.nodes.get()),
+        live: u64::from(view.live),
+        m: facts.m.get(),
+        ef_construction: facts.ef_construction.get(),
+        codes: quant.map(|quant| quant.segment_id.get()),
+        bytes: graph.entry.length.get() + quant.map_or(0, |quant| quant.length.get()),
+        effort: view.index.effort().iter().map(point).collect(),
     }
 }

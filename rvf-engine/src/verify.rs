@@ -2,11 +2,14 @@
 
 use crate::{Error, Result};
 use rvf_format::storage::{Access, FilePlace, Place};
-use rvf_format::verify::{Progress, Report, verify};
+use rvf_format::verify::{Options, Progress, Report, verify_with};
 use std::path::Path;
 
 /// What verifying a file found.
 pub type VerifyReport = Report;
+
+/// How much is verified.
+pub type VerifyOptions = Options;
 
 /// Reads every byte of the file and checks it against the specification.
 ///
@@ -24,9 +27,17 @@ pub type VerifyReport = Report;
 /// [`Error::Io`]; [`Error::NotRvf`], [`Error::PublishedRvf`] and [`Error::Newer`] for a file that is not one of ours to judge.
 /// What is wrong with a file of ours is in the report.
 pub fn verify_path(path: impl AsRef<Path>, progress: Progress<'_>) -> Result<Report> {
+    verify_path_with(path, &VerifyOptions::default(), progress)
+}
+
+/// [`verify_path`], with options.
+///
+/// # Errors
+/// Those of [`verify_path`].
+pub fn verify_path_with(path: impl AsRef<Path>, options: &VerifyOptions, progress: Progress<'_>) -> Result<Report> {
     let path = path.as_ref();
     let storage = FilePlace.open(path, Access::Read).map_err(|error| Error::io("opening", path, error))?;
     let file =
         storage.len().and_then(|length| storage.view(length)).map_err(|error| Error::io("reading", path, error))?;
-    Ok(verify(&file, progress)?)
+    Ok(verify_with(&file, options, progress)?)
 }

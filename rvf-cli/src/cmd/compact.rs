@@ -4,6 +4,7 @@ use super::{Outcome, open_writer};
 use crate::args::WriterArgs;
 use crate::failure::Failure;
 use crate::output::{Ui, size};
+use crate::progress::{Bar, catch_interrupts};
 use clap::Args;
 use rvf_engine::{CompactOptions, Reader};
 use serde_json::json;
@@ -28,16 +29,21 @@ pub(crate) struct CompactArgs {
 }
 
 pub(crate) fn run(args: &CompactArgs, ui: &Ui) -> Outcome {
+    catch_interrupts();
+    let writer = args.writer.options()?;
+    let mut bar = Bar::items(ui, "indexing");
+    let mut progress = |done, total| bar.update(done, Some(total));
     let done = match &args.output {
         Some(output) => {
             let reader = Reader::open(&args.file).map_err(Failure::of(&args.file))?;
-            reader.compact_to(output, args.keep, &args.writer.options()?)
+            reader.compact_to_with(output, args.keep, &writer, &mut progress)
         }
         None => {
             let options = CompactOptions { keep: args.keep, output: None };
-            open_writer(&args.file, &args.writer, ui)?.compact(&options)
+            open_writer(&args.file, &writer, ui)?.compact_with(&options, &mut progress)
         }
     };
+    drop(bar);
     let done = done.map_err(Failure::of(&args.file))?;
     let file = args.output.as_ref().unwrap_or(&args.file).display().to_string();
     let value = json!({

@@ -1,15 +1,15 @@
 //! `rvf convert`: a file of the published RVF crates, or of vectors, to a new store.
 
-use super::Outcome;
+use super::{Outcome, fold, open_writer};
 use crate::args::WriterArgs;
 use crate::failure::Failure;
-use crate::output::Ui;
+use crate::output::{Ui, grouped};
 use crate::progress::{Bar, catch_interrupts};
 use clap::Args;
 use rvf_engine::ingest::door::Rounding;
 use rvf_engine::ingest::{ConvertOptions, Converted, Format, ImportOptions, SkippedRow, SkippedSegment, convert};
 use rvf_engine::store::Context;
-use rvf_engine::{Dtype, IdType, Metric};
+use rvf_engine::{Dtype, IdType, IndexOptions, Indexed, Metric, OpenOptions};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -48,6 +48,12 @@ pub(crate) struct ConvertArgs {
     /// Of a plain file: leave out and count vectors that are not finite, or all zero under cosine
     #[arg(long)]
     skip_invalid: bool,
+    /// Threads that build the index; all of the machine's unless given
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Build no index
+    #[arg(long)]
+    no_index: bool,
     #[command(flatten)]
     writer: WriterArgs,
 }
@@ -55,7 +61,7 @@ pub(crate) struct ConvertArgs {
 pub(crate) fn run(args: &ConvertArgs, ui: &Ui) -> Outcome {
     catch_interrupts();
     let options = options(args)?;
-    let mut bar = Bar::records(ui);
+    let mut bar = Bar::items(ui, "converting");
     let done = convert(&args.source, &args.out, &options, &mut |done, total| bar.update(done, total));
     drop(bar);
     let done = done.map_err(|error| {
@@ -69,8 +75,19 @@ pub(crate) fn run(args: &ConvertArgs, ui: &Ui) -> Outcome {
     if let Some(row) = done.rows_skipped.first() {
         ui.warn(format!("{} records were left out; the first, {}, {}", done.rejected, row.id, row.why));
     }
-    ui.result(&to_json(args, &done), || tell(args, &done, ui))?;
+    let indexed = index(args, ui)?;
+    ui.result(&to_json(args, &done, &indexed), || tell(args, &done, &indexed, ui))?;
     Ok(0)
+}
+
+/// Opens the store that was made, and indexes it unless that is not wanted.
+fn index(args: &ConvertArgs, ui: &Ui) -> Result<Indexed, Failure> {
+    let index = IndexOptions { threads: args.threads, ..IndexOptions::default() };
+    let mut db = open_writer(&args.out, &OpenOptions { index, ..args.writer.options()? }, ui)?;
+    match args.no_index {
+        true => Ok(Indexed { epoch: db.snapshot().epoch(), ..Indexed::default() }),
+        false => fold(&mut db, &args.out, ui),
+    }
 }
 
 fn options(args: &ConvertArgs) -> Result<ConvertOptions, Failure> {
@@ -96,7 +113,7 @@ fn options(args: &ConvertArgs) -> Result<ConvertOptions, Failure> {
     })
 }
 
-fn to_json(args: &ConvertArgs, done: &Converted) -> Value {
+fn to_json(args: &ConvertArgs, done: &Converted, indexed: &Indexed) -> Value {
     let segment = |segment: &SkippedSegment| {
         let mut value = json!({
             "kind": segment.kind,
@@ -118,13 +135,15 @@ fn to_json(args: &ConvertArgs, done: &Converted) -> Value {
         "segments_read": done.segments_read,
         "segments_skipped": done.segments_skipped.iter().map(segment).collect::<Vec<Value>>(),
         "warnings": done.warnings,
-        "epoch": done.epoch,
+        "indexed": indexed.indexed,
+        "epoch": indexed.epoch,
     })
 }
 
-fn tell(args: &ConvertArgs, done: &Converted, ui: &Ui) -> Result<(), Failure> {
+fn tell(args: &ConvertArgs, done: &Converted, indexed: &Indexed, ui: &Ui) -> Result<(), Failure> {
     let (imported, read, out) = (done.imported, done.segments_read, args.out.display());
     ui.line(format!("converted {imported} records to {out} from {read} segments"))?;
+    ui.line(format!("{} of them indexed", grouped(indexed.indexed)))?;
     if done.segments_skipped.is_empty() {
         return Ok(());
     }

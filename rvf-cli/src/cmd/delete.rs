@@ -1,9 +1,10 @@
 //! `rvf delete`: records by their ids, in one commit.
 
-use super::{Outcome, open_writer, parse_id};
+use super::{Outcome, fold, open_writer, parse_id};
 use crate::args::WriterArgs;
 use crate::failure::{Failure, NO};
 use crate::output::Ui;
+use crate::progress::catch_interrupts;
 use clap::Args;
 use rvf_engine::Id;
 use serde_json::json;
@@ -30,7 +31,7 @@ pub(crate) fn run(args: &DeleteArgs, ui: &Ui) -> Outcome {
     if args.filter.is_some() {
         return Err(Failure::not_yet("--filter", "no metadata in this version, so no filters"));
     }
-    let mut db = open_writer(&args.file, &args.writer, ui)?;
+    let mut db = open_writer(&args.file, &args.writer.options()?, ui)?;
     let snapshot = db.snapshot();
     let mut ids: Vec<Id> = Vec::new();
     for text in &args.id {
@@ -46,14 +47,16 @@ pub(crate) fn run(args: &DeleteArgs, ui: &Ui) -> Outcome {
     ids.sort_unstable();
     ids.dedup();
     let done = db.delete(&ids).map_err(Failure::of(&args.file))?;
+    catch_interrupts();
+    let epoch = fold(&mut db, &args.file, ui)?.epoch;
     let value = json!({
         "deleted": done.deleted,
         "missing": done.missing,
         "count": done.count,
-        "epoch": done.epoch,
+        "epoch": epoch,
     });
     ui.result(&value, || {
-        let (deleted, missing, count, epoch) = (done.deleted, done.missing, done.count, done.epoch);
+        let (deleted, missing, count) = (done.deleted, done.missing, done.count);
         ui.line(format!("deleted {deleted} records, {missing} absent; {count} records at epoch {epoch}"))
     })?;
     Ok(if done.missing == 0 { 0 } else { NO })

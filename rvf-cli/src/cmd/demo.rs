@@ -1,13 +1,14 @@
-//! `rvf demo`: a small real store, a few searches that a person can judge, and what to try next.
+//! `rvf demo`: a small real store with an index, a few searches that a person can judge, and what to try next.
 
 use super::Outcome;
 use crate::failure::Failure;
-use crate::output::{self, Ui, duration, size};
+use crate::output::{self, Ui, duration, grouped, size};
 use clap::Args;
 use rvf_engine::ingest::{Elements, ImportOptions, NpySource, VectorSource, id_table_from};
 use rvf_engine::ingest::{IdTable, Ids};
 use rvf_engine::{
-    CreateOptions, Db, Dtype, Error, Hit, Id, Metric, Reader, Schema, Snapshot, VerifyReport, verify_path,
+    CreateOptions, Db, Dtype, Effort, Error, Hit, Id, Metric, OpenOptions, Reader, Schema, Snapshot, VerifyReport,
+    verify_path,
 };
 use rvf_format::storage::FilePlace;
 use serde::Deserialize;
@@ -29,7 +30,7 @@ const K: usize = 10;
 /// Queries whose texts are short and speak for themselves.
 const SHOWN: [usize; 3] = [23, 69, 35];
 
-/// Build a small real store, search it, verify it
+/// Build a small real store, index it, search it, verify it
 ///
 /// 4,200 passages of two novels, the Python enhancement proposals and the Rust book, reference and RFCs, with their vectors.
 #[derive(Debug, Args)]
@@ -44,7 +45,7 @@ pub(crate) fn run(args: &DemoArgs, ui: &Ui) -> Outcome {
     let path = args.dir.join("demo.rvf");
     check_ours(&path)?;
     fs::create_dir_all(&args.dir).map_err(|error| Failure::of_io("creating", &args.dir, error))?;
-    let import_micros = build(&path).map_err(Failure::of(&path))?;
+    let built = build(&path).map_err(Failure::of(&path))?;
     let queries_file = args.dir.join("demo-queries.npy");
     if !queries_file.exists() {
         fs::write(&queries_file, QUERIES).map_err(|error| Failure::of_io("writing", &queries_file, error))?;
@@ -54,7 +55,7 @@ pub(crate) fn run(args: &DemoArgs, ui: &Ui) -> Outcome {
     let snapshot = Reader::open(&path).map_err(Failure::of(&path))?.snapshot();
     let answers = Answers::of(&snapshot).map_err(Failure::of(&path))?;
     let report = verify_path(&path, &mut |_, _| {}).map_err(Failure::of(&path))?;
-    let demo = Demo { path, queries_file, import_micros, open_micros, answers, report };
+    let demo = Demo { path, queries_file, built, open_micros, answers, report };
     ui.result(&demo.to_json(), || demo.tell(&snapshot, ui))?;
     Ok(u8::from(!demo.report.sound))
 }
@@ -72,8 +73,15 @@ fn check_ours(path: &Path) -> Result<(), Failure> {
     Err(exists.with_hint("the demo did not make this file: choose another folder with --dir"))
 }
 
-/// Builds the store beside its name and puts it in place; the time of the import, microseconds.
-fn build(path: &Path) -> Result<f64, Error> {
+/// How long the store took to be built, microseconds.
+struct Built {
+    import_micros: f64,
+    index_micros: f64,
+    indexed: u64,
+}
+
+/// Builds the store beside its name and puts it in place.
+fn build(path: &Path) -> Result<Built, Error> {
     let temporary = path.with_extension("rvf.building");
     let wrong = |action| move |source| Error::Io { action, path: path.to_owned(), source };
     if temporary.exists() {
@@ -82,15 +90,28 @@ fn build(path: &Path) -> Result<f64, Error> {
     let mut source = NpySource::new(BASE, BASE.len() as u64, Path::new("base.npy"))?;
     let dimension = source.dim().unwrap_or(0) as u32;
     let schema = Schema { dtype: Dtype::F16, ..Schema::new(dimension, Metric::Cosine) };
-    let options = CreateOptions { model: Some(MODEL.to_owned()), ..CreateOptions::default() };
+    let open = OpenOptions { manual_index: true, ..OpenOptions::default() };
+    let options = CreateOptions { model: Some(MODEL.to_owned()), file_id: None, open };
     let mut db = Db::create_with(Arc::new(FilePlace), &temporary, &schema, &options)?;
     let started = Instant::now();
     let name = Path::new("base.npy");
     db.import_from(&mut source, name, &ImportOptions::default(), &mut |_, _| ControlFlow::Continue(()))?;
-    let micros = started.elapsed().as_nanos() as f64 / 1e3;
+    let import_micros = micros_since(started);
+    let started = Instant::now();
+    let indexed = db.fold(&mut |_, _| ControlFlow::Continue(()))?.indexed;
+    let index_micros = micros_since(started);
     drop(db);
     fs::rename(&temporary, path).map_err(wrong("renaming"))?;
-    Ok(micros)
+    Ok(Built { import_micros, index_micros, indexed })
+}
+
+fn micros_since(started: Instant) -> f64 {
+    started.elapsed().as_nanos() as f64 / 1e3
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
 /// Median time to open the file anew, microseconds.
@@ -99,41 +120,48 @@ fn measure_open(path: &Path) -> Result<f64, Error> {
     for _ in 0..31 {
         let started = Instant::now();
         let reader = Reader::open(path)?;
-        micros.push(started.elapsed().as_nanos() as f64 / 1e3);
+        micros.push(micros_since(started));
         drop(reader);
     }
-    micros.sort_by(f64::total_cmp);
-    Ok(micros.get(micros.len() / 2).copied().unwrap_or(0.0))
+    Ok(median(micros))
 }
 
 /// What the 200 queries found.
 struct Answers {
     hits: Vec<Vec<Hit>>,
     recall: f64,
-    /// Median time of a query.
+    /// Median time of a query by the index.
     micros: f64,
+    /// Median time of a query that compares all passages.
+    exact_micros: f64,
+    /// Distances that a query by the index computes, on average.
+    distances: u64,
 }
 
 impl Answers {
     fn of(snapshot: &Snapshot) -> Result<Self, Error> {
         let mut source = NpySource::new(QUERIES, QUERIES.len() as u64, Path::new("queries.npy"))?;
         let truth = id_table_from(TRUTH, TRUTH.len() as u64, Path::new("truth.npy"))?;
-        let (mut hits, mut micros, mut right, mut wanted) = (Vec::new(), Vec::new(), 0, 0);
+        let (mut hits, mut micros, mut exact_micros) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut right, mut wanted, mut distances) = (0, 0, 0);
         while let Some(batch) = source.next_batch(1000)? {
             let Elements::F32(values) = &batch.elements else { continue };
             for query in values.chunks_exact(batch.dim) {
                 let started = Instant::now();
-                let found = snapshot.search(query).k(K).run()?;
-                micros.push(started.elapsed().as_nanos() as f64 / 1e3);
+                let (found, trace) = snapshot.search(query).k(K).run_traced()?;
+                micros.push(micros_since(started));
+                let started = Instant::now();
+                snapshot.search(query).k(K).effort(Effort::Exact).run()?;
+                exact_micros.push(micros_since(started));
+                distances += trace.distances;
                 let limit = limit_of(snapshot, query, &truth, hits.len())?;
                 right += found.iter().filter(|hit| f64::from(hit.distance) <= limit).count();
                 wanted += K;
                 hits.push(found);
             }
         }
-        micros.sort_by(f64::total_cmp);
-        let micros = micros.get(micros.len() / 2).copied().unwrap_or(0.0);
-        Ok(Self { hits, recall: right as f64 / wanted.max(1) as f64, micros })
+        let (recall, distances) = (right as f64 / wanted.max(1) as f64, distances / hits.len().max(1) as u64);
+        Ok(Self { hits, recall, micros: median(micros), exact_micros: median(exact_micros), distances })
     }
 }
 
@@ -141,10 +169,8 @@ impl Answers {
 fn limit_of(snapshot: &Snapshot, query: &[f32], truth: &IdTable, row: usize) -> Result<f64, Error> {
     let Ids::U64(ids) = &truth.ids else { return Ok(f64::NEG_INFINITY) };
     let Some(id) = ids.get(row * truth.columns + K - 1) else { return Ok(f64::NEG_INFINITY) };
-    let Some(record) = snapshot.get(&Id::U64(*id))? else { return Ok(f64::NEG_INFINITY) };
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
-    let norms = (dot(query, query) * dot(&record.vector, &record.vector)).sqrt();
-    let distance = 1.0 - dot(query, &record.vector) / norms;
+    let distance = snapshot.search(query).distance_to(&Id::U64(*id))?;
+    let distance = distance.map_or(f64::NEG_INFINITY, f64::from);
     Ok(distance + distance.abs() * 1e-6)
 }
 
@@ -181,7 +207,7 @@ fn shorten(text: &str, letters: usize) -> String {
 struct Demo {
     path: PathBuf,
     queries_file: PathBuf,
-    import_micros: f64,
+    built: Built,
     open_micros: f64,
     answers: Answers,
     report: VerifyReport,
@@ -203,8 +229,12 @@ impl Demo {
             "count": COUNT,
             "recall": self.answers.recall,
             "open_micros": self.open_micros,
+            "indexed": self.built.indexed,
             "query_micros": self.answers.micros,
-            "import_micros": self.import_micros,
+            "exact_query_micros": self.answers.exact_micros,
+            "distances": self.answers.distances,
+            "import_micros": self.built.import_micros,
+            "index_micros": self.built.index_micros,
             "sound": self.report.sound,
             "searches": SHOWN.iter().map(search).collect::<Vec<Value>>(),
         })
@@ -212,16 +242,27 @@ impl Demo {
 
     fn tell(&self, snapshot: &Snapshot, ui: &Ui) -> Result<(), Failure> {
         let (file, bytes) = (self.path.display(), size(snapshot.root().end()));
-        ui.line(format!("{file}: {COUNT} passages, {bytes}, imported in {}", duration(self.import_micros)))?;
+        let (imported, indexed) = (duration(self.built.import_micros), duration(self.built.index_micros));
+        let count = grouped(COUNT);
+        ui.line(format!("{file}: {count} passages, {bytes}, imported in {imported}, indexed in {indexed}"))?;
         ui.line(format!("opened in {}, median of 31", duration(self.open_micros)))?;
         ui.line("(texts below come with this command: the store holds vectors and ids, and no metadata yet)")?;
         SHOWN.iter().try_for_each(|row| self.tell_search(*row, ui))?;
-        let (recall, micros) = (self.answers.recall, duration(self.answers.micros));
-        ui.line(format!("\n{} queries: recall@{K} {recall:.4}, {micros} each", self.answers.hits.len()))?;
+        self.tell_speed(ui)?;
         let verdict = if self.report.sound { "sound" } else { "not sound" };
         let (verdict, checked) = (ui.verdict(self.report.sound, verdict), size(self.report.bytes_checked));
         ui.line(format!("verified: {verdict}, {checked} checked"))?;
         self.tell_next(ui)
+    }
+
+    fn tell_speed(&self, ui: &Ui) -> Result<(), Failure> {
+        let answers = &self.answers;
+        let (recall, micros, distances) = (answers.recall, duration(answers.micros), grouped(answers.distances));
+        let (queries, exact) = (answers.hits.len(), duration(answers.exact_micros));
+        ui.line(format!(
+            "\n{queries} queries by the index: recall@{K} {recall:.4}, {micros} each, {distances} distances"
+        ))?;
+        ui.line(format!("the same by comparing all {}: {exact} each", grouped(COUNT)))
     }
 
     fn tell_search(&self, row: usize, ui: &Ui) -> Result<(), Failure> {
@@ -243,6 +284,7 @@ impl Demo {
         ui.line(format!("  {rvf} info {file}"))?;
         ui.line(format!("  {rvf} query {file} --id {id} -k 5"))?;
         ui.line(format!("  {rvf} query {file} --input {queries} -k 3 --json | head -2"))?;
+        ui.line(format!("  {rvf} bench {file} --queries {queries} --exact"))?;
         ui.line(format!("  {rvf} export {file} {}", self.path.with_extension("jsonl").display()))?;
         ui.line(format!("  {rvf} log {file}"))?;
         ui.line(format!("  {rvf} inspect {file}"))?;

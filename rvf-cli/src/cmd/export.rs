@@ -48,7 +48,7 @@ pub(crate) fn run(args: &ExportArgs, ui: &Ui) -> Outcome {
     catch_interrupts();
     let snapshot = open_reader(&args.file, &args.at, ui)?;
     check_targets(args)?;
-    let mut bar = Bar::records(ui);
+    let mut bar = Bar::items(ui, "exporting");
     let done = snapshot.export(&args.out, args.format, &mut |done, total| bar.update(done, total));
     drop(bar);
     let done = done.map_err(Failure::of(&args.file))?;

@@ -1,6 +1,6 @@
 //! `rvf import`: files of vectors into a store, which it can create.
 
-use super::{Outcome, open_writer};
+use super::{Outcome, fold, open_writer};
 use crate::args::WriterArgs;
 use crate::failure::Failure;
 use crate::output::Ui;
@@ -8,7 +8,9 @@ use crate::progress::{Bar, catch_interrupts};
 use clap::Args;
 use rvf_engine::ingest::door::Rounding;
 use rvf_engine::ingest::{Format, IdKind, ImportOptions, Imported, VectorSource, open_source, read_ids, schema_for};
-use rvf_engine::{CreateOptions, Db, Dtype, Error, IdType, Metric, Schema, Snapshot};
+use rvf_engine::{
+    CreateOptions, Db, Dtype, Error, IdType, IndexOptions, Indexed, Metric, OpenOptions, Schema, Snapshot,
+};
 use rvf_format::storage::FilePlace;
 use serde_json::json;
 use std::fs::File;
@@ -20,10 +22,11 @@ use std::time::Instant;
 /// Import files of vectors; creates FILE when --metric is given and it is missing
 ///
 /// A record with the id of another replaces it. Records without ids are numbered on from the largest id. Each batch is one commit:
-/// what was committed before an error or Ctrl-C stays.
+/// what was committed before an error or Ctrl-C stays. Then the index
+/// is renewed, if that is due, in a commit of its own.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  rvf import notes.rvf vectors.npy --metric cosine\n  \
-    rvf import notes.rvf more.jsonl again.fvecs --batch 50000")]
+    rvf import notes.rvf more.jsonl again.fvecs --batch 50000\n  rvf import notes.rvf first.npy --no-index")]
 pub(crate) struct ImportArgs {
     /// The store
     file: PathBuf,
@@ -60,10 +63,10 @@ pub(crate) struct ImportArgs {
     /// Leave out and count vectors that are not finite, or all zero under cosine
     #[arg(long)]
     skip_invalid: bool,
-    /// Threads that build the index; this version builds none
+    /// Threads that build the index; all of the machine's unless given
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Build no index; this version builds none
+    /// Leave the index as it is: `rvf index` builds it
     #[arg(long)]
     no_index: bool,
     #[command(flatten)]
@@ -102,7 +105,23 @@ pub(crate) fn run(args: &ImportArgs, ui: &Ui) -> Outcome {
         }
     };
     done.metadata_skipped += metadata_lines;
-    tell(args, &done, created, started, ui)
+    if done.metadata_skipped > 0 {
+        let skipped = done.metadata_skipped;
+        ui.warn(format!("the metadata of {skipped} records was left out: this version stores ids and vectors only"));
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let indexed = match args.no_index {
+        true => Indexed { indexed: db.snapshot().indexed(), epoch: done.epoch, ..Indexed::default() },
+        false => fold(&mut db, &args.file, ui)?,
+    };
+    let took = Took { seconds, index_seconds: started.elapsed().as_secs_f64() - seconds };
+    tell(args, &done, &indexed, created, &took, ui)
+}
+
+/// Options of the handle, also where the store is new.
+fn writer_options(args: &ImportArgs) -> Result<OpenOptions, Failure> {
+    let index = IndexOptions { threads: args.threads, ..IndexOptions::default() };
+    Ok(OpenOptions { index, ..args.writer.options()? })
 }
 
 /// Opens the first input, and looks at the head of each other one, before anything is written.
@@ -132,7 +151,7 @@ fn open_store(
 ) -> Result<(Db, bool), Failure> {
     let missing = args.file.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
     let Some(metric) = args.metric.filter(|_| missing) else {
-        let opened = open_writer(&args.file, &args.writer, ui);
+        let opened = open_writer(&args.file, &writer_options(args)?, ui);
         let db = opened.map_err(|failure| match missing {
             true => failure.with_hint("give --metric l2, cosine, dot or hamming to create the store"),
             false => failure,
@@ -146,7 +165,7 @@ fn open_store(
     }));
     let schema = schema_for(source, metric, args.dtype, id_type).map_err(Failure::of(&args.file))?;
     let schema = Schema { dimension: args.dim.unwrap_or(schema.dimension), ..schema };
-    let options = CreateOptions { model: args.model.clone(), file_id: None, open: args.writer.options()? };
+    let options = CreateOptions { model: args.model.clone(), file_id: None, open: writer_options(args)? };
     let db = Db::create_with(Arc::new(FilePlace), &args.file, &schema, &options).map_err(Failure::of(&args.file))?;
     Ok((db, true))
 }
@@ -182,7 +201,7 @@ fn import_all(
     let mut sum = Imported { count: db.snapshot().count(), epoch: db.snapshot().epoch(), ..Imported::default() };
     let mut opened = Some(first);
     for path in &args.input {
-        let mut bar = Bar::records(ui);
+        let mut bar = Bar::items(ui, "importing");
         let source = match opened.take() {
             Some(source) => Ok(source),
             None => open_source(path, args.format).map_err(Error::from),
@@ -224,12 +243,13 @@ fn count_lines(path: &Path) -> Result<u64, Failure> {
     Ok(count)
 }
 
-fn tell(args: &ImportArgs, done: &Imported, created: bool, started: Instant, ui: &Ui) -> Outcome {
-    if done.metadata_skipped > 0 {
-        let skipped = done.metadata_skipped;
-        ui.warn(format!("the metadata of {skipped} records was left out: this version stores ids and vectors only"));
-    }
-    let seconds = started.elapsed().as_secs_f64();
+/// How long the two halves of the work took.
+struct Took {
+    seconds: f64,
+    index_seconds: f64,
+}
+
+fn tell(args: &ImportArgs, done: &Imported, indexed: &Indexed, created: bool, took: &Took, ui: &Ui) -> Outcome {
     let value = json!({
         "file": args.file.display().to_string(),
         "created": created,
@@ -238,13 +258,19 @@ fn tell(args: &ImportArgs, done: &Imported, created: bool, started: Instant, ui:
         "rejected": done.rejected,
         "metadata_skipped": done.metadata_skipped,
         "count": done.count,
-        "seconds": seconds,
-        "epoch": done.epoch,
+        "indexed": indexed.indexed,
+        "seconds": took.seconds + took.index_seconds,
+        "index_seconds": took.index_seconds,
+        "epoch": indexed.epoch,
     });
     ui.result(&value, || {
-        let rate = done.imported as f64 / seconds.max(1e-9);
-        let (imported, count, epoch) = (done.imported, done.count, done.epoch);
-        ui.line(format!("imported {imported} records in {seconds:.2} s ({rate:.0} a second)"))?;
+        let rate = done.imported as f64 / took.seconds.max(1e-9);
+        let (imported, count, epoch) = (done.imported, done.count, indexed.epoch);
+        ui.line(format!("imported {imported} records in {:.2} s ({rate:.0} a second)", took.seconds))?;
+        if indexed.written {
+            let (graphs, seconds) = (indexed.graphs, took.index_seconds);
+            ui.line(format!("renewed the index in {seconds:.2} s: {} records, graphs: {graphs}", indexed.indexed))?;
+        }
         ui.line(format!("{} replaced, {} left out; {count} records at epoch {epoch}", done.replaced, done.rejected))
     })?;
     Ok(0)

@@ -1,11 +1,11 @@
 //! `rvf info`: a store in a few numbers.
 
-use super::{Outcome, open_reader};
+use super::{Outcome, open_reader, warn_of_damage};
 use crate::args::AtArgs;
 use crate::failure::Failure;
-use crate::output::{Ui, hex, size, time};
+use crate::output::{Ui, grouped, hex, size, time};
 use clap::Args;
-use rvf_engine::Info;
+use rvf_engine::{GraphInfo, Info, Kind};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
@@ -27,8 +27,82 @@ pub(crate) fn run(args: &InfoArgs, ui: &Ui) -> Outcome {
         let length = size(info.tail_bytes);
         ui.warn(format!("{length} follow the last commit: an interrupted commit, or one whose root is damaged"));
     }
-    ui.result(&to_json(args, &info), || ui.facts(&facts(&info)))?;
+    let damaged = snapshot.graphs().len() - info.graphs.len();
+    if damaged > 0 {
+        warn_of_damage(damaged, &args.file, ui);
+    }
+    ui.result(&to_json(args, &info), || tell(&info, ui))?;
     Ok(0)
+}
+
+/// What the live bytes are for.
+const PARTS: [(&str, Kind); 8] = [
+    ("vectors", Kind::VEC),
+    ("index", Kind::INDEX),
+    ("codes", Kind::QUANT),
+    ("deletions", Kind::JOURNAL),
+    ("audit", Kind::WITNESS),
+    ("trees", Kind::TREE),
+    ("meta", Kind::META),
+    ("manifest", Kind::MANIFEST),
+];
+
+fn parts(info: &Info) -> Vec<(&'static str, u64)> {
+    let of = |kind| info.bytes_by_kind.get(&kind).copied().unwrap_or(0);
+    let mut parts: Vec<(&str, u64)> = PARTS.iter().map(|(name, kind)| (*name, of(*kind))).collect();
+    let told: u64 = parts.iter().map(|(_, bytes)| bytes).sum();
+    parts.push(("other", info.live_bytes.saturating_sub(told)));
+    parts
+}
+
+fn dead_share(graph: &GraphInfo) -> f64 {
+    graph.records.saturating_sub(graph.live) as f64 / graph.records.max(1) as f64
+}
+
+fn graph_json(graph: &GraphInfo) -> Value {
+    let point = |(ef, recall): &(u32, f64)| json!({ "ef": ef, "recall": recall });
+    json!({
+        "segment": graph.segment,
+        "records": graph.records,
+        "live": graph.live,
+        "dead_share": dead_share(graph),
+        "m": graph.m,
+        "ef_construction": graph.ef_construction,
+        "code": if graph.codes.is_some() { "sq8" } else { "stored" },
+        "codes_segment": graph.codes,
+        "bytes": graph.bytes,
+        "effort": graph.effort.iter().map(point).collect::<Vec<Value>>(),
+    })
+}
+
+fn tell(info: &Info, ui: &Ui) -> Result<(), Failure> {
+    ui.facts(&facts(info))?;
+    let row = |(name, bytes): (&str, u64)| {
+        let each = bytes as f64 / info.count.max(1) as f64;
+        let share = bytes as f64 * 100.0 / info.live_bytes.max(1) as f64;
+        vec![name.to_owned(), size(bytes), format!("{share:.1} %"), format!("{each:.1}")]
+    };
+    let rows: Vec<Vec<String>> = parts(info).into_iter().filter(|(_, bytes)| *bytes > 0).map(row).collect();
+    ui.line("")?;
+    ui.table(&["live part", "size", "share", "bytes a record"], &rows)?;
+    if info.graphs.is_empty() {
+        return Ok(());
+    }
+    let row = |graph: &GraphInfo| {
+        let curve: Vec<String> = graph.effort.iter().map(|(ef, recall)| format!("{ef}: {recall:.3}")).collect();
+        vec![
+            graph.segment.to_string(),
+            grouped(graph.records),
+            format!("{:.1} %", dead_share(graph) * 100.0),
+            graph.m.to_string(),
+            graph.ef_construction.to_string(),
+            if graph.codes.is_some() { "SQ8 codes" } else { "stored rows" }.to_owned(),
+            curve.join(", "),
+        ]
+    };
+    let rows: Vec<Vec<String>> = info.graphs.iter().map(row).collect();
+    ui.line("")?;
+    ui.table(&["graph", "records", "dead", "m", "ef construction", "walks on", "recall@10 by ef, as built"], &rows)
 }
 
 fn to_json(args: &InfoArgs, info: &Info) -> Value {
@@ -47,10 +121,12 @@ fn to_json(args: &InfoArgs, info: &Info) -> Value {
         "size_bytes": info.size_bytes,
         "live_bytes": info.live_bytes,
         "segments": info.segments,
+        "bytes": parts(info).into_iter().map(|(name, bytes)| (name.to_owned(), json!(bytes))).collect::<Map<_, _>>(),
         "bytes_by_kind": kinds,
         "dead_rows": info.dead_rows,
         "tail_bytes": info.tail_bytes,
-        "indexed": 0,
+        "indexed": info.indexed,
+        "graphs": info.graphs.iter().map(graph_json).collect::<Vec<Value>>(),
         "signed": false,
         "frozen": info.frozen,
         "model": info.model,
@@ -64,6 +140,10 @@ fn to_json(args: &InfoArgs, info: &Info) -> Value {
 fn facts(info: &Info) -> Vec<(&'static str, String)> {
     let schema = &info.schema;
     let live = info.live_bytes as f64 * 100.0 / info.size_bytes.max(1) as f64;
+    let index = match info.indexed {
+        0 => "none: searches compare all records".to_owned(),
+        indexed => format!("{} of {} records, graphs: {}", grouped(indexed), grouped(info.count), info.graphs.len()),
+    };
     let mut facts = vec![
         ("file id", hex(&info.file_id)),
         ("vectors", format!("{} x {}, {}", schema.dimension, schema.dtype, schema.metric)),
@@ -72,7 +152,7 @@ fn facts(info: &Info) -> Vec<(&'static str, String)> {
         ("epoch", info.epoch.to_string()),
         ("root hash", hex(&info.state_hash)),
         ("size", format!("{}, {live:.0} % live, {} segments", size(info.size_bytes), info.segments)),
-        ("index", "none: searches are exact".to_owned()),
+        ("index", index),
         ("signed", "no".to_owned()),
         ("created", time(info.created_ns)),
         ("modified", time(info.modified_ns)),

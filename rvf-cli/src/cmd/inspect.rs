@@ -6,9 +6,10 @@ use crate::failure::Failure;
 use crate::output::{Ui, hex, short_hex, size, time};
 use clap::Args;
 use rvf_engine::{Kind, SegmentInfo, Snapshot};
+use rvf_format::payload::{index, quant, vec};
 use rvf_format::segment::Payload;
 use rvf_format::storage::{Access, FilePlace, Place, Storage};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -141,21 +142,72 @@ fn manifest_json(snapshot: &Snapshot) -> Value {
     })
 }
 
-/// Tag, file offset and length of each section; none where the payload has no section table that this version reads.
-fn sections(snapshot: &Snapshot, segment: &SegmentInfo) -> Vec<(u32, u64, u64)> {
-    let bytes = snapshot.file().slice(segment.offset as usize, segment.length as usize);
+/// The payload of a segment; none where it has no section table that this version reads.
+fn payload(snapshot: &Snapshot, segment: &SegmentInfo) -> Option<Payload> {
+    let bytes = snapshot.file().slice(segment.offset as usize, segment.length as usize)?;
     let readable = segment.kind.has_payload_rules() && segment.kind != Kind::FILE;
-    let payload =
-        bytes.filter(|_| readable).and_then(|bytes| Payload::parse(bytes, segment.offset, segment.kind, &[1, 2]).ok());
-    let entries = payload.iter().flat_map(|payload| payload.entries());
+    readable.then(|| Payload::parse(bytes, segment.offset, segment.kind, &[1, 2]).ok())?
+}
+
+/// Tag, file offset and length of each section.
+fn sections(payload: Option<&Payload>, segment: &SegmentInfo) -> Vec<(u32, u64, u64)> {
+    let entries = payload.into_iter().flat_map(|payload| payload.entries());
     entries.map(|entry| (entry.tag.get(), segment.offset + entry.offset.get(), entry.length.get())).collect()
 }
 
+/// The facts of kinds that have some, under the names of the specification.
+fn facts(payload: Option<&Payload>, kind: Kind) -> Vec<(&'static str, u64)> {
+    let Some(payload) = payload else { return Vec::new() };
+    match kind {
+        Kind::VEC => payload.facts(vec::TAG_FACTS).map(vec_facts).unwrap_or_default(),
+        Kind::INDEX => payload.facts(index::TAG_FACTS).map(index_facts).unwrap_or_default(),
+        Kind::QUANT => payload.facts(quant::TAG_FACTS).map(quant_facts).unwrap_or_default(),
+        _ => Vec::new(),
+    }
+}
+
+fn vec_facts(facts: vec::VecFacts) -> Vec<(&'static str, u64)> {
+    vec![
+        ("dimension", facts.dimension.get().into()),
+        ("dtype", facts.dtype.into()),
+        ("id_type", facts.id_type.into()),
+        ("count", facts.count.get().into()),
+        ("stride", facts.stride.get().into()),
+    ]
+}
+
+fn index_facts(facts: index::IndexFacts) -> Vec<(&'static str, u64)> {
+    vec![
+        ("nodes", facts.nodes.get().into()),
+        ("degree", facts.degree.get().into()),
+        ("pivots", facts.pivots.get().into()),
+        ("cells", facts.cells.get().into()),
+        ("stride", facts.stride.get().into()),
+        ("code", facts.code.into()),
+        ("m", facts.m.get().into()),
+        ("ef_construction", facts.ef_construction.get().into()),
+        ("seed", facts.seed.get()),
+        ("linked", facts.linked.get().into()),
+    ]
+}
+
+fn quant_facts(facts: quant::QuantFacts) -> Vec<(&'static str, u64)> {
+    vec![
+        ("dimension", facts.dimension.get().into()),
+        ("stride", facts.stride.get().into()),
+        ("count", facts.count.get().into()),
+        ("code", facts.code.into()),
+        ("step", facts.step.get().into()),
+    ]
+}
+
 fn one(snapshot: &Snapshot, segment: &SegmentInfo, ui: &Ui) -> Result<(), Failure> {
-    let sections = sections(snapshot, segment);
+    let payload = payload(snapshot, segment);
+    let (sections, facts) = (sections(payload.as_ref(), segment), facts(payload.as_ref(), segment.kind));
     let section = |(tag, offset, length): &(u32, u64, u64)| json!({ "tag": tag, "offset": offset, "length": length });
     let value = json!({
         "segments": [segment_json(segment)],
+        "facts": facts.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect::<Map<_, _>>(),
         "sections": sections.iter().map(section).collect::<Vec<Value>>(),
         "manifest": manifest_json(snapshot),
     });
@@ -169,6 +221,10 @@ fn one(snapshot: &Snapshot, segment: &SegmentInfo, ui: &Ui) -> Result<(), Failur
             ("rows", format!("{} from row {}", segment.rows, segment.base_row)),
             ("hash", hex(&segment.hash)),
         ])?;
+        if !facts.is_empty() {
+            ui.line("\nfacts:")?;
+            ui.facts(&facts.iter().map(|(name, value)| (*name, value.to_string())).collect::<Vec<_>>())?;
+        }
         if sections.is_empty() {
             return Ok(());
         }

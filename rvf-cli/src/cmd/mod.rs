@@ -1,5 +1,6 @@
-//! One file a command. What several need: opening files for them.
+//! One file a command. What several need: opening files, renewing the index.
 
+pub(crate) mod bench;
 pub(crate) mod compact;
 pub(crate) mod completions;
 pub(crate) mod convert;
@@ -9,16 +10,18 @@ pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod get;
 pub(crate) mod import;
+pub(crate) mod index;
 pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod log;
 pub(crate) mod query;
 pub(crate) mod verify;
 
-use crate::args::{AtArgs, Command, WriterArgs};
+use crate::args::{AtArgs, Command};
 use crate::failure::Failure;
 use crate::output::{Ui, size};
-use rvf_engine::{Db, Error, Id, Reader, Snapshot};
+use crate::progress::Bar;
+use rvf_engine::{Db, Error, Id, Indexed, OpenOptions, Reader, Snapshot};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,7 +33,9 @@ pub(crate) fn run(command: &Command, ui: &Ui) -> Outcome {
         Command::Demo(args) => demo::run(args, ui),
         Command::Create(args) => create::run(args, ui),
         Command::Import(args) => import::run(args, ui),
+        Command::Index(args) => index::run(args, ui),
         Command::Query(args) => query::run(args, ui),
+        Command::Bench(args) => bench::run(args, ui),
         Command::Get(args) => get::run(args, ui),
         Command::Delete(args) => delete::run(args, ui),
         Command::Export(args) => export::run(args, ui),
@@ -61,10 +66,9 @@ fn open_reader(path: &Path, at: &AtArgs, ui: &Ui) -> Result<Arc<Snapshot>, Failu
 }
 
 /// Opens a file for writing, and says so if that cut an uncommitted tail.
-fn open_writer(path: &Path, writer: &WriterArgs, ui: &Ui) -> Result<Db, Failure> {
-    let options = writer.options()?;
+fn open_writer(path: &Path, options: &OpenOptions, ui: &Ui) -> Result<Db, Failure> {
     let place = Arc::new(rvf_format::storage::FilePlace);
-    let db = Db::open_with(place, path, &options).map_err(Failure::of(path))?;
+    let db = Db::open_with(place, path, options).map_err(Failure::of(path))?;
     if let Some(tail) = db.tail_report() {
         let length = size(tail.length);
         match &tail.saved {
@@ -77,6 +81,35 @@ fn open_writer(path: &Path, writer: &WriterArgs, ui: &Ui) -> Result<Db, Failure>
         }
     }
     Ok(db)
+}
+
+/// Renews the index where that is due, after a commit that stands whatever comes of this.
+fn fold(db: &mut Db, path: &Path, ui: &Ui) -> Result<Indexed, Failure> {
+    let mut bar = Bar::items(ui, "indexing");
+    let done = db.fold(&mut |done, total| bar.update(done, Some(total)));
+    done.map_err(|error| {
+        let again = matches!(error, Error::Interrupted | Error::Io { .. });
+        let failure = Failure::of(path)(error).and("what was committed stays, but its index was not built");
+        match again {
+            true => failure.with_hint(format!("`rvf index {}` builds the index", path.display())),
+            false => failure,
+        }
+    })
+}
+
+/// A share of neighbours to be found.
+fn parse_recall(text: &str) -> Result<f64, String> {
+    let recall: f64 = text.parse().map_err(|_| format!("\"{text}\" is no number"))?;
+    match recall > 0.0 && recall <= 1.0 {
+        true => Ok(recall),
+        false => Err("a recall is above 0 and at most 1".to_owned()),
+    }
+}
+
+/// Says that searches are slower than they should be.
+fn warn_of_damage(graphs: usize, path: &Path, ui: &Ui) {
+    let path = path.display();
+    ui.warn(format!("damaged graphs of the index, whose records are compared instead: {graphs}; `rvf verify {path}` tells more, `rvf index {path}` builds them anew"));
 }
 
 /// An id as a person writes it.

@@ -5,7 +5,7 @@ use crate::failure::{Failure, NO};
 use crate::output::{Ui, size};
 use crate::progress::Bar;
 use clap::Args;
-use rvf_engine::{Finding, VerifyReport, verify_path};
+use rvf_engine::{Finding, VerifyOptions, VerifyReport, verify_path_with};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -14,11 +14,11 @@ use std::path::PathBuf;
 /// Exit code 0: sound. 1: something was found; an uncommitted tail is a finding, too, and leaves the store sound. 4: not an RVF file
 /// of this version.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  rvf verify notes.rvf")]
+#[command(after_help = "Examples:\n  rvf verify notes.rvf\n  rvf verify notes.rvf --deep")]
 pub(crate) struct VerifyArgs {
     /// The store
     file: PathBuf,
-    /// Check the meaning of every payload, too; this version always does
+    /// Also walk every graph of the index, and compare every code with its row
     #[arg(long)]
     deep: bool,
     #[arg(long, hide = true)]
@@ -35,17 +35,17 @@ pub(crate) fn run(args: &VerifyArgs, ui: &Ui) -> Outcome {
     if let Some((flag, _)) = later {
         return Err(Failure::not_yet(flag, "no signatures in this version"));
     }
-    let mut bar = Bar::bytes(ui);
-    let report = verify_path(&args.file, &mut |done, total| {
+    let mut bar = Bar::bytes(ui, "verifying");
+    let report = verify_path_with(&args.file, &VerifyOptions { deep: args.deep }, &mut |done, total| {
         let _ = bar.update(done, Some(total));
     });
     drop(bar);
     let report = report.map_err(Failure::of(&args.file))?;
-    ui.result(&to_json(&report), || tell(args, &report, ui))?;
+    ui.result(&to_json(args, &report), || tell(args, &report, ui))?;
     Ok(if report.sound && report.findings.is_empty() { 0 } else { NO })
 }
 
-fn to_json(report: &VerifyReport) -> Value {
+fn to_json(args: &VerifyArgs, report: &VerifyReport) -> Value {
     let finding = |finding: &Finding| {
         let mut value = json!({
             "clause": finding.clause.to_string(),
@@ -67,14 +67,16 @@ fn to_json(report: &VerifyReport) -> Value {
         "count": report.count,
         "epochs": report.epochs,
         "segments": report.segments,
+        "deep": args.deep,
     })
 }
 
 fn tell(args: &VerifyArgs, report: &VerifyReport, ui: &Ui) -> Result<(), Failure> {
     let verdict = ui.verdict(report.sound, if report.sound { "sound" } else { "not sound" });
     let (bytes, segments, epochs) = (size(report.bytes_checked), report.segments, report.epochs);
+    let deep = if args.deep { ", graphs and codes in depth" } else { "" };
     ui.line(format!("{verdict}: {}", args.file.display()))?;
-    ui.line(format!("{bytes}, {segments} segments, {epochs} epochs, {} records checked", report.count))?;
+    ui.line(format!("{bytes}, {segments} segments, {epochs} epochs, {} records checked{deep}", report.count))?;
     if report.findings.is_empty() {
         return Ok(());
     }

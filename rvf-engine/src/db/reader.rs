@@ -2,7 +2,7 @@
 
 use super::OpenOptions;
 use crate::compact::{Compacted, compact_to};
-use crate::index::reindex;
+use crate::index::{IndexProgress, reindex};
 use crate::store::{Id, RowId, Snapshot};
 use crate::{Error, Result};
 use half::f16;
@@ -72,8 +72,22 @@ impl Reader {
     /// # Errors
     /// [`Error::Exists`], [`Error::Io`], corruption of what is copied.
     pub fn compact_to(&self, output: &Path, keep: u64, options: &OpenOptions) -> Result<Compacted> {
+        self.compact_to_with(output, keep, options, &mut |_, _| ControlFlow::Continue(()))
+    }
+
+    /// [`Reader::compact_to`], told of the progress of building an index where one is built anew.
+    ///
+    /// # Errors
+    /// Those of [`Reader::compact_to`]; [`Error::Interrupted`].
+    pub fn compact_to_with(
+        &self,
+        output: &Path,
+        keep: u64,
+        options: &OpenOptions,
+        progress: IndexProgress<'_>,
+    ) -> Result<Compacted> {
         compact_to(self.place.as_ref(), &self.snapshot, output, &options.context(), keep, &mut |before, runs| {
-            reindex(before, runs, &options.index, &mut |_, _| ControlFlow::Continue(()))
+            reindex(before, runs, &options.index, &mut *progress)
         })
     }
 

@@ -130,6 +130,32 @@ impl Search<'_> {
         self.run_traced().map(|(hits, _)| hits)
     }
 
+    /// The distance of one record from the query, as a hit carries it; `None` if no record has the id.
+    ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// let mut db = Db::create(&path, &Schema::new(2, Metric::L2))?;
+    /// db.add(&[0.0f32, 0.0, 3.0, 4.0])?;
+    /// let (snapshot, query) = (db.snapshot(), [0.0f32, 0.0]);
+    /// assert_eq!(snapshot.search(&query).distance_to(&Id::U64(1))?, Some(25.0));
+    /// assert_eq!(snapshot.search(&query).distance_to(&Id::U64(9))?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`crate::Error::IdKind`]; those of [`Search::run`].
+    pub fn distance_to(&self, id: &Id) -> Result<Option<f32>> {
+        let schema = self.snapshot.schema();
+        if id.id_type() != schema.id_type {
+            return Err(crate::Error::IdKind { expected: schema.id_type });
+        }
+        let query = self.query.check(schema)?;
+        let found = self.snapshot.find(id.as_ref())?;
+        found.map(|at| refine::distance_to(self.snapshot, &query, at)).transpose()
+    }
+
     /// [`Search::run`], and what it took.
     ///
     /// # Errors

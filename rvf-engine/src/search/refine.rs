@@ -20,14 +20,18 @@ pub(super) fn refine(
 ) -> Result<Vec<Hit>> {
     let mut hits = Vec::with_capacity(candidates.len());
     for candidate in candidates {
-        let distance = exact(snapshot, query, candidate.at)?;
-        let rounded = (distance as f32).clamp(f32::MIN, f32::MAX);
-        // Zero has one sign: -0 would sort before 0 and tie with nothing.
-        hits.push((if rounded == 0.0 { 0.0 } else { rounded }, snapshot.id_of(candidate.at)?));
+        hits.push((distance_to(snapshot, query, candidate.at)?, snapshot.id_of(candidate.at)?));
     }
     hits.sort_by(|a, b| nearer(a.0, b.0, || a.1.cmp(&b.1)));
     hits.truncate(k);
     Ok(hits.into_iter().map(|(distance, id)| Hit { id: Id::from(id), distance }).collect())
+}
+
+/// The distance that a hit carries.
+pub(super) fn distance_to(snapshot: &Snapshot, query: &Checked<'_>, at: RowId) -> Result<f32> {
+    let rounded = (exact(snapshot, query, at)? as f32).clamp(f32::MIN, f32::MAX);
+    // Zero has one sign: -0 would sort before 0 and tie with nothing.
+    Ok(if rounded == 0.0 { 0.0 } else { rounded })
 }
 
 fn exact(snapshot: &Snapshot, query: &Checked<'_>, at: RowId) -> Result<f64> {

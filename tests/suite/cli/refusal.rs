@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::fs;
 
 /// Runs the line with and without --json; checks exit code, kind and shape of the error, and that `a.rvf` did not change.
-fn refused(place: &Place, line: &str, exit: i32, kind: &str, words: &str) -> Value {
+pub(super) fn refused(place: &Place, line: &str, exit: i32, kind: &str, words: &str) -> Value {
     let store = place.path("a.rvf");
     let before = fs::read(&store).ok();
     let arguments: Vec<&str> = line.split(' ').collect();
@@ -174,8 +174,7 @@ fn wrong_command_lines_are_usage_errors() {
     refused(&place, "query a.rvf", 2, "usage", "required");
     refused(&place, "query a.rvf --id 1 --vector [1,2,3]", 2, "usage", "cannot be used with");
     refused(&place, "query a.rvf --id 1 -k 0", 2, "usage", "0");
-    refused(&place, "query a.rvf --id 1 --ef 50", 2, "not_in_this_version", "no index in this version");
-    refused(&place, "query a.rvf --id 1 --recall 0.9", 2, "not_in_this_version", "no index in this version");
+    refused(&place, "query a.rvf --id 1 --filter a=1", 2, "not_in_this_version", "no metadata in this version");
     refused(&place, "delete a.rvf --id 1 --sign-with k.key", 2, "not_in_this_version", "sign");
     refused(&place, "import a.rvf six.jsonl --batch 0", 2, "usage", "0");
     assert_eq!(place.run(&[]).exit, 2);

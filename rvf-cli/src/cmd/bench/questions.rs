@@ -1,0 +1,172 @@
+//! The queries, and how far their true neighbours are.
+
+use super::BenchArgs;
+use super::measure::spread;
+use crate::cmd::query::{in_input, in_query, place_of, query_of};
+use crate::failure::Failure;
+use crate::output::Ui;
+use crate::progress::Bar;
+use rvf_engine::ingest::{Format, IdTable, Ids, open_source, read_id_table};
+use rvf_engine::{Effort, Error, Id, IdType, QueryVector, Snapshot};
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+/// A hit is right if it is farther than the true k-th neighbour by no more than this share of its distance.
+const TOLERANCE: f64 = 1e-6;
+/// Queries of a thread between two looks at the progress bar.
+const BLOCK: usize = 16;
+
+/// All vectors of a file.
+pub(super) struct Queries {
+    path: PathBuf,
+    vectors: Vec<QueryVector<'static>>,
+    /// Where each stands in the file.
+    places: Vec<String>,
+}
+
+impl Queries {
+    pub(super) fn read(path: &Path, format: Option<Format>) -> Result<Self, Failure> {
+        let mut queries = Self { path: path.to_owned(), vectors: Vec::new(), places: Vec::new() };
+        let mut source = open_source(path, format).map_err(Failure::of_input)?;
+        while let Some(batch) = source.next_batch(1024).map_err(Failure::of_input)? {
+            for row in 0..batch.rows() {
+                queries.vectors.push(owned(&query_of(&batch, row)));
+                queries.places.push(place_of(&batch, row));
+            }
+        }
+        if queries.vectors.is_empty() {
+            let message = format!("no queries ({})", path.display());
+            return Err(Failure::usage("input", message, "give a file with at least one vector"));
+        }
+        Ok(queries)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.vectors.len()
+    }
+
+    /// Query `at`, without a copy.
+    pub(super) fn get(&self, at: usize) -> QueryVector<'_> {
+        match &self.vectors[at] {
+            QueryVector::F32(values) => QueryVector::F32(Cow::Borrowed(values)),
+            QueryVector::I8(values) => QueryVector::I8(Cow::Borrowed(values)),
+            QueryVector::U8(values) => QueryVector::U8(Cow::Borrowed(values)),
+        }
+    }
+
+    /// What went wrong with query `at`.
+    pub(super) fn wrong(&self, at: usize, error: Error, args: &BenchArgs) -> Failure {
+        let failure = in_query(Failure::of(&args.file)(error));
+        in_input(failure, &self.path, self.places.get(at).map_or("", String::as_str))
+    }
+}
+
+fn owned(query: &QueryVector<'_>) -> QueryVector<'static> {
+    match query {
+        QueryVector::F32(values) => QueryVector::F32(Cow::Owned(values.to_vec())),
+        QueryVector::I8(values) => QueryVector::I8(Cow::Owned(values.to_vec())),
+        QueryVector::U8(values) => QueryVector::U8(Cow::Owned(values.to_vec())),
+    }
+}
+
+/// How far a right hit may be, for each query: by exact searches, or from the ids of a file.
+pub(super) fn limits(
+    args: &BenchArgs,
+    snapshot: &Snapshot,
+    queries: &Queries,
+    k: usize,
+    ui: &Ui,
+) -> Result<Vec<f64>, Failure> {
+    let Some(path) = &args.truth else {
+        return each(queries, args, ui, &|at| {
+            let hits = snapshot.search(queries.get(at)).k(k).effort(Effort::Exact).run()?;
+            Ok(Some(hits.last().map_or(f32::NEG_INFINITY, |hit| hit.distance)))
+        });
+    };
+    let truth = Truth::read(path, snapshot, queries.len(), k)?;
+    let limits = each(queries, args, ui, &|at| {
+        let search = snapshot.search(queries.get(at));
+        let mut farthest = f32::NEG_INFINITY;
+        for id in truth.of(at) {
+            match search.distance_to(&Id::U64(*id))? {
+                Some(distance) => farthest = farthest.max(distance),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(farthest))
+    });
+    limits.map_err(|failure| match failure.kind() {
+        ABSENT => failure.with_hint(format!("{} is of another store; leave out --truth to compute it", path.display())),
+        _ => failure,
+    })
+}
+
+const ABSENT: &str = "truth";
+
+/// The limit of each query from the distance that `work` finds, on all cores.
+fn each(
+    queries: &Queries,
+    args: &BenchArgs,
+    ui: &Ui,
+    work: &(impl Fn(usize) -> Result<Option<f32>, Error> + Sync),
+) -> Result<Vec<f64>, Failure> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut bar = Bar::items(ui, "finding true neighbours");
+    let mut limits = Vec::with_capacity(queries.len());
+    while limits.len() < queries.len() {
+        let first = limits.len();
+        let mut block: Vec<Result<Option<f32>, Error>> = Vec::new();
+        block.resize_with((threads * BLOCK).min(queries.len() - first), || Ok(None));
+        spread(threads, first, &mut block, &|at, slot| *slot = work(at));
+        for (at, found) in block.into_iter().enumerate() {
+            let found = found.map_err(|error| queries.wrong(first + at, error, args))?;
+            let farthest = f64::from(found.ok_or_else(|| absent(first + at))?);
+            limits.push(farthest + farthest.abs() * TOLERANCE);
+        }
+        let _ = bar.update(limits.len() as u64, Some(queries.len() as u64));
+    }
+    Ok(limits)
+}
+
+fn absent(query: usize) -> Failure {
+    let message = format!("a true neighbour of query {query} is not in the store");
+    Failure::usage(ABSENT, message, "leave out --truth to compute it")
+}
+
+/// The ids of true neighbours.
+struct Truth {
+    ids: Vec<u64>,
+    columns: usize,
+    k: usize,
+}
+
+impl Truth {
+    fn read(path: &Path, snapshot: &Snapshot, queries: usize, k: usize) -> Result<Self, Failure> {
+        let named = |what: String| format!("{what} ({})", path.display());
+        let leave_out = "leave out --truth: the true neighbours are then computed";
+        if snapshot.schema().id_type == IdType::Str {
+            let message = named("a file of true neighbours holds numbers, and the store has string ids".to_owned());
+            return Err(Failure::usage("id_type", message, leave_out));
+        }
+        let IdTable { rows, columns, ids } = read_id_table(path).map_err(Failure::of_input)?;
+        let Ids::U64(ids) = ids else {
+            let message = named("true neighbours are given as strings, and the store has numbers as ids".to_owned());
+            return Err(Failure::usage("id_type", message, leave_out));
+        };
+        if rows != queries {
+            let message = named(format!("true neighbours of {rows} queries, and there are {queries}"));
+            return Err(Failure::usage(ABSENT, message, "give a row for each query, or leave out --truth"));
+        }
+        if columns < k {
+            let message = named(format!("{columns} true neighbours a query, and {k} are to be found"));
+            return Err(Failure::usage(ABSENT, message, format!("say -k {columns}, or leave out --truth")));
+        }
+        Ok(Self { ids, columns, k })
+    }
+
+    /// The k nearest to a query.
+    fn of(&self, query: usize) -> &[u64] {
+        let first = query * self.columns;
+        self.ids.get(first..first + self.k).unwrap_or_default()
+    }
+}

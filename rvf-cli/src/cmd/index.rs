@@ -1,0 +1,80 @@
+//! `rvf index`: one graph over all records.
+
+use super::{Outcome, open_writer};
+use crate::args::WriterArgs;
+use crate::failure::Failure;
+use crate::output::{Ui, grouped};
+use crate::progress::{Bar, catch_interrupts};
+use clap::Args;
+use rvf_engine::{Error, IndexOptions, Indexed};
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Build or renew the index: one graph over all records, in one commit
+///
+/// Imports renew the index on their own where that is due. This command goes further: it brings all records under one graph and
+/// rids it of deleted ones. A store of up to 1,000 records needs no index: comparing them all is faster.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  rvf index notes.rvf\n  rvf index notes.rvf --m 24 --ef-construction 200")]
+pub(crate) struct IndexArgs {
+    /// The store
+    file: PathBuf,
+    /// Links that a record chooses at most, 2 to 64; 16 unless given, or that of the index
+    #[arg(long, value_name = "N")]
+    m: Option<usize>,
+    /// Records that a record chooses its links from, 8 to 4096; 128 unless given, or that of the index
+    #[arg(long, value_name = "N")]
+    ef_construction: Option<usize>,
+    /// Threads; all of the machine's unless given. They do not change the result
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    #[command(flatten)]
+    writer: WriterArgs,
+}
+
+pub(crate) fn run(args: &IndexArgs, ui: &Ui) -> Outcome {
+    catch_interrupts();
+    let started = Instant::now();
+    let options = IndexOptions { m: args.m, ef_construction: args.ef_construction, threads: args.threads };
+    let mut db = open_writer(&args.file, &args.writer.options()?, ui)?;
+    let mut bar = Bar::items(ui, "indexing");
+    let done = db.index(&options, &mut |done, total| bar.update(done, Some(total)));
+    drop(bar);
+    let done = done.map_err(|error| {
+        let interrupted = matches!(error, Error::Interrupted);
+        let failure = Failure::of(&args.file)(error);
+        match interrupted {
+            true => failure.and("the store is as it was").with_hint("run it again: it begins anew"),
+            false => failure,
+        }
+    })?;
+    let (seconds, count) = (started.elapsed().as_secs_f64(), db.snapshot().count());
+    let value = json!({
+        "file": args.file.display().to_string(),
+        "indexed": done.indexed,
+        "count": count,
+        "seconds": seconds,
+        "epoch": done.epoch,
+        "graphs": done.graphs,
+        "written": done.written,
+    });
+    ui.result(&value, || ui.line(sentence(&done, count, seconds)))?;
+    Ok(0)
+}
+
+fn sentence(done: &Indexed, count: u64, seconds: f64) -> String {
+    let (indexed, epoch, graphs) = (grouped(done.indexed), done.epoch, done.graphs);
+    let rate = done.indexed as f64 / seconds.max(1e-9);
+    match (done.written, done.indexed) {
+        (written, 0) => {
+            let what = if written { "the index was removed" } else { "nothing was to be done" };
+            let count = grouped(count);
+            format!("{what}: up to 1,000 records need no index, and the store has {count} at epoch {epoch}")
+        }
+        (true, _) => {
+            format!("indexed {indexed} records in {seconds:.2} s ({rate:.0} a second); graphs: {graphs}, epoch {epoch}")
+        }
+        (false, _) => format!("nothing was to be done: {indexed} records are indexed at epoch {epoch}"),
+    }
+}

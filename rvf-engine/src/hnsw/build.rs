@@ -184,7 +184,7 @@ impl<'b, S: Scorer> Builder<'b, S> {
             scorer.set(&mut worker.query, rows.row(node))?;
             let scratch = &mut worker.scratch;
             let ef = params.ef_construction;
-            kernels.run(&worker.query, Walk { rows, links, entry, ef, dead: &[], scratch });
+            kernels.run(&worker.query, Walk { rows, links, entry, ef, dead: &[], without: None, scratch });
             let mut found: Vec<Candidate> = worker.scratch.found().filter(|(_, other)| *other != node).collect();
             let own: Vec<u32> = links.of(node, rows.len()).collect();
             if !own.is_empty() {

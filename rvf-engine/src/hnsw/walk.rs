@@ -84,6 +84,8 @@ pub(crate) struct Walk<'a, T> {
     pub(crate) ef: usize,
     /// A bit a node, set for those that are not to be found; empty if there are none.
     pub(crate) dead: &'a [u64],
+    /// A node that is to be walked around, as if it were not there: the one that the query is, when recall is measured.
+    pub(crate) without: Option<u32>,
     pub(crate) scratch: &'a mut Scratch,
 }
 
@@ -95,6 +97,9 @@ impl<T> Task<T> for Walk<'_, T> {
         let nodes = self.rows.len();
         self.scratch.pool.begin(self.ef);
         self.scratch.visited.begin(nodes);
+        if let Some(node) = self.without {
+            self.scratch.visited.insert(node);
+        }
         let measured = enter(pair, &self.entry, self.rows, self.dead, self.scratch);
         let mut found = Found { distances: measured, hops: 0 };
         let Scratch { pool, visited, fresh, .. } = self.scratch;

@@ -316,10 +316,11 @@ fn curve<W: Scorer, S: Scorer>(
         let mut right = 0;
         for truth in truths {
             stopped(scorer.set(&mut query, rows.row(truth.node)))?;
-            // One more than asked for: the row itself is found, too.
-            let walk = Walk { rows, links, entry, ef: ef as usize + 1, dead: &[], scratch: &mut scratch };
+            // Around the node itself: its links would lead to its neighbours at once, as no link of a query does.
+            let (ef, without) = (ef as usize, Some(truth.node));
+            let walk = Walk { rows, links, entry, ef, dead: &[], without, scratch: &mut scratch };
             Kernels::detect().run(&query, walk);
-            let found: Vec<u32> = scratch.found().map(|(_, node)| node).take(RERANKED).collect();
+            let found: Vec<u32> = scratch.found().map(|(_, node)| node).take(RERANKED - 1).collect();
             right += stopped(judge.right(truth, &found))?;
         }
         let recall = right as f64 / wanted.max(1) as f64;

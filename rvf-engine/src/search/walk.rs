@@ -110,7 +110,7 @@ impl GraphSearch<'_> {
         let pivot_rows: &[T] = bytemuck::try_cast_slice(index.pivot_rows()).map_err(|_| self.malformed())?;
         let entry = Entry { nodes: index.pivots(), offsets: index.cells(), rows: pivot_rows };
         let links = Links::new(index.links(), index.facts().degree.get() as usize);
-        let walk = Walk { rows, links, entry, ef: self.ef, dead: &self.graph.dead, scratch };
+        let walk = Walk { rows, links, entry, ef: self.ef, dead: &self.graph.dead, without: None, scratch };
         Ok(self.kernels.run(query, walk))
     }
 

@@ -98,9 +98,13 @@ def golden(path: Path) -> Iterator[Test]:
             equal(found, [expected[key] for key in ("degree", "pivots", "runs", "effort")], "INDEX")
             quants = [{"step": q.step, "stride": q.stride, "offsets": q.offsets.tolist()} for q in now.quants_of(index)]
             equal(quants, [expected["quant"]] * (expected["quant"] is not None), "QUANT")
+            for quant in now.quants_of(index):
+                whole = abs(quant.codes[:, : now.dimension].astype("i2")) < 127
+                error = abs(quant.components(quant.codes) - now.stored_rows(index)) / quant.step
+                equal(error[whole].max() < 0.51, True, "codes stand for their rows")
 
     def walks() -> None:
-        """The walk finds nearly all, measures few, and gives live records with exact distances."""
+        """The walk finds nearly all, and gives live records with exact distances."""
         found = wanted = 0
         for query in truth["queries"]:
             every = now.search(query["vector"], now.count)
@@ -109,7 +113,8 @@ def golden(path: Path) -> Iterator[Test]:
             equal(hits, sorted(hits, key=lambda hit: (hit.distance, hit.id)), "order of hits")
             found, wanted = found + sum(hit in exact for hit in hits), wanted + len(exact)
             for index in now.indexes:
-                equal(len(now.walk(index, query["vector"], 100)), 100, "nodes kept")
+                kept = set(now.walk(index, query["vector"], 100))
+                equal((len(kept), kept & now.dead), (100, set()), "number of nodes kept, dead ones among them")
         equal(found >= 0.95 * wanted, True, f"recall {found / wanted}")
 
     yield "identity", identity

@@ -284,5 +284,12 @@ fn write_corpus(folder: &Path) -> Result<(), Box<dyn Error>> {
             std::fs::write(fixed.join(format!("script-{at:02}")), script)?;
         }
     }
+    // The samples with graphs, with sections filled or made narrower.
+    for at in 0..9u8 {
+        let mut random = Random([7, u64::from(at), 0]);
+        let head = [4 + at % 2, 0, 0xF6 + at % 3];
+        let script: Vec<u8> = head.into_iter().chain((0..40).map(|_| random.next() as u8)).collect();
+        std::fs::write(fixed.join(format!("graph-{at}")), script)?;
+    }
     Ok(())
 }

@@ -2,7 +2,8 @@
 
     file = RvfFile.open("notes.rvf")
     file.newest.ids(), file.newest.search([0.9, 0.1, 0.0], k=1), file.at_epoch(2).count
-    findings = verify("notes.rvf")
+    file.newest.search_by_walk([0.9, 0.1, 0.0], k=1, ef=64)
+    findings = verify("notes.rvf", deep=True)
 
 Every deviation from the specification is an `RvfError` that names the clause. Clear rather than fast: a file is read whole.
 """
@@ -10,6 +11,7 @@ Every deviation from the specification is an `RvfError` that names the clause. C
 from __future__ import annotations
 
 import hashlib
+import heapq
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -27,8 +29,9 @@ Id = int | str
 Vector = np.ndarray[Any, Any]
 PAGE = 4096
 SEGMENT_MAGIC, ROOT_MAGIC, IDENTITY_MAGIC = 0x52564653, b"\x30\x4d\x56\x52", b"RVF single-file\0"
-VEC, JOURNAL, MANIFEST, META, WITNESS, FILE, FILLER, TREE = 0x01, 0x04, 0x05, 0x07, 0x0A, 0x40, 0x41, 0x43
-KNOWN_FORMS = {kind: (1,) for kind in (VEC, JOURNAL, META, WITNESS, FILE, FILLER, TREE)} | {MANIFEST: (1, 2)}
+VEC, INDEX, JOURNAL, MANIFEST, QUANT, META, WITNESS, FILE, FILLER, TREE = 0x01, 0x02, 0x04, 0x05, 0x06, 0x07, 0x0A, 0x40, 0x41, 0x43
+KNOWN_FORMS = {kind: (1,) for kind in (VEC, INDEX, JOURNAL, QUANT, META, WITNESS, FILE, FILLER, TREE)} | {MANIFEST: (1, 2)}
+NO_LINK, STORED_ROWS, SQ8, FEW_CELLS = 0xFFFFFFFF, 0, 1, 8
 STATELESS = {MANIFEST, WITNESS, 0x0C, FILLER}
 DTYPES = {0: "f32", 1: "f16", 3: "i8", 4: "u8", 6: "binary"}
 STORED = {"f32": "<f4", "f16": "<f2", "i8": "i1", "u8": "u1", "binary": "u1"}
@@ -127,8 +130,10 @@ IDENTITY = struct.Struct("<16sII16s20sI")
 PRELUDE, SECTION = struct.Struct("<HHIQ"), struct.Struct("<IIQQQ")
 ENTRY = struct.Struct("<QQQBBHIQIIQQ32s")
 VEC_FACTS, TREE_FACTS, META_ITEM = struct.Struct("<IBBHII16s"), struct.Struct("<QQIIQ"), struct.Struct("<HHI")
+INDEX_FACTS, INDEX_RUN, INDEX_EFFORT = struct.Struct("<IIIIIB3sIIQI20s"), struct.Struct("<QII"), struct.Struct("<II")
+QUANT_FACTS = struct.Struct("<IIIB3sI12s")
 LOG_ENTRY = struct.Struct("<IHHQQQQQQ32s32s32sH6s")
-assert (HEADER.size, ROOT.size, IDENTITY.size, ENTRY.size, LOG_ENTRY.size) == (64, PAGE, 64, 96, 160)
+assert (HEADER.size, ROOT.size, IDENTITY.size, ENTRY.size, LOG_ENTRY.size, INDEX_FACTS.size, QUANT_FACTS.size) == (64, PAGE, 64, 96, 160, 64, 32)
 
 
 # ---------------------------------------------------------------- payloads
@@ -224,6 +229,117 @@ class VecSegment:
             found.append(nth(low))
             low += 1
         return found
+
+
+def row_length(root: Root) -> int:
+    dtype = DTYPES[root.dtype]
+    return -(-root.dimension // 8) if dtype == "binary" else root.dimension * np.dtype(STORED[dtype]).itemsize
+
+
+class Quant:
+    """A QUANT segment: SQ8 codes."""
+
+    def __init__(self, data: bytes, entry: Entry, root: Root) -> None:
+        self.entry, at = entry, entry.offset
+        payload = Payload(data, at, entry.end, QUANT)
+        dimension, self.stride, count, code, reserved_a, step, reserved_b = QUANT_FACTS.unpack(payload.get(1, 32))
+        self.step = float(np.array([step], "<u4").view("<f4")[0])
+        check(dimension == root.dimension and DTYPES[root.dtype] in ("f32", "f16") and count == entry.rows and self.stride >= dimension, "QNT-1", at, "facts against schema and manifest")
+        check(code == SQ8 and not any(reserved_a + reserved_b) and np.isfinite(self.step) and self.step > 0, "QNT-1", at, "code, step or a reserved field")
+        self.codes = payload.array(2, "i1", count * self.stride).reshape(count, self.stride)
+        self.offsets: Vector = payload.array(3, "<f4", dimension).astype("f8") if 3 in payload.sections else np.zeros(dimension)
+        check(3 not in payload.sections or METRICS[root.metric] == "l2" and np.isfinite(self.offsets).all(), "QNT-1", at, "OFFSETS")
+
+    def components(self, codes: Vector) -> Vector:
+        """What code rows stand for."""
+        return self.offsets + self.step * codes[..., : len(self.offsets)].astype("f8")
+
+    def verify(self, rows: Vector, metric: str) -> Iterator[RvfError]:
+        """QNT-2, against the stored rows of all nodes."""
+        x = rows.astype("f8")
+        if metric == "cosine":
+            x /= np.sqrt((x * x).sum(axis=1, keepdims=True))
+        expected, codes = np.clip(np.rint((x - self.offsets) / self.step), -127, 127), self.codes[:, : x.shape[1]].astype("f8")
+        if (codes < -127).any() or (abs(codes - expected) > 1).any() or self.codes[:, x.shape[1] :].any():
+            yield RvfError("QNT-2", self.entry.offset, "a code is not that of its row")
+
+
+class Index:
+    """An INDEX segment. Parsed (IDX-1, PAY-6) without a look at links; `verify` looks at all of them (IDX-3)."""
+
+    def __init__(self, data: bytes, entry: Entry, root: Root) -> None:
+        self.entry, at = entry, entry.offset
+        payload = Payload(data, at, entry.end, INDEX)
+        (self.nodes, degree, pivots, self.cells, self.stride, self.code, reserved_a, self.m, self.ef_construction, self.seed, self.linked, reserved_b) = INDEX_FACTS.unpack(payload.get(1, 64))
+        check(self.nodes and self.nodes == entry.rows and 1 <= degree <= 256 and not any(reserved_a + reserved_b), "IDX-1", at, "nodes, degree or a reserved field")
+        coded = self.code == SQ8 and DTYPES[root.dtype] in ("f32", "f16") and self.stride >= root.dimension
+        check(coded or self.code == STORED_ROWS and self.stride == row_length(root), "IDX-1", at, "code or stride")
+        check(self.cells <= pivots <= self.nodes and (self.cells or not pivots) and self.linked <= (self.nodes if pivots else 0), "IDX-1", at, "cells, pivots or linked")
+        section = payload.get(2)
+        check(len(section) % INDEX_RUN.size == 0, "PAY-6", at, "RUNS is not whole")
+        runs = list(INDEX_RUN.iter_unpack(section))
+        self.runs = [(base, rows) for base, rows, _ in runs]
+        check(all(rows and not reserved for _, rows, reserved in runs) and sum(rows for _, rows in self.runs) == self.nodes, "IDX-1", at, "rows of runs")
+        check(runs and runs[0][0] == entry.base_row and runs[-1][0] + runs[-1][1] < 1 << 64 and all(a + n <= b for (a, n), (b, _) in pairwise(self.runs)), "IDX-1", at, "order of runs")
+        self.links, self.pivots = payload.array(3, "<u4", self.nodes * degree).reshape(-1, degree), payload.array(4, "<u4", pivots)
+        self.offsets, self.pivot_rows = payload.array(5, "<u4", self.cells + 1), payload.array(6, "u1", pivots * self.stride).reshape(pivots, self.stride)
+        section = payload.get(7) if 7 in payload.sections else b""
+        check(len(section) % INDEX_EFFORT.size == 0, "PAY-6", at, "EFFORT is not whole")
+        self.effort = list(INDEX_EFFORT.iter_unpack(section))
+        self.rows: Vector = np.concatenate([np.arange(base, base + rows, dtype="u8") for base, rows in self.runs])
+
+    def neighbours(self, node: int) -> list[int]:
+        """The links of a node, up to the first that names none."""
+        slots = self.links[node].tolist()
+        return slots[: next((i for i, link in enumerate(slots) if link >= self.nodes), len(slots))]
+
+    def cell(self, number: int) -> range:
+        """The pivots of a cell but its leader, as far as they are there."""
+        begin, end = self.offsets[number : number + 2].tolist()
+        return range(min(self.cells + begin, len(self.pivots)), min(self.cells + end, len(self.pivots)))
+
+    def verify(self) -> Iterator[RvfError]:
+        """IDX-3."""
+        at, slots = self.entry.offset, self.links.astype("i8")
+        empty = slots == NO_LINK
+        if (~empty & (slots >= self.nodes)).any() or (slots == np.arange(self.nodes)[:, None]).any() or (empty[:, :-1] & ~empty[:, 1:]).any():
+            yield RvfError("IDX-3", at, "a link names no other node or stands behind an empty slot")
+        ordered = np.sort(slots, axis=1)
+        if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] != NO_LINK)).any():
+            yield RvfError("IDX-3", at, "a link stands twice at a node")
+        if len(np.unique(self.pivots)) != len(self.pivots) or (self.pivots >= self.nodes).any():
+            yield RvfError("IDX-3", at, "pivots")
+        cells = self.offsets.tolist()
+        if cells[0] or cells[-1] != len(self.pivots) - self.cells or any(a > b for a, b in pairwise(cells)):
+            yield RvfError("IDX-3", at, "cells")
+        if not ascends([ef for ef, _ in self.effort]) or any(ppm > 1_000_000 for _, ppm in self.effort):
+            yield RvfError("IDX-3", at, "measured widths")
+
+    def reached(self) -> Vector:
+        """Which nodes are reached from the pivots."""
+        found = np.zeros(self.nodes, bool)
+        todo = [node for node in self.pivots.tolist() if node < self.nodes]
+        found[todo] = True
+        while todo:
+            for link in self.neighbours(todo.pop()):
+                if not found[link]:
+                    found[link] = True
+                    todo.append(link)
+        return found
+
+
+def distances_to(rows: Vector, query: Sequence[float], metric: str) -> Vector:
+    """Distances in binary64 of stored rows, or of what codes stand for, from a query; one to binary rows is packed bytes."""
+    if metric == "hamming":
+        return np.unpackbits(rows ^ np.array(query, "u1"), axis=1).sum(axis=1, dtype="f8")
+    a, q = rows.astype("f8"), np.array(query, "f4").astype("f8")
+    if metric == "l2":
+        return ((a - q) ** 2).sum(axis=1)
+    dot = (a * q).sum(axis=1)
+    if metric == "dot":
+        return -dot
+    with np.errstate(invalid="ignore"):  # codes may all be zero
+        return np.clip(np.nan_to_num(1 - dot / np.sqrt((a * a).sum(axis=1) * (q * q).sum()), nan=1), 0, 2)
 
 
 def parse_journal(data: bytes, entry: Entry) -> tuple[list[int], set[int]]:
@@ -449,25 +565,122 @@ class Snapshot:
 
     def search(self, query: Sequence[float], k: int) -> list[Hit]:
         """Exact neighbours. A query to binary rows is packed bytes."""
-        rows = list(self.rows())
-        if not rows or not k:
+        return self.nearest(query, k, ((i, vector) for _, i, vector in self.rows()))
+
+    def nearest(self, query: Sequence[float], k: int, records: Iterator[tuple[Id, Vector]]) -> list[Hit]:
+        """The nearest of some records, by exact distances."""
+        ids, vectors = [], []
+        for i, vector in records:
+            ids.append(i)
+            vectors.append(vector)
+        if not ids or not k:
             return []
-        stored = np.stack([vector for _, _, vector in rows])
-        if self.metric == "hamming":
-            distances = np.unpackbits(stored ^ np.array(query, "u1"), axis=1).sum(axis=1, dtype="f8")
-        else:
-            a, q = stored.astype("f8"), np.array(query, "f4").astype("f8")
-            dot = (a * q).sum(axis=1)
-            distances = {
-                "l2": lambda: ((a - q) ** 2).sum(axis=1),
-                "dot": lambda: -dot,
-                "cosine": lambda: np.clip(1 - dot / np.sqrt((a * a).sum(axis=1) * (q * q).sum()), 0, 2),
-            }[self.metric]()
+        largest = np.finfo("f4").max
         with np.errstate(over="ignore"):
-            largest = np.finfo("f4").max
-            distances = np.clip(distances, -largest, largest)
-            ranked = sorted(zip(distances.astype("f4").tolist(), (i for _, i, _ in rows), strict=True))
-        return [Hit(i, d) for d, i in ranked[:k]]
+            distances = np.clip(distances_to(np.stack(vectors), query, self.metric), -largest, largest).astype("f4")
+        return [Hit(i, d) for d, i in sorted(zip(distances.tolist(), ids, strict=True))[:k]]
+
+    @cached_property
+    def indexes(self) -> list[Index]:
+        return [Index(self.data, entry, self.root) for entry in self.listed(INDEX)]
+
+    @cached_property
+    def quants(self) -> list[Quant]:
+        return [Quant(self.data, entry, self.root) for entry in self.listed(QUANT)]
+
+    def quants_of(self, index: Index) -> list[Quant]:
+        """The QUANT segments that go with an INDEX: one for code 1, none for code 0."""
+        return [q for q in self.quants if index.code == SQ8 and self.goes_with(q, index)]
+
+    @staticmethod
+    def goes_with(quant: Quant, index: Index) -> bool:
+        return (quant.entry.base_row, quant.entry.rows, quant.stride) == (index.entry.base_row, index.nodes, index.stride)
+
+    def runs_are_listed(self, index: Index) -> bool:
+        listed = {(vec.entry.base_row, vec.count) for vec in self.vecs}
+        return all(run in listed for run in index.runs)
+
+    def stored_rows(self, index: Index) -> Vector:
+        """The stored rows of all nodes."""
+        by_row = {vec.entry.base_row: vec for vec in self.vecs}
+        return np.concatenate([by_row[base].vectors for base, _ in index.runs])
+
+    def search_by_walk(self, query: Sequence[float], k: int, ef: int) -> list[Hit]:
+        """Near records: a walk over each INDEX that can be used, a scan of all other rows, measured exactly."""
+        used = [i for i in self.indexes if len(i.pivots) and self.runs_are_listed(i) and len(self.quants_of(i)) == (i.code == SQ8)]
+        covered = {base for index in used for base, _ in index.runs}
+        wanted = {row for index in used for row in self.walk(index, query, max(ef, k))}
+        wanted |= {vec.entry.base_row + r for vec in self.vecs if vec.entry.base_row not in covered for r in range(vec.count)} - self.dead
+        return self.nearest(query, k, ((i, vector) for row, i, vector in self.rows() if row in wanted))
+
+    def walk(self, index: Index, query: Sequence[float], ef: int) -> list[int]:
+        """Row numbers of the `ef` nearest live nodes that a walk meets."""
+        quant = next(iter(self.quants_of(index)), None)
+        if quant:
+            walk_rows, pivot_rows = quant.components(quant.codes), quant.components(index.pivot_rows.view("i1"))
+        else:
+            walk_rows = self.stored_rows(index)
+            pivot_rows = index.pivot_rows.view(walk_rows.dtype)
+        leaders = distances_to(pivot_rows[: index.cells], query, self.metric)
+        near = np.argsort(leaders, kind="stable")[:FEW_CELLS].tolist()
+        members = [pivot for cell in near for pivot in (cell, *index.cell(cell))]
+        measured: dict[int, float] = {}
+        for pivot, distance in zip(members, distances_to(pivot_rows[members], query, self.metric).tolist(), strict=True):
+            if index.pivots[pivot] < index.nodes:
+                measured[int(index.pivots[pivot])] = distance
+        open_nodes = [(distance, node) for node, distance in measured.items()]
+        heapq.heapify(open_nodes)
+        kept: list[tuple[float, int]] = []  # farthest first, by negated distance
+
+        def keep(distance: float, node: int) -> None:
+            if int(index.rows[node]) not in self.dead:
+                (heapq.heappush if len(kept) < ef else heapq.heappushpop)(kept, (-distance, node))
+
+        for node, distance in measured.items():
+            keep(distance, node)
+        while open_nodes:
+            distance, node = heapq.heappop(open_nodes)
+            if len(kept) == ef and distance > -kept[0][0]:
+                break
+            fresh = [link for link in index.neighbours(node) if link not in measured]
+            if fresh:
+                for link, distance in zip(fresh, distances_to(walk_rows[fresh], query, self.metric).tolist(), strict=True):
+                    measured[link] = distance
+                    heapq.heappush(open_nodes, (distance, link))
+                    keep(distance, link)
+        return [int(index.rows[node]) for _, node in kept]
+
+    def verify_graphs(self, deep: bool) -> Iterator[RvfError]:
+        """INDEX and QUANT with each other and with the rows, for the newest epoch (IDX-2, QNT-1; deep: IDX-4, IDX-5, QNT-2)."""
+        try:
+            vecs, indexes, quants, dead = self.vecs, self.indexes, self.quants, self.dead
+        except RvfError:
+            return  # has been said
+        starts = [base for index in indexes for base, _ in index.runs]
+        for index in indexes:
+            at = index.entry.offset
+            if not self.runs_are_listed(index) or any(starts.count(base) > 1 for base, _ in index.runs):
+                yield RvfError("IDX-2", at, "a run is no VEC segment, or one of two INDEX segments")
+            elif deep:
+                yield from self.verify_deep(index, self.quants_of(index), dead)
+            if index.code == SQ8 and len(self.quants_of(index)) != 1:
+                yield RvfError("QNT-1", at, "not one QUANT goes with an INDEX")
+        for quant in quants:
+            if sum(index.code == SQ8 and self.goes_with(quant, index) for index in indexes) != 1:
+                yield RvfError("QNT-1", quant.entry.offset, "not one INDEX goes with a QUANT")
+
+    def verify_deep(self, index: Index, quants: list[Quant], dead: set[int]) -> Iterator[RvfError]:
+        at, rows = index.entry.offset, self.stored_rows(index)
+        walk_rows = rows if index.code == STORED_ROWS else quants[0].codes if len(quants) == 1 else None
+        if walk_rows is not None and (index.pivots < index.nodes).all() and walk_rows[index.pivots].tobytes() != index.pivot_rows.tobytes():
+            yield RvfError("IDX-4", at, "the walk row of a pivot is not that of its node")
+        reached = index.reached()
+        if reached.sum() != index.linked:
+            yield RvfError("IDX-5", at, f"{reached.sum()} nodes are reached, not {index.linked}")
+        if any(int(row) not in dead for row in index.rows[~reached]):
+            yield RvfError("IDX-5", at, "a live row is not reached")
+        for quant in quants:
+            yield from quant.verify(rows, self.metric)
 
     @cached_property
     def log(self) -> list[LogEntry]:
@@ -497,12 +710,16 @@ class Snapshot:
             spans = sorted((0, e.offset, e.end) if kind is None else (e.space, e.base_row, e.base_row + e.rows) for e in self.segments.values() if kind in (None, e.kind))
             if any(a[0] == b[0] and b[1] < a[2] for a, b in pairwise(spans)):
                 yield RvfError(clause, at, "listed segments overlap" if kind is None else "row ranges overlap")
-        for parse in "vecs", "dead", "meta", "log":
+        broken_graphs: object = False
+        for parse in "vecs", "dead", "meta", "log", "indexes", "quants":
             yield from (broken := list(caught(partial(getattr, self, parse))))
             if broken and parse in ("vecs", "dead"):
                 return
+            broken_graphs = broken and parse == "indexes" or broken_graphs
         for vec in self.vecs:
             yield from vec.verify(self.metric, self.dimension)
+        for index in () if broken_graphs else self.indexes:
+            yield from index.verify()
         live = self.ids()
         if len(set(live)) != len(live):
             yield RvfError("VEC-5", at, "two live rows of one id")
@@ -676,7 +893,7 @@ class RvfFile:
                 return self._snapshot(root)
         raise LookupError(f"epoch {epoch} is not kept")
 
-    def verify(self) -> Iterator[RvfError]:
+    def verify(self, deep: bool = False) -> Iterator[RvfError]:
         """All findings, those of the newest commit first."""
         if self.end != len(self.data):
             yield RvfError("TAIL-1", self.end, f"{len(self.data) - self.end} bytes after the newest whole root")
@@ -698,6 +915,9 @@ class RvfFile:
         yield from self.verify_tiling(snapshots)
         for snapshot in snapshots:
             yield from snapshot.verify()
+        for snapshot in snapshots[:1]:
+            if snapshot.root is self.newest.root:
+                yield from snapshot.verify_graphs(deep)
 
     def verify_tiling(self, snapshots: list[Snapshot]) -> Iterator[RvfError]:
         """Each segment follows the one before and is a manifest or listed (SEG-1 to SEG-5, PAY-1 to PAY-4, MAN-8)."""
@@ -734,11 +954,12 @@ class RvfFile:
                 yield RvfError("PAY-4", page, "a page begins like a root")
 
 
-def verify(path: str | Path) -> list[RvfError]:
-    """Findings, each once. A file that ends in an uncommitted tail has TAIL findings and is sound all the same."""
+def verify(path: str | Path, deep: bool = False) -> list[RvfError]:
+    """Findings, each once; the clauses marked (deep) if asked for. A file that ends in an uncommitted tail has TAIL findings and
+    is sound all the same."""
     findings: dict[str, RvfError] = {}
     try:
-        for finding in RvfFile.open(path).verify():
+        for finding in RvfFile.open(path).verify(deep):
             findings.setdefault(str(finding), finding)
     except RvfError as error:
         findings.setdefault(str(error), error)

@@ -21,6 +21,8 @@ from rvf_reader import RvfError, RvfFile, Snapshot
 NOT_CHECKED: dict[str, str] = {}
 # Corrupt fixtures that it reports under another clause than their name, and why.
 OTHER_CLAUSE: dict[str, tuple[str, str]] = {}
+# Corrupt fixtures that only a deep look tells from sound ones.
+DEEP = {"IDX-4", "IDX-5", "QNT-2"}
 
 Test = tuple[str, Callable[[], None]]
 
@@ -88,18 +90,51 @@ def golden(path: Path) -> Iterator[Test]:
         for query in truth["queries"]:
             compare_hits(now, query)
 
+    def graphs() -> None:
+        keys = "nodes stride cells code m ef_construction seed linked".split()
+        for index, expected in zip(now.indexes, truth["indexes"], strict=True):
+            equal({key: getattr(index, key) for key in keys}, {key: expected[key] for key in keys}, "facts of an INDEX")
+            found = [index.links.shape[1], len(index.pivots), [list(run) for run in index.runs], [list(point) for point in index.effort]]
+            equal(found, [expected[key] for key in ("degree", "pivots", "runs", "effort")], "INDEX")
+            quants = [{"step": q.step, "stride": q.stride, "offsets": q.offsets.tolist()} for q in now.quants_of(index)]
+            equal(quants, [expected["quant"]] * (expected["quant"] is not None), "QUANT")
+            for quant in now.quants_of(index):
+                whole = abs(quant.codes[:, : now.dimension].astype("i2")) < 127
+                error = abs(quant.components(quant.codes) - now.stored_rows(index)) / quant.step
+                equal(error[whole].max() < 0.51, True, "codes stand for their rows")
+
+    def walks() -> None:
+        """The walk finds nearly all, and gives live records with exact distances."""
+        found = wanted = 0
+        for query in truth["queries"]:
+            every = now.search(query["vector"], now.count)
+            exact, hits = every[: query["k"]], now.search_by_walk(query["vector"], query["k"], ef=100)
+            equal(all(hit in every for hit in hits), True, "hits are live and exact")
+            equal(hits, sorted(hits, key=lambda hit: (hit.distance, hit.id)), "order of hits")
+            found, wanted = found + sum(hit in exact for hit in hits), wanted + len(exact)
+            for index in now.indexes:
+                kept = set(now.walk(index, query["vector"], 100))
+                equal((len(kept), kept & now.dead), (100, set()), "number of nodes kept, dead ones among them")
+        equal(found >= 0.95 * wanted, True, f"recall {found / wanted}")
+
     yield "identity", identity
+    if "indexes" in truth:
+        yield "graphs", graphs
+        yield "walks", walks
     yield "records", records
     yield "look-up", lookup
     yield "history", history
     yield "log", log
     yield "search", search
-    yield "verify", lambda: equal([str(finding) for finding in rvf.verify(path)], [], "findings")
+    yield "verify", lambda: equal([str(finding) for finding in rvf.verify(path, deep=True)], [], "findings")
 
 
 def corrupt(path: Path) -> None:
     """The file named after a clause is refused or has a finding, and one that names the clause."""
-    findings = {finding.clause for finding in rvf.verify(path)}
+    findings = {finding.clause for finding in rvf.verify(path, deep=True)}
+    if path.stem in DEEP:
+        equal({finding.clause for finding in rvf.verify(path)}, set(), "findings that take no deep look")
+        equal(findings, {path.stem}, "findings of a deep look")
     if path.stem in NOT_CHECKED:
         return equal(findings, set(), "findings in spite of NOT_CHECKED")
     expected = OTHER_CLAUSE.get(path.stem, (path.stem, ""))[0]
@@ -158,6 +193,23 @@ def itself(v1: Path) -> Iterator[Test]:
             if not findings_of(empty[:at] + bytes([empty[at] ^ 0x10]) + empty[at + 1 :]):
                 raise AssertionError(f"a flipped bit at byte {at} went unseen")
 
+    def hostile_graphs() -> None:
+        """Links, pivots and cells that lead anywhere: a walk ends and its hits are live."""
+        data = bytearray((v1 / "indexed-u8.rvf").read_bytes())
+        entry = RvfFile(bytes(data)).newest.indexes[0].entry
+        sections = rvf.Payload(bytes(data), entry.offset, entry.end, rvf.INDEX).sections
+        random = np.random.default_rng(1)
+        for tag in 3, 4, 5:
+            for bound in 1300, 1 << 32:
+                begin, length, _ = sections[tag]
+                changed = data[:begin] + random.integers(0, bound, length // 4).astype("<u4").tobytes() + data[begin + length :]
+                now = RvfFile(bytes(changed)).newest
+                now.checked.add(("hash", entry.offset))
+                hits, live = now.search_by_walk([1] * 8, 10, 50), set(now.ids())
+                equal(all(hit.id in live for hit in hits), True, "hits are live")
+                equal("IDX-3" in {finding.clause for finding in now.indexes[0].verify()}, True, "IDX-3 is found")
+
+    yield "hostile graphs", hostile_graphs
     yield "BLAKE3 of groups", blake3_of_groups
     yield "single groups of trees", single_groups
     yield "uncommitted tails", tails

@@ -1,7 +1,7 @@
 //! A broken file for each clause: `fixtures/corrupt/CLAUSE.rvf` breaks that sentence of the specification and, as far as it can
 //! be had, no other. Each starts from a sound file, is changed in one place, and is made consistent everywhere else.
 
-use crate::golden::{Model, lively};
+use crate::golden::{Model, index_in_runs, lively};
 use crate::reseal::{Repair, reseal, roots};
 use rvf_engine::store::Edit;
 use rvf_engine::{Dtype, Id, IdType, Kind, Metric, Schema, SegmentInfo, Snapshot};
@@ -9,13 +9,11 @@ use rvf_format::build::{Draft, seal};
 use rvf_format::identity::COPIES;
 use rvf_format::limits::{PAGE_LEN, ROOT_MAGIC};
 use rvf_format::manifest::{FACT_PINS, TAG_ADDED, TAG_WITNESS};
-use rvf_format::payload::index::{self, IndexParts, IndexView};
 use rvf_format::payload::witness::Operation;
-use rvf_format::payload::{quant, tree, vec};
+use rvf_format::payload::{index, quant, tree, vec};
 use rvf_format::segment::Payload;
 use rvf_format::storage::Bytes;
 use rvf_format::{Clause, digest};
-use zerocopy::IntoBytes;
 
 /// The broken file of a clause.
 pub fn fixture(clause: Clause) -> Vec<u8> {
@@ -414,26 +412,10 @@ fn graph(clause: Clause) -> Vec<u8> {
 /// The one run of a graph as two, neither of them a whole VEC segment. All else is as it was.
 fn split_run() -> Vec<u8> {
     let mut model = stored_walk();
-    let snapshot = model.db.snapshot();
-    let listed = snapshot.graphs()[0].entry;
-    let bytes = Bytes::from(&snapshot.file()[listed.offset.get() as usize..listed.end() as usize]);
-    let view = IndexView::parse(bytes, &listed, snapshot.schema()).unwrap();
-    let [whole] = view.runs() else { panic!("a graph of more than one run") };
-    let (mut first, mut second) = (*whole, *whole);
-    first.rows.set(500);
-    second.base_row.set(whole.base_row.get() + 500);
-    second.rows.set(whole.rows.get() - 500);
     let mut edit = Edit::new(Operation(5));
-    edit.removed.push(listed.segment_id.get());
-    edit.drafts.push(index::draft(IndexParts {
-        facts: *view.facts(),
-        runs: vec![first, second].into(),
-        links: view.links().as_bytes().to_vec().into(),
-        pivots: view.pivots().as_bytes().to_vec().into(),
-        cells: view.cells().as_bytes().to_vec().into(),
-        pivot_rows: view.pivot_rows().to_vec().into(),
-        effort: view.effort().to_vec().into(),
-    }));
+    let snapshot = model.db.snapshot();
+    edit.removed.push(snapshot.graphs()[0].entry.segment_id.get());
+    edit.drafts.push(index_in_runs(&snapshot, &[(0, 500), (500, GRAPH_ROWS as u32 - 500)]));
     drop(snapshot);
     model.commit_raw(&edit);
     Broken::new(&model).bytes

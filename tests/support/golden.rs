@@ -8,7 +8,7 @@ use rvf_engine::{
 };
 use rvf_format::build::Draft;
 use rvf_format::manifest::ManifestEntry;
-use rvf_format::payload::index::IndexView;
+use rvf_format::payload::index::{self, IndexParts, IndexRun, IndexView};
 use rvf_format::payload::quant::QuantView;
 use rvf_format::payload::witness::Operation;
 use rvf_format::storage::{Bytes, MemoryPlace};
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use zerocopy::IntoBytes;
 
 /// A golden file: its name, its bytes, its truth.
 pub struct Golden {
@@ -250,6 +251,7 @@ pub fn all() -> Vec<Golden> {
         unknown().finish("unknown"),
         indexed().finish_with("indexed", 12, 10),
         indexed_lively().finish_with("indexed-u8", 12, 10),
+        indexed_runs().finish_with("indexed-runs", 12, 10),
     ]
 }
 
@@ -271,6 +273,47 @@ fn indexed_lively() -> Model {
     model.delete((11..1200).step_by(60));
     model.put(2000..2040);
     model
+}
+
+/// A graph over the rows of three segments that are not next to each other: an engine writes such only for large segments.
+fn indexed_runs() -> Model {
+    let puts = |model: &mut Model| {
+        model.put(0..500);
+        model.put([9000]);
+        model.put(500..800);
+        model.put(800..1200);
+        model.delete([9000]);
+    };
+    let schema = Schema { dtype: Dtype::I8, ..Schema::new(8, Metric::Dot) };
+    let (mut model, mut gathered) = (Model::new(schema, 16), Model::new(schema, 16));
+    puts(&mut model);
+    puts(&mut gathered);
+    gathered.index(4);
+    let mut edit = Edit::new(Operation(5));
+    edit.drafts.push(index_in_runs(&gathered.db.snapshot(), &[(0, 500), (501, 300), (801, 400)]));
+    model.commit_raw(&edit);
+    model
+}
+
+/// The one graph of a snapshot, which is walked on stored rows, over the same rows in other places: first row, rows.
+pub fn index_in_runs(snapshot: &Snapshot, runs: &[(u64, u32)]) -> Draft<'static> {
+    let entry = snapshot.graphs()[0].entry;
+    let bytes = Bytes::from(&snapshot.file()[entry.offset.get() as usize..entry.end() as usize]);
+    let view = IndexView::parse(bytes, &entry, snapshot.schema()).unwrap();
+    let run = |(base_row, rows): &(u64, u32)| IndexRun {
+        base_row: (*base_row).into(),
+        rows: (*rows).into(),
+        reserved: 0.into(),
+    };
+    index::draft(IndexParts {
+        facts: *view.facts(),
+        runs: runs.iter().map(run).collect(),
+        links: view.links().as_bytes().to_vec().into(),
+        pivots: view.pivots().as_bytes().to_vec().into(),
+        cells: view.cells().as_bytes().to_vec().into(),
+        pivot_rows: view.pivot_rows().to_vec().into(),
+        effort: view.effort().to_vec().into(),
+    })
 }
 
 /// More commits than one full manifest and one merge need.

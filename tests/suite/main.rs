@@ -8,6 +8,7 @@ mod golden;
 mod history;
 mod hostile;
 mod model;
+mod recall;
 mod spec;
 mod tidy;
 mod walker;

@@ -1,8 +1,8 @@
 //! Random operations against a map: after each, the store holds and answers what the map does, and every byte verifies.
 
 use rvf_engine::ingest::door::Vectors;
-use rvf_engine::{CompactOptions, Db, Dtype, Id, IdType, Metric, Reader, Schema};
-use rvf_format::storage::{Bytes, MemoryPlace};
+use rvf_engine::{CompactOptions, CreateOptions, Db, Dtype, Id, IdType, Metric, OpenOptions, Reader, Schema};
+use rvf_format::storage::{Bytes, FilePlace, MemoryPlace};
 use rvf_tests::golden::Model;
 use rvf_tests::oracle::{self, Records};
 use std::sync::Arc;
@@ -99,12 +99,15 @@ fn random_operations_equal_a_map() {
     }
 }
 
-/// Single-record commits: merged by size, so that segments stay few and a commit costs less than 16 KiB.
+/// Single-record commits: merged by size, so that segments stay few and a commit costs less than 16 KiB. Without an index:
+/// epochs are counted.
 #[test]
 fn three_thousand_single_commits_stay_small() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("singles.rvf");
-    let mut db = Db::create(&path, &Schema::new(384, Metric::L2)).unwrap();
+    let open = OpenOptions { manual_index: true, ..OpenOptions::default() };
+    let options = CreateOptions { open, ..CreateOptions::default() };
+    let mut db = Db::create_with(Arc::new(FilePlace), &path, &Schema::new(384, Metric::L2), &options).unwrap();
     let empty = std::fs::metadata(&path).unwrap().len();
     let mut vector = [0f32; 384];
     for n in 0..3000u64 {

@@ -20,6 +20,7 @@
 pub mod corrupt;
 pub mod golden;
 pub mod heap;
+pub mod indexed;
 pub mod mutate;
 pub mod oracle;
 pub mod properties;

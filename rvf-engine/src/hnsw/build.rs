@@ -62,7 +62,7 @@ impl From<KernelError> for Stopped {
     }
 }
 
-/// Nodes of the largest batch, and the share of the graph that a batch is at most.
+/// Nodes of the largest batch, and the share of what was inserted that a batch is at most, above the smallest.
 const MOST_A_BATCH: usize = 2048;
 const BATCH_SHARE: usize = 8;
 const LEAST_A_BATCH: usize = 32;
@@ -95,16 +95,18 @@ where
     };
     let total = live.len() as u64;
     let waiting: Vec<u32> = shuffled.iter().copied().filter(|node| !inserted[*node as usize]).collect();
-    let mut done = unique.len() - waiting.len();
     let mut rest = waiting.as_slice();
     while !rest.is_empty() {
-        if progress(done as u64, total).is_break() {
+        let linked = unique.len() - rest.len();
+        if progress(linked as u64, total).is_break() {
             return Err(Stopped::Interrupted);
         }
-        let size = (done / BATCH_SHARE).clamp(LEAST_A_BATCH, MOST_A_BATCH).min(rest.len());
+        // Of what this build has inserted: a graph that is carried on may know nothing like the new nodes, which must then find
+        // each other.
+        let new = waiting.len() - rest.len();
+        let size = (new / BATCH_SHARE).clamp(LEAST_A_BATCH, MOST_A_BATCH).min(rest.len());
         let (batch, after) = rest.split_at(size);
         builder.insert(&pivots, batch)?;
-        done += size;
         rest = after;
     }
     builder.cut_all(&unique)?;

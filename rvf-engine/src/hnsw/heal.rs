@@ -21,31 +21,34 @@ pub(super) fn carry_on<S: Scorer>(
     let (rows, degree, links) = (builder.rows, builder.params.degree, kept.links);
     let lists = parallel::map(&mut builder.workers, stays.len(), |worker, item| {
         let (old, node) = stays[item];
-        let (mut list, mut whole) = (Vec::new(), true);
+        let (mut list, mut gone) = (Vec::new(), 0);
         for link in links.of(old, before) {
             match now(link) {
                 Some(next) => list.push(next),
                 None => {
-                    whole = false;
+                    gone += 1;
                     list.extend(links.of(link, before).filter_map(now));
                 }
             }
         }
         list.retain(|next| *next != node);
-        if whole && list.len() <= degree {
-            return Ok(list);
+        let stays_whole = gone * MOST_GONE <= links.of(old, before).count();
+        if gone == 0 && list.len() <= degree {
+            return Ok((list, true));
         }
         let candidates = worker.selector.measured(node, &list)?;
-        worker.selector.diverse(&candidates, degree)
+        Ok((worker.selector.diverse(&candidates, degree)?, stays_whole))
     })?;
     let mut inserted = vec![false; rows.len() as usize];
-    for ((_, node), list) in stays.iter().zip(&lists) {
-        // A node with too few links left, as one whose twin was linked for it, is inserted anew.
-        inserted[*node as usize] = list.len() * FEW >= degree;
+    for ((_, node), (list, stays_whole)) in stays.iter().zip(&lists) {
+        // A node that lost much of its neighbourhood, or never had one because its twin was linked for it, is inserted anew:
+        // what lies behind a gap is found by a walk only.
+        inserted[*node as usize] = *stays_whole && list.len() * FEW >= degree;
         builder.put(*node, list);
     }
     Ok(inserted)
 }
 
-/// Fewer links than this share of the degree are too few.
+/// More links gone than this share are too many; fewer left than that share of the degree are too few.
+const MOST_GONE: usize = 4;
 const FEW: usize = 8;

@@ -154,3 +154,18 @@ fn a_graph_grows_by_clusters_that_it_never_saw() {
     let recall = recall(&rows, 8, &[], &graph, 64);
     assert!(recall > 0.97, "{recall}");
 }
+
+#[test]
+fn healing_bridges_what_is_gone() {
+    // Rows along a line, in stretches: every second stretch dies, and with it most neighbours of what stays.
+    let mut next = noise(9);
+    let rows: Vec<f32> = (0..4000).flat_map(|row| [row as f32 / 10.0, next(), next(), next()]).collect();
+    let graph = built(&rows, 4, &[], None, 2);
+    let gone = |node: usize| node % 40 < 19;
+    let dead = dead_bits((0..4000).filter(|node| gone(*node)), 4000);
+    let becomes = (0..4000).map(|node| if gone(node) { NO_LINK } else { node as u32 }).collect();
+    let healed = built(&rows, 4, &dead, Some(Kept { links: Links::new(&graph.links, 32), becomes }), 2);
+    let fresh = built(&rows, 4, &dead, None, 2);
+    let (healed_recall, fresh_recall) = (recall(&rows, 4, &dead, &healed, 12), recall(&rows, 4, &dead, &fresh, 12));
+    assert!(healed_recall > fresh_recall - 0.005, "{healed_recall} against {fresh_recall}");
+}

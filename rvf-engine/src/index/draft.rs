@@ -316,8 +316,9 @@ fn curve<W: Scorer, S: Scorer>(
         let mut right = 0;
         for truth in truths {
             stopped(scorer.set(&mut query, rows.row(truth.node)))?;
-            // Around the node itself: its links would lead to its neighbours at once, as no link of a query does.
-            let (ef, without) = (ef as usize, Some(truth.node));
+            // Around the node itself: its links would lead to its neighbours at once, as no link of a query does. (Twins may hang
+            // from it.)
+            let (ef, without) = (ef as usize, Some(truth.node).filter(|_| !truth.has_twin));
             let walk = Walk { rows, links, entry, ef, dead: &[], without, scratch: &mut scratch };
             Kernels::detect().run(&query, walk);
             let found: Vec<u32> = scratch.found().map(|(_, node)| node).take(RERANKED - 1).collect();

@@ -21,6 +21,8 @@ pub(super) struct Truth {
     pub(super) node: u32,
     /// Candidates that count.
     pub(super) wanted: usize,
+    /// Whether another row is as near to the node as the node itself: its twin.
+    pub(super) has_twin: bool,
     threshold: f32,
 }
 
@@ -37,15 +39,17 @@ impl<'r, S: Scorer> Judge<'r, S> {
 
     /// The K nearest of `others` to `node`, itself left out.
     pub(super) fn truth(&mut self, node: u32, others: &[u32]) -> Result<Truth, KernelError> {
+        let own = self.distances(node, &[node])?.into_iter().fold(f32::NEG_INFINITY, f32::max);
         let distances = self.distances(node, others)?;
         let mut distances: Vec<f32> =
             others.iter().zip(distances).filter(|(other, _)| **other != node).map(|(_, distance)| distance).collect();
+        let has_twin = distances.contains(&own);
         let wanted = distances.len().min(K);
         let threshold = match wanted.checked_sub(1) {
             Some(last) => *distances.select_nth_unstable_by(last, f32::total_cmp).1,
             None => f32::NEG_INFINITY,
         };
-        Ok(Truth { node, wanted, threshold: threshold + threshold.abs() * TOLERANCE })
+        Ok(Truth { node, wanted, has_twin, threshold: threshold + threshold.abs() * TOLERANCE })
     }
 
     /// How many of the K nearest of `found` are right, `found` in any order.

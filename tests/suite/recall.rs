@@ -259,7 +259,7 @@ fn duplicates_by_the_thousand_do_no_harm() {
             twins = rest;
             let found = store.found(&queries, K, USUAL, &what);
             assert!(found.recall >= 0.96, "{what}, half of them deleted: {found:?}");
-            if twins.len() % 2 == 0 {
+            if twins.len().is_multiple_of(2) {
                 store.index();
                 store.verify(&what);
             }

@@ -9,6 +9,7 @@ mod history;
 mod hostile;
 mod model;
 mod recall;
+mod renewal;
 mod spec;
 mod tidy;
 mod walker;

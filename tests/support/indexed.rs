@@ -221,6 +221,15 @@ impl Indexed {
         self.open = Some(db);
     }
 
+    /// Flips a bit of the file behind the store's back.
+    pub fn damage(&mut self, at: usize) {
+        self.open = None;
+        let mut bytes = self.bytes();
+        bytes[at] ^= 1;
+        self.place.put(Path::new(PATH), bytes);
+        self.reopen();
+    }
+
     /// Ids drawn from those that are there; the same one may come twice.
     pub fn some_ids(&self, count: usize, rng: &mut Rng) -> Vec<Id> {
         let ids: Vec<&Id> = self.records.keys().collect();

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// Delete records by their ids, in one commit; exit code 1 if any is absent
 ///
-/// The vectors stay readable at earlier epochs until `rvf compact`.
+/// The vectors stay readable at earlier epochs until `rvf compact`. When half of the index is deleted, a second commit renews it.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  rvf delete notes.rvf --id 17,18,19")]
 pub(crate) struct DeleteArgs {

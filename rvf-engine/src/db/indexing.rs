@@ -7,7 +7,8 @@ use crate::{Error, Result, Snapshot};
 use std::ops::ControlFlow;
 
 impl Db {
-    /// Brings all live rows under one graph and rids it of dead ones, in one commit; writes nothing where that is so already.
+    /// Brings all live rows under one graph, in one commit. Writes nothing where that is so already, less than a tenth of the graph
+    /// died since and its bytes are those that were committed.
     /// A store of up to 1,000 records gets no graph: comparing them all is faster. Options that are not given stay as they are.
     ///
     /// ```

@@ -8,6 +8,7 @@ use super::IndexOptions;
 use crate::Result;
 use crate::store::{Graph, GraphView, Snapshot};
 use rvf_format::limits::{MAX_SEGMENT, TREE_MIN};
+use std::collections::BTreeSet;
 
 /// What is to be covered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub(crate) struct Planned {
     pub(crate) replaces: Vec<usize>,
     /// Parts that it covers, ascending.
     pub(crate) parts: Vec<u32>,
-    /// Those of them that are gathered into one segment: small ones.
+    /// Those of them that are gathered into one segment: small and mostly dead ones.
     pub(crate) gathered: Vec<u32>,
 }
 
@@ -54,9 +55,11 @@ pub(crate) fn plan(snapshot: &Snapshot, scope: Scope, options: &IndexOptions) ->
     if scope == Scope::Due && nothing_is_due(snapshot) {
         return Ok(Vec::new());
     }
-    let covered = snapshot.covered();
-    let tail: Vec<u32> = (0..covered.len() as u32).filter(|part| !covered[*part as usize]).collect();
-    let (places, graphs): (Vec<usize>, Vec<&GraphView>) = snapshot.sound_graphs().unzip();
+    // The large check is for who asks for an index, not for each commit.
+    let stays = |(at, _): &(usize, &GraphView)| scope == Scope::Due || snapshot.graphs()[*at].is_intact(snapshot);
+    let (places, graphs): (Vec<usize>, Vec<&GraphView>) = snapshot.sound_graphs().filter(stays).unzip();
+    let covered: BTreeSet<u32> = graphs.iter().flat_map(|graph| graph.parts.iter().copied()).collect();
+    let tail: Vec<u32> = (0..snapshot.parts().len() as u32).filter(|part| !covered.contains(part)).collect();
     let damaged: Vec<usize> = (0..snapshot.graphs().len()).filter(|place| !places.contains(place)).collect();
     let chosen = match scope {
         Scope::Due => due(snapshot, &tail, &graphs)?,
@@ -68,7 +71,7 @@ pub(crate) fn plan(snapshot: &Snapshot, scope: Scope, options: &IndexOptions) ->
     parts.extend(chosen.iter().flat_map(|graph| graphs[*graph].parts.iter().copied()));
     parts.sort_unstable();
     let replaces = chosen.into_iter().map(|graph| places[graph]).chain(damaged).collect();
-    Ok(split(snapshot, replaces, parts))
+    split(snapshot, replaces, parts)
 }
 
 /// Whether the manifest alone shows that no fold is due: what small commits pay.
@@ -92,14 +95,10 @@ fn most_tail_rows(snapshot: &Snapshot) -> u64 {
     (TAIL_BYTES / snapshot.schema().row_len().max(1) as u64).clamp(LEAST_ROWS, MOST_TAIL_ROWS)
 }
 
-fn dead_share(graph: &GraphView) -> f64 {
-    1.0 - f64::from(graph.live) / f64::from(graph.table.nodes().max(1))
-}
-
 /// The graphs to be folded with the tail, or renewed for their dead nodes.
 fn due(snapshot: &Snapshot, tail: &[u32], graphs: &[&GraphView]) -> Result<Option<Vec<usize>>> {
     let mut chosen: Vec<usize> =
-        (0..graphs.len()).filter(|graph| dead_share(graphs[*graph]) > DEAD_SHARE_DUE).collect();
+        (0..graphs.len()).filter(|graph| graphs[*graph].dead_share() > DEAD_SHARE_DUE).collect();
     let tail_due = is_tail_due(snapshot, tail)?;
     if !tail_due && chosen.is_empty() {
         return Ok(None);
@@ -129,7 +128,7 @@ fn all(tail: &[u32], graphs: &[&GraphView], options: &IndexOptions) -> Option<Ve
         let facts = graph.index.facts();
         options.m.is_none_or(|m| m == facts.m.get() as usize)
             && options.ef_construction.is_none_or(|ef| ef == facts.ef_construction.get() as usize)
-            && dead_share(graph) <= DEAD_SHARE_ALL
+            && graph.dead_share() <= DEAD_SHARE_ALL
     };
     let nothing = tail.is_empty() && graphs.len() <= 1;
     let done = nothing && graphs.iter().all(|graph| as_wished(graph));
@@ -137,7 +136,7 @@ fn all(tail: &[u32], graphs: &[&GraphView], options: &IndexOptions) -> Option<Ve
 }
 
 /// Cuts what is to be covered into graphs whose segments are not too large.
-fn split(snapshot: &Snapshot, replaces: Vec<usize>, parts: Vec<u32>) -> Vec<Planned> {
+fn split(snapshot: &Snapshot, replaces: Vec<usize>, parts: Vec<u32>) -> Result<Vec<Planned>> {
     let most_rows = most_rows(snapshot);
     let rows_of = |part: u32| snapshot.parts().get(part as usize).map_or(0, |part| u64::from(part.entry.rows.get()));
     let mut planned: Vec<Planned> = Vec::new();
@@ -154,9 +153,13 @@ fn split(snapshot: &Snapshot, replaces: Vec<usize>, parts: Vec<u32>) -> Vec<Plan
     }
     for planned in &mut planned {
         let is_small = |part: &u32| snapshot.parts()[*part as usize].entry.length.get() < TREE_MIN;
-        let small: Vec<u32> = planned.parts.iter().copied().filter(is_small).collect();
-        if small.len() > 1 {
-            planned.gathered = small;
+        let small = planned.parts.iter().copied().filter(is_small).count();
+        for part in planned.parts.iter().copied() {
+            // What is mostly dead is rewritten too: else its dead rows would be nodes again and again.
+            let mostly_dead = snapshot.live_in(part)? * 2 < rows_of(part);
+            if mostly_dead || (small > 1 && is_small(&part)) {
+                planned.gathered.push(part);
+            }
         }
     }
     if planned.is_empty() && !replaces.is_empty() {
@@ -165,7 +168,7 @@ fn split(snapshot: &Snapshot, replaces: Vec<usize>, parts: Vec<u32>) -> Vec<Plan
     if let Some(first) = planned.first_mut() {
         first.replaces = replaces;
     }
-    planned
+    Ok(planned)
 }
 
 /// Rows of one graph at most: neither its codes nor its links, with the rows of its pivots, may pass the size of a segment.

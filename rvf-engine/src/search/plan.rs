@@ -91,7 +91,8 @@ fn plan(snapshot: &Snapshot, effort: Effort, wanted: usize) -> Plan<'_> {
 /// Dead nodes cost a walk as much as live ones and yield nothing; a scan compares dead rows, too.
 fn is_worth_a_walk(graph: &GraphView, ef: usize) -> bool {
     let (nodes, live) = (u64::from(graph.table.nodes()), u64::from(graph.live));
-    let rows = (ef as u64).saturating_mul(ROWS_A_CANDIDATE).saturating_mul(nodes) / live.max(1);
+    let linked = u64::from(graph.index.facts().linked.get());
+    let rows = (ef as u64).saturating_mul(ROWS_A_CANDIDATE).saturating_mul(linked) / live.max(1);
     live > 0 && rows < nodes
 }
 

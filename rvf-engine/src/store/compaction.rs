@@ -5,6 +5,7 @@ use super::audit::{entries, next_entry};
 use super::commit::{
     COMPACT_SUFFIX, Change, Context, Store, beside, create_temporary, finish, next_epoch, open_newest,
 };
+use super::graph::Graph;
 use super::merge::{Gathered, remove_trees};
 use super::moved::{Origin, Run};
 use super::rows::RowId;
@@ -300,7 +301,8 @@ fn remove_index(before: &Snapshot, removed: &mut BTreeSet<u64>) -> bool {
     let mut parts = before.parts().iter().zip(covered);
     let stays = parts.all(|(part, covered)| covered && !removed.contains(&part.entry.segment_id.get()));
     let kinds = [Kind::INDEX, Kind::QUANT];
-    if before.graphs().is_empty() || (stays && before.graphs().len() == 1) {
+    let intact = |graph: &Graph| graph.is_intact(before);
+    if before.graphs().is_empty() || (stays && before.graphs().len() == 1 && before.graphs().iter().all(intact)) {
         return true;
     }
     let live = before.state().live.iter();

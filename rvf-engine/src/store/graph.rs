@@ -52,6 +52,11 @@ impl Graph {
         graphs
     }
 
+    /// Whether the bytes of the graph and its codes are those that were committed.
+    pub(crate) fn is_intact(&self, snapshot: &Snapshot) -> bool {
+        [Some(self.entry), self.quant].iter().flatten().all(|entry| snapshot.intact(entry).is_ok())
+    }
+
     /// The graph in place.
     ///
     /// # Errors
@@ -105,6 +110,12 @@ impl GraphView {
         }
         self.live = nodes - count;
         Ok(())
+    }
+
+    /// The share of the nodes that a walk meets whose rows died since the graph was written.
+    pub(crate) fn dead_share(&self) -> f64 {
+        let linked = self.index.facts().linked.get();
+        1.0 - f64::from(self.live.min(linked)) / f64::from(linked.max(1))
     }
 
     /// The place of a node's row.

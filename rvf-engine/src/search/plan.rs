@@ -46,6 +46,8 @@ struct Plan<'s> {
     walks: Vec<(&'s GraphView, u64, usize)>,
     /// Parts to be scanned.
     parts: Vec<u32>,
+    /// Graphs that cannot be walked; not looked for where none is to be.
+    damaged: usize,
 }
 
 pub(super) fn search(search: &Search<'_>) -> Result<(Vec<Hit>, Trace)> {
@@ -62,17 +64,19 @@ pub(super) fn search(search: &Search<'_>) -> Result<(Vec<Hit>, Trace)> {
             return Ok((hits, trace));
         }
     }
-    let all = Plan { walks: Vec::new(), parts: (0..snapshot.parts().len() as u32).collect() };
+    let all = Plan { walks: Vec::new(), parts: (0..snapshot.parts().len() as u32).collect(), ..plan };
     execute(search, &checked, &all, wanted, SCAN_SLACK)
 }
 
 fn plan(snapshot: &Snapshot, effort: Effort, wanted: usize) -> Plan<'_> {
-    let mut plan = Plan { walks: Vec::new(), parts: Vec::new() };
+    let mut plan = Plan { walks: Vec::new(), parts: Vec::new(), damaged: 0 };
     if effort == Effort::Exact || snapshot.graphs().is_empty() {
         return plan;
     }
     let mut walked = vec![false; snapshot.parts().len()];
+    plan.damaged = snapshot.graphs().len();
     for (at, view) in snapshot.sound_graphs() {
+        plan.damaged -= 1;
         let ef = match effort {
             Effort::Ef(ef) => ef,
             Effort::Recall(recall) => ef_for(recall, view.index.effort()),
@@ -105,8 +109,7 @@ fn execute(
 ) -> Result<(Vec<Hit>, Trace)> {
     let snapshot = search.snapshot;
     let capacity = k.saturating_add(slack);
-    let damaged = snapshot.graphs().len() - snapshot.sound_graphs().count();
-    let mut trace = Trace { exact: plan.walks.is_empty(), damaged, ..Trace::default() };
+    let mut trace = Trace { exact: plan.walks.is_empty(), damaged: plan.damaged, ..Trace::default() };
     let mut pool = if plan.parts.is_empty() {
         Pool::new(snapshot, capacity)
     } else {

@@ -9,7 +9,7 @@
 use crate::Result;
 use crate::store::compaction::{self, Reindex, Target};
 use crate::store::{Context, Snapshot, Store};
-use rvf_format::storage::{Place, Storage};
+use rvf_format::storage::Place;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -48,8 +48,15 @@ pub(crate) fn compact(store: &mut Store, options: &CompactOptions, reindex: Rein
     if let Some(output) = &options.output {
         return compact_to(store.place.as_ref(), &before, output, &store.context, options.keep, reindex);
     }
-    let target = Target::instead(store)?;
-    let (storage, after) = write(target, &before, &store.path, &store.context, options.keep, reindex)?;
+    let target = write(Target::instead(store)?, &before, &store.path, &store.context, options.keep, reindex)?;
+    let (storage, after) = match target.publish() {
+        Ok(published) => published,
+        Err(failed) => {
+            // Whichever file a crash leaves under the name, commits to this one might be lost with it.
+            store.poisoned |= failed.moved;
+            return Err(failed.error);
+        }
+    };
     let done = summary(&before, &after);
     store.storage = storage;
     store.snapshot = Arc::new(after);
@@ -65,20 +72,22 @@ pub(crate) fn compact_to(
     keep: u64,
     reindex: Reindex<'_>,
 ) -> Result<Compacted> {
-    let (_, after) = write(Target::beside(place, output)?, before, output, context, keep, reindex)?;
+    let target = write(Target::beside(place, output)?, before, output, context, keep, reindex)?;
+    let (_, after) = target.publish().map_err(|failed| failed.error)?;
     Ok(summary(before, &after))
 }
 
-fn write(
-    target: Target<'_>,
+/// Writes the compacted file under its temporary name; removes it where that fails.
+fn write<'a>(
+    target: Target<'a>,
     before: &Snapshot,
     path: &Path,
     context: &Context,
     keep: u64,
     reindex: Reindex<'_>,
-) -> Result<(Arc<dyn Storage>, Snapshot)> {
+) -> Result<Target<'a>> {
     match compaction::write_file(before, target.storage(), path, context, keep.max(1) - 1, reindex) {
-        Ok(_) => target.publish(),
+        Ok(_) => Ok(target),
         Err(error) => {
             target.discard();
             Err(error)

@@ -10,6 +10,9 @@ use rvf_format::payload::tree;
 use rvf_format::storage::{Bytes, Storage};
 use std::path::Path;
 
+/// What is being done when a sync fails: after it nothing is known about the medium.
+pub(crate) const SYNCING: &str = "syncing";
+
 pub(crate) struct Appender<'a> {
     storage: &'a dyn Storage,
     path: &'a Path,
@@ -130,6 +133,6 @@ impl<'a> Appender<'a> {
 
     /// Returns when everything appended is on the medium.
     pub(crate) fn sync(&self) -> Result<()> {
-        self.storage.sync().map_err(|error| Error::io("syncing", self.path, error))
+        self.storage.sync().map_err(|error| Error::io(SYNCING, self.path, error))
     }
 }

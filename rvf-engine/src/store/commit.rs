@@ -2,29 +2,30 @@
 //!
 //! ```text
 //! lock -> cut the tail -> [ append segments -> sync -> append manifest + root -> sync -> next snapshot ] per commit
+//!                                 any failure -> cut back -> sync; after a failed sync the handle takes no more
 //! ```
 //! Why this order survives a crash at any point is argued in `spec/commit.md`, "Commit order".
 
-use super::append::Appender;
+use super::append::{Appender, SYNCING};
 use super::audit::{next_entry, unsealed};
 use super::edit::Edit;
 use super::merge::{self, Merged};
+use super::names::{self, COMPACT_SUFFIX, CREATE_SUFFIX, beside};
 use super::snapshot::Snapshot;
+use super::tail::{self, TailReport};
 use crate::{Error, Result};
 use rvf_format::chain::State;
 use rvf_format::limits::{FULL_EVERY, PAGE};
 use rvf_format::manifest::{Facts, Manifest, ManifestEntry};
 use rvf_format::payload::witness::{Entry, Operation};
 use rvf_format::payload::{journal, meta, vec, witness};
-use rvf_format::recover::Tail;
 use rvf_format::root::{KNOWN_READ_ONLY, RootPage};
 use rvf_format::state::state_hash;
-use rvf_format::storage::{Access, Place, Storage};
+use rvf_format::storage::{Place, Storage};
 use rvf_format::{Clause, Kind, Schema, digest, identity};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Where the time of a commit comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,15 +60,6 @@ pub struct Context {
     pub lock_wait: Duration,
 }
 
-/// What was done about an uncommitted tail when a file was opened for writing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TailReport {
-    /// Bytes that were cut.
-    pub length: u64,
-    /// Where they were saved, because they hold a manifest.
-    pub saved: Option<PathBuf>,
-}
-
 /// A file that this process may write: holds its lock.
 pub struct Store {
     pub(crate) place: Arc<dyn Place>,
@@ -92,17 +84,26 @@ impl Store {
         context: Context,
     ) -> Result<Self> {
         schema.check().map_err(Error::Schema)?;
+        let exists = || Error::Exists { path: path.to_owned() };
         if place.is_taken(path) {
-            return Err(Error::Exists { path: path.to_owned() });
+            return Err(exists());
         }
-        let temporary = beside(path, ".new-tmp");
-        let storage = create_temporary(place.as_ref(), &temporary)?;
-        let state = write_first(storage.as_ref(), path, schema, items, file_id, &context);
-        let state = state.inspect_err(|_| drop(place.remove(&temporary)))?;
-        place.rename(&temporary, path).map_err(|error| Error::io("renaming", path, error))?;
-        place.sync_dir(path).map_err(|error| Error::io("syncing the folder of", path, error))?;
-        let snapshot = Arc::new(snapshot_of(storage.as_ref(), path, state)?);
-        Ok(Self { place, path: path.to_owned(), storage, snapshot, context, poisoned: false })
+        let temporary = beside(path, CREATE_SUFFIX);
+        let storage = names::create_temporary(place.as_ref(), &temporary)?;
+        // Again, now that no other process creates a file of this name: one may just have done so.
+        let made = match place.is_taken(path) {
+            true => Err(exists()),
+            false => write_first(storage.as_ref(), path, schema, items, file_id, &context),
+        };
+        let snapshot = made.inspect_err(|_| drop(place.remove(&temporary)))?;
+        names::rename(place.as_ref(), storage.as_ref(), &temporary, path).map_err(|failed| {
+            if failed.moved {
+                // Nobody has been told of the file: creation can be tried again.
+                drop(place.remove(path));
+            }
+            failed.error
+        })?;
+        Ok(Self { place, path: path.to_owned(), storage, snapshot: Arc::new(snapshot), context, poisoned: false })
     }
 
     /// Opens a file for writing: takes its lock, cuts an uncommitted tail (saving one that holds a manifest), removes what an
@@ -114,17 +115,22 @@ impl Store {
         // Through a link to the file itself: compaction must replace the file, not the link.
         let resolved = place.resolve(path).map_err(|error| Error::io("opening", path, error))?;
         let path = resolved.as_path();
-        let storage = open_locked(place.as_ref(), path, context.lock_wait)?;
-        let snapshot = open_newest(storage.as_ref(), path)?;
+        let storage = names::open_locked(place.as_ref(), path, context.lock_wait)?;
+        let mut snapshot = open_newest(storage.as_ref(), path)?;
         check_next(&snapshot)?;
-        drop(place.remove(&beside(path, COMPACT_SUFFIX)));
-        let mut store =
-            Self { place, path: path.to_owned(), storage, snapshot: Arc::new(snapshot), context, poisoned: false };
-        let report = match store.snapshot.tail() {
-            Some(tail) => Some(store.cut(tail)?),
+        // Only for order: the next compaction removes what stays now.
+        drop(names::remove_stale(place.as_ref(), &beside(path, COMPACT_SUFFIX)));
+        names::sync_name(place.as_ref(), path)?;
+        let report = match snapshot.tail() {
+            Some(tail) => Some(tail::cut(place.as_ref(), path, storage.as_ref(), &snapshot, tail)?),
             None => None,
         };
-        Ok((store, report))
+        if report.is_some() {
+            // The mapping of before reaches beyond the end.
+            snapshot = open_newest(storage.as_ref(), path)?;
+        }
+        let snapshot = Arc::new(snapshot);
+        Ok((Self { place, path: path.to_owned(), storage, snapshot, context, poisoned: false }, report))
     }
 
     /// The newest commit.
@@ -150,15 +156,20 @@ impl Store {
                 Ok(self.snapshot.clone())
             }
             Err(error) => {
-                // After a failed sync nothing is known about the medium, and a cut that fails leaves the tail to the next writer.
-                let synced = !matches!(&error, Error::Io { action: "syncing", .. });
-                self.poisoned = !synced;
-                if self.storage.set_len(end).is_err() {
-                    self.poisoned = true;
-                }
+                self.withdraw(end, &error);
                 Err(error)
             }
         }
+    }
+
+    /// Cuts what a failed commit appended, before the lock can go to another writer: the page cache may show a root that the medium
+    /// lacks, and no crash may bring the commit back once it was said to have failed.
+    fn withdraw(&mut self, end: u64, error: &Error) {
+        // After a failed sync nothing is known about the medium (fsyncgate): the commit is not tried again. The sync here is that
+        // of the cut.
+        let unknown = matches!(error, Error::Io { action: SYNCING, .. });
+        let cut = self.storage.set_len(end).and_then(|()| self.storage.sync());
+        self.poisoned = unknown || cut.is_err();
     }
 
     pub(crate) fn check_writable(&self) -> Result<()> {
@@ -208,35 +219,13 @@ impl Store {
         entry.fixed.deleted.set(edit.dead.len() as u64);
         let removed = edit.removed.iter().copied().chain(merged.removed).collect();
         let change = Change { full, removed, facts: edit.facts.clone() };
+        // The first sync puts every byte that the root will name on the medium, the second the root itself.
+        appender.sync()?;
         let state = finish(&mut appender, root, &base.state().live, &base.state().facts, change, entry)?;
-        snapshot_of(self.storage.as_ref(), &self.path, state)
-    }
-
-    fn cut(&mut self, tail: Tail) -> Result<TailReport> {
-        let saved = if tail.holds_manifest { Some(self.save_tail(tail)?) } else { None };
-        let length = self.snapshot.root().end();
-        self.storage.set_len(length).map_err(|error| Error::io("cutting the tail of", &self.path, error))?;
-        self.storage.sync().map_err(|error| Error::io("syncing", &self.path, error))?;
-        self.snapshot = Arc::new(open_newest(self.storage.as_ref(), &self.path)?);
-        Ok(TailReport { length: tail.length, saved })
-    }
-
-    fn save_tail(&self, tail: Tail) -> Result<PathBuf> {
-        let bytes =
-            self.snapshot.file().slice(tail.start as usize, tail.length as usize).unwrap_or_else(|| Vec::new().into());
-        let stem = beside(&self.path, &format!(".tail-{}", self.snapshot.epoch()));
-        for attempt in 0..1000 {
-            let name = if attempt == 0 { stem.clone() } else { beside(&stem, &format!(".{attempt}")) };
-            let storage = match self.place.open(&name, Access::CreateNew) {
-                Ok(storage) => storage,
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                Err(error) => return Err(Error::io("saving the tail to", &name, error)),
-            };
-            let written =
-                storage.write_at(&bytes, 0).and_then(|()| storage.sync()).and_then(|()| self.place.sync_dir(&name));
-            return written.map(|()| name.clone()).map_err(|error| Error::io("saving the tail to", &name, error));
-        }
-        Err(Error::io("saving the tail to", &stem, io::Error::from(io::ErrorKind::AlreadyExists)))
+        // Mapped before the second sync: behind it nothing may fail, for the commit is there.
+        let file = appender.view()?;
+        appender.sync()?;
+        Ok(Snapshot::of_state(file, state))
     }
 }
 
@@ -269,16 +258,6 @@ pub(crate) fn first_items(model: Option<&str>) -> meta::Items {
     items
 }
 
-/// Name of the file that compaction writes before it takes the place of the old one.
-pub(crate) const COMPACT_SUFFIX: &str = ".compact-tmp";
-
-/// `path` with `suffix` after its last character.
-pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
 /// What a manifest changes, beyond the segments that an appender added.
 pub(crate) struct Change {
     pub(crate) full: bool,
@@ -286,7 +265,7 @@ pub(crate) struct Change {
     pub(crate) facts: Facts,
 }
 
-/// Ends a commit: syncs the segments, works out state hash and audit entry, appends manifest and root, syncs them.
+/// Ends a commit: works out state hash and audit entry, appends manifest and root. The caller syncs.
 /// `root` is complete but for hashes, places and the audit chain; `live` and `facts` are those before the change.
 pub(crate) fn finish(
     appender: &mut Appender<'_>,
@@ -296,7 +275,6 @@ pub(crate) fn finish(
     mut change: Change,
     mut entry: Entry,
 ) -> Result<State> {
-    appender.sync()?;
     change.removed.sort_unstable();
     let mut live: Vec<ManifestEntry> =
         live.iter().filter(|entry| change.removed.binary_search(&entry.segment_id.get()).is_err()).copied().collect();
@@ -323,9 +301,8 @@ pub(crate) fn finish(
     let id = appender.take_id();
     root.next_segment_id.set(appender.next_segment_id);
     let bytes = manifest.encode(appender.cursor, id, &mut root)?;
-    appender.append_manifest(&bytes)?;
-    appender.sync()?;
     let schema = root.schema()?;
+    appender.append_manifest(&bytes)?;
     Ok(State { root, schema, live, facts })
 }
 
@@ -347,7 +324,7 @@ fn write_first(
     items: &meta::Items,
     file_id: [u8; 16],
     context: &Context,
-) -> Result<State> {
+) -> Result<Snapshot> {
     let root = new_root(schema, file_id, context.clock.now_ns());
     let mut appender = Appender::new(storage, path, 0, 0);
     appender.stamp(1, root.created_ns.get());
@@ -366,7 +343,11 @@ fn write_first(
         format!("dim={} metric={} dtype={} id_type={}", schema.dimension, schema.metric, schema.dtype, schema.id_type);
     let first = next_entry(None, Operation::CREATE, &parameters, &context.actor);
     let change = Change { full: true, removed: Vec::new(), facts: Facts::new() };
-    finish(&mut appender, root, &[], &Facts::new(), change, first)
+    let state = finish(&mut appender, root, &[], &Facts::new(), change, first)?;
+    let file = appender.view()?;
+    // One sync: nothing of the file can be found before it has its name.
+    appender.sync()?;
+    Ok(Snapshot::of_state(file, state))
 }
 
 /// The epoch after that of `root`.
@@ -413,53 +394,8 @@ fn append_rest(appender: &mut Appender<'_>, base: &Snapshot, edit: &Edit<'_>, me
     Ok(())
 }
 
-pub(crate) fn snapshot_of(storage: &dyn Storage, path: &Path, state: State) -> Result<Snapshot> {
-    let file = storage.view(state.root.end()).map_err(|error| Error::io("mapping", path, error))?;
-    Ok(Snapshot::of_state(file, state))
-}
-
 pub(crate) fn open_newest(storage: &dyn Storage, path: &Path) -> Result<Snapshot> {
     let length = storage.len().map_err(|error| Error::io("reading", path, error))?;
     let file = storage.view(length).map_err(|error| Error::io("mapping", path, error))?;
     Snapshot::newest(file)
-}
-
-/// Opens and locks the file that the path names, also when a compaction renames another one over it meanwhile.
-fn open_locked(place: &dyn Place, path: &Path, wait: Duration) -> Result<Arc<dyn Storage>> {
-    let until = Instant::now() + wait;
-    loop {
-        let storage = place.open(path, Access::Write).map_err(|error| Error::io("opening", path, error))?;
-        if storage.try_lock().map_err(|error| Error::io("locking", path, error))? {
-            let own = storage.identity().map_err(|error| Error::io("reading", path, error))?;
-            if place.identity(path).is_ok_and(|named| named == own) {
-                return Ok(storage);
-            }
-            continue;
-        }
-        if Instant::now() >= until {
-            return Err(Error::Locked { path: path.to_owned() });
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// A new, locked file; one that an interrupted writer left is removed first.
-pub(crate) fn create_temporary(place: &dyn Place, path: &Path) -> Result<Arc<dyn Storage>> {
-    for _ in 0..2 {
-        match place.open(path, Access::CreateNew) {
-            Ok(storage) => {
-                storage.try_lock().map_err(|error| Error::io("locking", path, error))?;
-                return Ok(storage);
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let old = place.open(path, Access::Write).map_err(|error| Error::io("opening", path, error))?;
-                if !old.try_lock().map_err(|error| Error::io("locking", path, error))? {
-                    return Err(Error::Locked { path: path.to_owned() });
-                }
-                place.remove(path).map_err(|error| Error::io("removing", path, error))?;
-            }
-            Err(error) => return Err(Error::io("creating", path, error)),
-        }
-    }
-    Err(Error::Locked { path: path.to_owned() })
 }

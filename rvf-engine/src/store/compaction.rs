@@ -2,12 +2,11 @@
 
 use super::append::Appender;
 use super::audit::{entries, next_entry};
-use super::commit::{
-    COMPACT_SUFFIX, Change, Context, Store, beside, create_temporary, finish, next_epoch, open_newest,
-};
+use super::commit::{Change, Context, Store, finish, next_epoch, open_newest};
 use super::graph::Graph;
 use super::merge::{Gathered, remove_trees};
 use super::moved::{Origin, Run};
+use super::names::{self, COMPACT_SUFFIX, CREATE_SUFFIX, Unnamed, beside};
 use super::rows::RowId;
 use super::snapshot::Snapshot;
 use crate::{Error, Result};
@@ -46,23 +45,31 @@ impl<'a> Target<'a> {
         if store.place.names(path).map_err(reading)? > 1 {
             return Err(Error::HardLinks { path: path.clone() });
         }
-        let target = Self::create(store.place.as_ref(), path)?;
+        let target = Self::create(store.place.as_ref(), path, COMPACT_SUFFIX)?;
         let copied = store.place.copy_permissions(path, &target.temporary);
-        copied.map_err(|error| Error::io("setting permissions of", &target.temporary, error))?;
-        Ok(target)
+        match copied.map_err(|error| Error::io("setting permissions of", &target.temporary, error)) {
+            Ok(()) => Ok(target),
+            Err(error) => {
+                target.discard();
+                Err(error)
+            }
+        }
     }
 
     /// A file under a name that nothing has yet.
     pub(crate) fn beside(place: &'a dyn Place, path: &Path) -> Result<Self> {
-        match place.is_taken(path) {
-            true => Err(Error::Exists { path: path.to_owned() }),
-            false => Self::create(place, path),
+        let target = Self::create(place, path, CREATE_SUFFIX)?;
+        // Now that no other process makes a file of this name.
+        if place.is_taken(path) {
+            target.discard();
+            return Err(Error::Exists { path: path.to_owned() });
         }
+        Ok(target)
     }
 
-    fn create(place: &'a dyn Place, path: &Path) -> Result<Self> {
-        let temporary = beside(path, COMPACT_SUFFIX);
-        let storage = create_temporary(place, &temporary)?;
+    fn create(place: &'a dyn Place, path: &Path, suffix: &str) -> Result<Self> {
+        let temporary = beside(path, suffix);
+        let storage = names::create_temporary(place, &temporary)?;
         Ok(Self { place, storage, temporary, path: path.to_owned() })
     }
 
@@ -70,14 +77,19 @@ impl<'a> Target<'a> {
         self.storage.as_ref()
     }
 
-    /// Gives the file its name. Returns it, open and locked, with its newest commit.
-    pub(crate) fn publish(self) -> Result<(Arc<dyn Storage>, Snapshot)> {
-        let snapshot = open_newest(self.storage.as_ref(), &self.path)?;
-        let renamed = self.place.rename(&self.temporary, &self.path);
-        renamed.map_err(|error| Error::io("renaming", &self.path, error))?;
-        let synced = self.place.sync_dir(&self.path);
-        synced.map_err(|error| Error::io("syncing the folder of", &self.path, error))?;
-        Ok((self.storage, snapshot))
+    /// Brings the file to the medium and gives it its name. Returns it, open and locked, with its newest commit.
+    pub(crate) fn publish(self) -> std::result::Result<(Arc<dyn Storage>, Snapshot), Unnamed> {
+        let ready = self.storage.sync().map_err(|error| Error::io("syncing", &self.temporary, error));
+        match ready.and_then(|()| open_newest(self.storage.as_ref(), &self.path)) {
+            Ok(snapshot) => {
+                names::rename(self.place, self.storage.as_ref(), &self.temporary, &self.path)?;
+                Ok((self.storage, snapshot))
+            }
+            Err(error) => {
+                self.discard();
+                Err(Unnamed { error, moved: false })
+            }
+        }
     }
 
     pub(crate) fn discard(self) {

@@ -12,6 +12,8 @@
 //! | `compaction.rs` | writing a compacted file and putting it in place |
 //! | `merge.rs` | merging small segments when a full manifest is due |
 //! | `moved.rs` | `Run`: rows as they will stand, and where they stood |
+//! | `names.rs` | files under their names: locks, temporary files, what interrupted writers left |
+//! | `tail.rs` | [`TailReport`]: an uncommitted tail, saved and cut |
 //! | `audit.rs` | audit entries: reading the log, making the next entry |
 
 mod append;
@@ -23,17 +25,21 @@ mod graph;
 mod id;
 mod merge;
 mod moved;
+mod names;
 mod rows;
 mod snapshot;
+mod tail;
 
 pub use audit::LogEntry;
-pub use commit::{Clock, Context, Store, TailReport, new_root};
-pub(crate) use commit::{beside, first_items, random_file_id};
+pub use commit::{Clock, Context, Store, new_root};
+pub(crate) use commit::{first_items, random_file_id};
 pub use edit::{Edit, NewRows};
 pub use graph::Graph;
 pub(crate) use graph::GraphView;
 pub use id::Id;
 pub(crate) use merge::{Gathered, remove_trees};
 pub(crate) use moved::{Origin, Run};
+pub(crate) use names::beside;
 pub use rows::{Part, RowId};
 pub use snapshot::Snapshot;
+pub use tail::TailReport;

@@ -1,0 +1,68 @@
+//! The uncommitted tail of a file that is opened for writing: saved where it holds a manifest, then cut (`spec/commit.md`,
+//! "Commit order", step 1).
+
+use super::names::beside;
+use super::snapshot::Snapshot;
+use crate::{Error, Result};
+use rvf_format::recover::Tail;
+use rvf_format::storage::{Access, Bytes, Place, Storage};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What was done about an uncommitted tail when a file was opened for writing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TailReport {
+    /// Bytes that were cut.
+    pub length: u64,
+    /// Where they were saved, because they hold a manifest.
+    pub saved: Option<PathBuf>,
+}
+
+/// Most copies of tails behind one epoch.
+const MOST_COPIES: usize = 1000;
+
+/// Cuts the tail that `snapshot` has seen. Nothing of it is left on the medium when this returns.
+pub(super) fn cut(
+    place: &dyn Place,
+    path: &Path,
+    storage: &dyn Storage,
+    snapshot: &Snapshot,
+    tail: Tail,
+) -> Result<TailReport> {
+    let saved = if tail.holds_manifest { Some(save(place, path, snapshot, tail)?) } else { None };
+    let cut = storage.set_len(snapshot.root().end());
+    cut.map_err(|error| Error::io("cutting the tail of", path, error))?;
+    storage.sync().map_err(|error| Error::io("syncing", path, error))?;
+    Ok(TailReport { length: tail.length, saved })
+}
+
+/// Writes the tail to a file of its own. One that holds a beginning of the same bytes, from a recovery that was interrupted, is
+/// written to its end instead.
+fn save(place: &dyn Place, path: &Path, snapshot: &Snapshot, tail: Tail) -> Result<PathBuf> {
+    let bytes = snapshot.file().slice(tail.start as usize, tail.length as usize).unwrap_or_else(|| Vec::new().into());
+    let stem = beside(path, &format!(".tail-{}", snapshot.epoch()));
+    for attempt in 0..MOST_COPIES {
+        let name = if attempt == 0 { stem.clone() } else { beside(&stem, &format!(".{attempt}")) };
+        let failed = |error| Error::io("saving the tail to", &name, error);
+        let storage = match place.open(&name, Access::CreateNew) {
+            Ok(storage) => storage,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match begun(place, &name, &bytes) {
+                Some(storage) => storage,
+                None => continue,
+            },
+            Err(error) => return Err(failed(error)),
+        };
+        let written = storage.write_at(&bytes, 0).and_then(|()| storage.sync()).and_then(|()| place.sync_dir(&name));
+        // What is there already can stay: the next attempt takes it up.
+        return written.map(|()| name.clone()).map_err(failed);
+    }
+    Err(Error::io("saving the tail to", &stem, io::Error::from(io::ErrorKind::AlreadyExists)))
+}
+
+/// The file at `name`, if it holds a beginning of `bytes`, or all of them.
+fn begun(place: &dyn Place, name: &Path, bytes: &Bytes) -> Option<std::sync::Arc<dyn Storage>> {
+    let storage = place.open(name, Access::Write).ok()?;
+    let length = storage.len().ok().filter(|length| *length <= bytes.len() as u64)?;
+    let there = storage.view(length).ok()?;
+    bytes.starts_with(&there).then_some(storage)
+}

@@ -4,8 +4,9 @@ use crate::identity;
 use crate::limits::{PAGE, PAGE_LEN, ROOT_MAGIC};
 use crate::manifest::{Manifest, is_manifest_header};
 use crate::root::RootPage;
-use crate::storage::Bytes;
+use crate::storage::{Bytes, Storage};
 use crate::{Clause, Error, Result};
+use std::io;
 
 /// A whole root with its manifest.
 #[derive(Clone, Debug)]
@@ -25,6 +26,52 @@ pub struct Tail {
     pub length: u64,
     /// Whether it holds a MANIFEST header on a page (TAIL-2).
     pub holds_manifest: bool,
+}
+
+/// How much of a file a reader maps, so that a writer that cuts an uncommitted tail cuts nothing that is mapped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// End of the last page that reads as a root; the file's length where none does.
+    pub end: u64,
+    /// Bytes behind that page.
+    pub behind: u64,
+    /// Whether they hold a MANIFEST header on a page.
+    pub manifest_behind: bool,
+}
+
+/// Bytes that are read at once in search of a root. The last page alone comes first: mostly it is one.
+const SCAN: usize = 64 * PAGE_LEN;
+
+/// Finds the [`Extent`] of a file by reading, not mapping, from its end on. O(1) when the file ends with a root.
+///
+/// # Errors
+/// As the medium reports; `UnexpectedEof` if the file is cut meanwhile.
+pub fn extent(storage: &dyn Storage) -> io::Result<Extent> {
+    let length = storage.len()?;
+    let mut buffer = vec![0; PAGE_LEN];
+    let mut top = length - length % PAGE;
+    let mut manifest_behind = false;
+    while top > 0 {
+        let size = (buffer.len() as u64).min(top) as usize;
+        let start = top - size as u64;
+        let pages = buffer.get_mut(..size).unwrap_or_default();
+        storage.read_at(pages, start)?;
+        for (index, page) in pages.chunks(PAGE_LEN).enumerate().rev() {
+            let at = start + index as u64 * PAGE;
+            if page.starts_with(&ROOT_MAGIC.to_le_bytes()) && may_be_root(page, at) {
+                return Ok(Extent { end: at + PAGE, behind: length - at - PAGE, manifest_behind });
+            }
+            manifest_behind |= is_manifest_header(page);
+        }
+        top = start;
+        buffer.resize(SCAN, 0);
+    }
+    Ok(Extent { end: length, behind: 0, manifest_behind: false })
+}
+
+/// A root, or one of a newer version, which must be refused rather than passed over.
+fn may_be_root(page: &[u8], at: u64) -> bool {
+    matches!(RootPage::read(page, at, None), Ok(_) | Err(Error::Newer { .. }))
 }
 
 /// The newest whole root of `file`. O(1) when the file ends with it, else a scan backwards by pages.

@@ -107,6 +107,8 @@ fn a_torn_commit_is_saved_and_cut() {
     let reader = Reader::open(&path).unwrap();
     assert_eq!((reader.epoch(), reader.count()), (2, 1));
     assert!(reader.tail().unwrap().holds_manifest);
+    assert_eq!(reader.tail().unwrap().length, (torn.len() - committed.len()) as u64);
+    assert_eq!(reader.file().len(), committed.len(), "no more is mapped than the next writer leaves");
     let db = Db::open(&path).unwrap();
     let saved = db.tail_report().unwrap().saved.clone().unwrap();
     assert_eq!(saved, folder.path().join("a.rvf.tail-2"));

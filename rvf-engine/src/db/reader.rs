@@ -112,10 +112,8 @@ impl Deref for Reader {
 
 fn open_newest(place: &dyn Place, path: &Path) -> Result<((u64, u64), Snapshot)> {
     let storage = place.open(path, Access::Read).map_err(|error| Error::io("opening", path, error))?;
-    let reading = |error| Error::io("reading", path, error);
-    let identity = storage.identity().map_err(reading)?;
-    let file = storage.len().and_then(|length| storage.view(length)).map_err(reading)?;
-    Ok((identity, Snapshot::newest(file)?))
+    let identity = storage.identity().map_err(|error| Error::io("reading", path, error))?;
+    Ok((identity, Snapshot::of_storage(storage.as_ref(), path)?))
 }
 
 /// A record.

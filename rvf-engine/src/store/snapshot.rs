@@ -8,11 +8,16 @@ use rvf_format::manifest::ManifestEntry;
 use rvf_format::payload::journal::JournalView;
 use rvf_format::payload::meta;
 use rvf_format::payload::vec::{IdRef, VecView};
-use rvf_format::recover::{self, Commit, Tail};
+use rvf_format::recover::{self, Commit, Extent, Tail};
 use rvf_format::root::RootPage;
-use rvf_format::storage::Bytes;
+use rvf_format::storage::{Bytes, Storage};
 use rvf_format::{Clause, Error, Kind, Schema, digest};
+use std::io;
+use std::path::Path;
 use std::sync::OnceLock;
+
+/// How often a file may be cut while it is opened before that is an error.
+const MOST_CUTS: u32 = 100;
 
 /// One commit of a file: what was live when it was made.
 ///
@@ -23,6 +28,8 @@ pub struct Snapshot {
     state: State,
     parts: Vec<Part>,
     graphs: Vec<Graph>,
+    /// What of the file lies behind `file`.
+    extent: Extent,
     dead: OnceLock<std::result::Result<DeadRows, Fault>>,
 }
 
@@ -34,6 +41,19 @@ impl Snapshot {
     pub fn newest(file: Bytes) -> Result<Self> {
         let commit = recover::newest(&file)?;
         Self::of_commit(file, commit)
+    }
+
+    /// The newest commit of a file that another process may be writing: maps no more than is committed, and takes a file that is
+    /// cut meanwhile for what it is then.
+    pub(crate) fn of_storage(storage: &dyn Storage, path: &Path) -> Result<Self> {
+        let mut tries = 0;
+        loop {
+            match recover::extent(storage).and_then(|extent| Ok((extent, storage.view(extent.end)?))) {
+                Ok((extent, file)) => return Ok(Self { extent, ..Self::newest(file)? }),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && tries < MOST_CUTS => tries += 1,
+                Err(error) => return Err(crate::Error::io("reading", path, error)),
+            }
+        }
     }
 
     /// The commit of `epoch` in the same file.
@@ -67,7 +87,7 @@ impl Snapshot {
         let mut parts: Vec<Part> = live.map(|entry| Part::new(*entry)).collect();
         parts.sort_by_key(|part| part.entry.base_row.get());
         let graphs = Graph::all(&state.live);
-        Self { file, state, parts, graphs, dead: OnceLock::new() }
+        Self { file, state, parts, graphs, extent: Extent::default(), dead: OnceLock::new() }
     }
 
     /// The bytes of the file, up to the end that was seen when the snapshot was opened.
@@ -102,7 +122,11 @@ impl Snapshot {
 
     /// What follows the newest root in the file.
     pub fn tail(&self) -> Option<Tail> {
-        recover::tail(&self.file, &self.state.root)
+        let start = self.state.root.end();
+        let seen = recover::tail(&self.file, &self.state.root);
+        let length = seen.map_or(0, |tail| tail.length) + self.extent.behind;
+        let holds_manifest = seen.is_some_and(|tail| tail.holds_manifest) || self.extent.manifest_behind;
+        (length > 0).then_some(Tail { start, length, holds_manifest })
     }
 
     /// The segments that hold rows, by ascending row.

@@ -4,8 +4,6 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::process;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::sink_error::SinkError;
 
@@ -23,9 +21,7 @@ impl TempFile {
     pub(super) fn create(target: &Path) -> Result<TempFile, SinkError> {
         let resolved = regular_target(target).map_err(|error| SinkError::of_io(target, error))?;
         let target = resolved.as_path();
-        let temporary = temporary_name(target);
-        let options = File::options().read(true).write(true).create_new(true).open(&temporary);
-        let file = options.map_err(|error| SinkError::of_io(target, error))?;
+        let (file, temporary) = create_locked(target).map_err(|error| SinkError::of_io(target, error))?;
         let writer = BufWriter::with_capacity(BUFFER_BYTES, file);
         Ok(TempFile { writer, temporary, target: target.to_owned(), renamed: false })
     }
@@ -92,10 +88,33 @@ fn regular_target(target: &Path) -> io::Result<PathBuf> {
     }
 }
 
-fn temporary_name(target: &Path) -> PathBuf {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
+/// Most writers of one target at a time.
+const MOST_NAMES: usize = 100;
+
+/// A new file under a temporary name, locked for as long as it is open. One that an interrupted writer left, and so nobody
+/// locks, is removed first.
+fn create_locked(target: &Path) -> io::Result<(File, PathBuf)> {
+    for number in 0..MOST_NAMES {
+        let name = temporary_name(target, number);
+        if let Ok(old) = File::options().write(true).open(&name)
+            && old.try_lock().is_ok()
+        {
+            // Fails where another process was quicker: then the next call says so.
+            let _ = fs::remove_file(&name);
+        }
+        match File::options().read(true).write(true).create_new(true).open(&name) {
+            Ok(file) if file.try_lock().is_ok() => return Ok((file, name)),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::from(io::ErrorKind::AlreadyExists))
+}
+
+fn temporary_name(target: &Path, number: usize) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(target.file_name().unwrap_or_default());
-    name.push(format!(".{}.{}.tmp", process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+    name.push(if number == 0 { ".rvf-tmp".to_owned() } else { format!(".{number}.rvf-tmp") });
     target.with_file_name(name)
 }

@@ -148,6 +148,22 @@ fn a_sink_that_is_dropped_leaves_the_old_file() {
 }
 
 #[test]
+fn what_an_interrupted_writer_left_goes_with_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.fvecs");
+    fs::write(dir.path().join(".a.fvecs.rvf-tmp"), "half a file").unwrap();
+    let other = create_sink(&path, None, options(Element::F32, None)).unwrap();
+    assert_eq!(write_three(&path, &Elements::F32(vec![1.0; 9]), None, None), 3);
+    drop(other);
+    assert_eq!(
+        fs::read_dir(dir.path()).unwrap().count(),
+        1,
+        "nothing is left, and two at a time did not disturb each other"
+    );
+    assert_eq!(fs::metadata(&path).unwrap().len(), 3 * 16);
+}
+
+#[test]
 fn an_empty_matrix_is_a_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.npy");

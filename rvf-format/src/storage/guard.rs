@@ -154,7 +154,7 @@ mod signal {
 
     fn map_zeros(first: usize, length: usize) -> bool {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED;
-        let at = ptr::with_exposed_provenance_mut::<c_void>(first);
+        let at = ptr::without_provenance_mut::<c_void>(first);
         // SAFETY: the range lies in one of our mappings, which begins and ends with whole pages and lives while the faulting thread
         // borrows from it; nobody else has memory there. What changes under the borrowed bytes are pages that could not be read, and
         // pages behind them; readers are told by the mark. munmap later takes these pages with the others.

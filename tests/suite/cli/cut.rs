@@ -46,7 +46,7 @@ fn hits(line: &str) -> Value {
     serde_json::from_str::<Value>(line).unwrap()["hits"].take()
 }
 
-/// The command stands still at a full pipe when the store is cut. Catches an answer from zeros, and the end by a signal.
+/// The store is cut between two answers: the command is at a search, or stands still at a full pipe. Catches an answer from zeros, and the end by a signal.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 #[test]
 fn queries_end_where_the_store_is_cut() {

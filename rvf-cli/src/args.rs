@@ -3,8 +3,8 @@
 use crate::cmd;
 use crate::failure::Failure;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use rvf_engine::OpenOptions;
-use std::path::PathBuf;
+use rvf_engine::{OpenOptions, Reader};
+use std::path::{Path, PathBuf};
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -12,9 +12,10 @@ Exit codes:
   1  it ran and the answer is no: verify found something, an id is absent
   2  the command line is wrong, or what it names does not fit: a flag, a value, a vector,
      the content of an input file, an epoch that is not kept, a target that exists
-  3  it cannot be done now: a file is missing or a folder, I/O, no space, another writer, Ctrl-C
-  4  the file is refused: not RVF, a published RVF file, damaged, of a newer version; a parent
-     is missing
+  3  it cannot be done now: a file is missing, a folder, or cut by another program; I/O, no space,
+     another writer, Ctrl-C
+  4  the file is refused: not RVF, a published RVF file, damaged, of a newer version; --verified
+     finds something; a parent is missing
 
 Errors are `rvf: WHAT (WHERE)` and `hint: WHAT TO DO` on stderr; with --json {\"error\":{..}}.
 A failed command leaves the last committed state of FILE.
@@ -114,8 +115,25 @@ impl WriterArgs {
 
 /// Arguments of commands that read.
 #[derive(Debug, Args)]
-pub(crate) struct AtArgs {
+pub(crate) struct ReadArgs {
     /// Read an earlier commit of the file, one that `rvf log` lists as kept
     #[arg(long, value_name = "EPOCH")]
     pub(crate) at: Option<u64>,
+    #[command(flatten)]
+    pub(crate) mode: ModeArgs,
+}
+
+/// How a file is opened for reading.
+#[derive(Debug, Args)]
+pub(crate) struct ModeArgs {
+    /// Read the whole file into memory and verify it before use: for files from elsewhere or on a share
+    #[arg(long)]
+    verified: bool,
+}
+
+impl ModeArgs {
+    pub(crate) fn open(&self, path: &Path) -> Result<Reader, Failure> {
+        let opened = if self.verified { Reader::open_verified(path) } else { Reader::open(path) };
+        opened.map_err(Failure::of(path))
+    }
 }

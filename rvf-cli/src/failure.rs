@@ -165,13 +165,19 @@ fn place(error: &Error, path: &Path, clause: Option<&str>) -> Option<String> {
 fn exit_of(error: &Error) -> u8 {
     match error {
         Error::Corrupt { .. }
+        | Error::Unsound { .. }
         | Error::NotRvf
         | Error::PublishedRvf
         | Error::Newer { .. }
         | Error::NoRoot
         | Error::ReadOnlyFeature
         | Error::Legacy(_) => REFUSED,
-        Error::Io { .. } | Error::Locked { .. } | Error::Frozen | Error::Poisoned | Error::Interrupted => NOT_NOW,
+        Error::Io { .. }
+        | Error::Truncated { .. }
+        | Error::Locked { .. }
+        | Error::Frozen
+        | Error::Poisoned
+        | Error::Interrupted => NOT_NOW,
         Error::Input(error) => match error.fault() {
             InputFault::File(FileFault::NotFound | FileFault::Directory | FileFault::NotRegular | FileFault::Io(_)) => {
                 NOT_NOW

@@ -24,6 +24,8 @@ use std::process::ExitCode;
 
 /// Runs the command with the arguments of this process.
 pub fn run() -> ExitCode {
+    // A store that another program cuts is told of, and does not end the command by a signal.
+    rvf_engine::contain_faults();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let parsed = Cli::command()
         .color(early_color(&arguments).into())

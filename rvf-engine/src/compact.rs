@@ -86,8 +86,10 @@ fn write<'a>(
     keep: u64,
     reindex: Reindex<'_>,
 ) -> Result<Target<'a>> {
-    match compaction::write_file(before, target.storage(), path, context, keep.max(1) - 1, reindex) {
-        Ok(_) => Ok(target),
+    let written = compaction::write_file(before, target.storage(), path, context, keep.max(1) - 1, reindex);
+    // What was copied was read from the file, not from where it was cut.
+    match written.and_then(|_| before.check()) {
+        Ok(()) => Ok(target),
         Err(error) => {
             target.discard();
             Err(error)

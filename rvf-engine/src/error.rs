@@ -32,6 +32,22 @@ pub enum Error {
         /// What was found.
         what: &'static str,
     },
+    /// Another program cut the file, or wrote over its end, while it was mapped: what was read of it counts for nothing.
+    Truncated {
+        /// Bytes from this file offset on are not what they were.
+        at: u64,
+    },
+    /// A file that was to be verified before use is not sound.
+    Unsound {
+        /// The sentence of the first finding.
+        clause: Clause,
+        /// Its file offset, bytes.
+        at: u64,
+        /// What it says.
+        what: String,
+        /// How many findings there are.
+        findings: usize,
+    },
     /// Neither ours nor a published RVF file.
     NotRvf,
     /// A file of the published RVF crates.
@@ -196,10 +212,22 @@ impl Error {
         Error::Io { action, path: path.to_owned(), source }
     }
 
+    /// Reading up to a length that the file had a moment before.
+    pub(crate) fn reading(path: &Path, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::UnexpectedEof => {
+                Error::Truncated { at: std::fs::metadata(path).map_or(0, |found| found.len()) }
+            }
+            _ => Self::io("reading", path, source),
+        }
+    }
+
     /// The case, for machines: stable names.
     pub fn kind(&self) -> &'static str {
         match self {
             Error::Corrupt { .. } => "corrupt",
+            Error::Truncated { .. } => "truncated",
+            Error::Unsound { .. } => "unsound",
             Error::NotRvf => "not_rvf",
             Error::PublishedRvf => "published_rvf",
             Error::Newer { .. } => "newer_version",
@@ -241,7 +269,9 @@ impl Error {
     /// The clause that the file breaks, if that is what is wrong.
     pub fn clause(&self) -> Option<Clause> {
         match self {
-            Error::Corrupt { clause, .. } | Error::Newer { clause, .. } => Some(*clause),
+            Error::Corrupt { clause, .. } | Error::Newer { clause, .. } | Error::Unsound { clause, .. } => {
+                Some(*clause)
+            }
             Error::InFile { source, .. } | Error::Partly { source, .. } => source.clause(),
             _ => None,
         }
@@ -250,7 +280,10 @@ impl Error {
     /// The file offset of what is wrong, bytes.
     pub fn offset(&self) -> Option<u64> {
         match self {
-            Error::Corrupt { at, .. } | Error::Newer { at, .. } => Some(*at),
+            Error::Corrupt { at, .. }
+            | Error::Newer { at, .. }
+            | Error::Truncated { at }
+            | Error::Unsound { at, .. } => Some(*at),
             Error::Legacy(error) => error.at(),
             Error::InFile { source, .. } | Error::Partly { source, .. } => source.offset(),
             _ => None,
@@ -261,6 +294,10 @@ impl Error {
     pub fn hint(&self) -> String {
         match self {
             Error::Corrupt { .. } => "run `rvf verify` for every finding; restore the file from a copy".into(),
+            Error::Truncated { .. } => {
+                "another program changed the file in place: stop it, restore the file from a copy; replace files by renaming".into()
+            }
+            Error::Unsound { .. } => "run `rvf verify` for every finding; get the file anew from where it came".into(),
             Error::NotRvf => "check the path; `rvf import NEW.rvf INPUT --metric M` makes a store from vectors".into(),
             Error::PublishedRvf => "`rvf convert SOURCE OUT` makes a store of it".into(),
             Error::Newer { .. } => "use a newer rvf".into(),
@@ -373,6 +410,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Corrupt { what, .. } => f.write_str(what),
+            Error::Truncated { .. } => f.write_str("the file was cut while it was being read"),
+            Error::Unsound { what, findings, .. } => {
+                write!(f, "the file fails verification: {what}; findings: {findings}")
+            }
             Error::NotRvf => f.write_str("not an RVF file"),
             Error::PublishedRvf => f.write_str("a file of the published RVF crates, which this engine does not open"),
             Error::Newer { .. } => f.write_str("made by a newer version of RVF"),
@@ -455,6 +496,7 @@ impl From<rvf_format::Error> for Error {
             Format::NoRoot => Error::NoRoot,
             Format::NoEpoch { epoch, oldest, newest } => Error::NoEpoch { epoch, oldest, newest },
             Format::SegmentTooLarge => Error::TooLarge,
+            Format::Truncated { at } => Error::Truncated { at },
             Format::Io(source) => Error::Io { action: "reading", path: PathBuf::new(), source },
             _ => Error::NoRoot,
         }

@@ -115,6 +115,10 @@ impl Snapshot {
     /// # Errors
     /// Corruption of META segments.
     pub fn info(&self) -> Result<Info> {
+        self.settle(self.gather_info())
+    }
+
+    fn gather_info(&self) -> Result<Info> {
         let (root, state) = (self.root(), self.state());
         let mut bytes_by_kind = BTreeMap::new();
         for entry in &state.live {
@@ -162,6 +166,10 @@ impl Snapshot {
     /// # Errors
     /// Corruption of roots, manifests and headers on the way.
     pub fn segments(&self) -> Result<Vec<SegmentInfo>> {
+        self.settle(self.map())
+    }
+
+    fn map(&self) -> Result<Vec<SegmentInfo>> {
         let (listed, manifests) = self.listed()?;
         let end = self.root().end();
         let mut segments = Vec::new();

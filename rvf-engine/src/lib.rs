@@ -24,7 +24,8 @@
 //! # Mapped files
 //!
 //! A file is mapped when it is opened. RVF itself never changes or cuts published bytes; another program that does so while the
-//! file is open breaks the contract that mapping rests on. Copy a file that others may write to.
+//! file is open breaks the contract that mapping rests on. A program that calls [`contain_faults`] at its start gets
+//! [`Error::Truncated`] from a file that is cut; [`Reader::open_verified`] reads a file that is not to be trusted.
 //!
 //! | module | floor | owns |
 //! | --- | --- | --- |
@@ -54,11 +55,12 @@ pub mod store;
 mod verify;
 
 pub use compact::{CompactOptions, Compacted};
-pub use db::{Batch, Committed, CreateOptions, Db, OpenOptions, Reader, Record};
+pub use db::{Batch, Committed, CreateOptions, Db, OpenOptions, ReadMode, Reader, Record};
 pub use error::{Error, Result};
 pub use half::f16;
 pub use index::{IndexOptions, IndexProgress, Indexed};
 pub use inspect::{GraphInfo, Info, SegmentInfo};
+pub use rvf_format::storage::contain_faults;
 pub use rvf_format::verify::{Finding, Report};
 pub use rvf_format::{Clause, Dtype, IdType, Kind, Metric, Schema};
 pub use search::{Effort, Hit, QueryVector, Search, Trace};

@@ -1,6 +1,7 @@
 //! Verifying a file by its path: every byte, then its meaning. The checks themselves live in [`rvf_format::verify`].
 
 use crate::{Error, Result};
+use rvf_format::recover;
 use rvf_format::storage::{Access, FilePlace, Place};
 use rvf_format::verify::{Options, Progress, Report, verify_with};
 use std::path::Path;
@@ -24,7 +25,7 @@ pub type VerifyOptions = Options;
 /// ```
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::NotRvf`], [`Error::PublishedRvf`] and [`Error::Newer`] for a file that is not one of ours to judge.
+/// [`Error::Io`]; [`Error::Truncated`]; [`Error::NotRvf`], [`Error::PublishedRvf`] and [`Error::Newer`] for a file that is not one of ours to judge.
 /// What is wrong with a file of ours is in the report.
 pub fn verify_path(path: impl AsRef<Path>, progress: Progress<'_>) -> Result<Report> {
     verify_path_with(path, &VerifyOptions::default(), progress)
@@ -37,7 +38,11 @@ pub fn verify_path(path: impl AsRef<Path>, progress: Progress<'_>) -> Result<Rep
 pub fn verify_path_with(path: impl AsRef<Path>, options: &VerifyOptions, progress: Progress<'_>) -> Result<Report> {
     let path = path.as_ref();
     let storage = FilePlace.open(path, Access::Read).map_err(|error| Error::io("opening", path, error))?;
-    let file =
-        storage.len().and_then(|length| storage.view(length)).map_err(|error| Error::io("reading", path, error))?;
-    Ok(verify_with(&file, options, progress)?)
+    let file = storage.len().and_then(|length| storage.view(length));
+    let file = file.map_err(|error| Error::reading(path, error))?;
+    // What a writer leaves uncommitted the next one may cut; what is committed stays.
+    let end = recover::newest(&file).map_or(file.len(), |commit| commit.root.end() as usize);
+    let report = verify_with(&file, options, progress);
+    file.check(end)?;
+    Ok(report?)
 }

@@ -44,6 +44,11 @@ pub enum Error {
     },
     /// A segment would be larger than 4 GiB.
     SegmentTooLarge,
+    /// A mapped file was cut by another program; what was read of it counts for nothing.
+    Truncated {
+        /// Bytes from this offset on are gone.
+        at: u64,
+    },
     /// Reading or writing failed.
     Io(io::Error),
 }
@@ -79,6 +84,7 @@ impl fmt::Display for Error {
                 write!(f, "epoch {epoch} is not in the file, which keeps epochs {oldest} to {newest}")
             }
             Error::SegmentTooLarge => f.write_str("a segment would be larger than 4 GiB"),
+            Error::Truncated { at } => write!(f, "the file was cut while it was being read (at offset {at})"),
             Error::Io(error) => error.fmt(f),
         }
     }

@@ -5,6 +5,7 @@ mod corrupt;
 mod damage;
 mod fuzz_replay;
 mod golden;
+mod guard;
 mod history;
 mod hostile;
 mod model;

@@ -1,7 +1,7 @@
 //! `rvf export`: all records to a file of vectors.
 
 use super::{Outcome, open_reader};
-use crate::args::AtArgs;
+use crate::args::ReadArgs;
 use crate::failure::Failure;
 use crate::output::Ui;
 use crate::progress::{Bar, catch_interrupts};
@@ -29,7 +29,7 @@ pub(crate) struct ExportArgs {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
-    at: AtArgs,
+    read: ReadArgs,
     #[arg(long, hide = true)]
     filter: Option<String>,
     #[arg(long, hide = true)]
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &ExportArgs, ui: &Ui) -> Outcome {
         return Err(Failure::not_yet("--salvage", "this version does not salvage damaged files"));
     }
     catch_interrupts();
-    let snapshot = open_reader(&args.file, &args.at, ui)?;
+    let snapshot = open_reader(&args.file, &args.read, ui)?;
     check_targets(args)?;
     let mut bar = Bar::items(ui, "exporting");
     let done = snapshot.export(&args.out, args.format, &mut |done, total| bar.update(done, total));

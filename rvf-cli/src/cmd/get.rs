@@ -1,7 +1,7 @@
 //! `rvf get`: records by their ids.
 
 use super::{Outcome, open_reader, parse_id};
-use crate::args::AtArgs;
+use crate::args::ReadArgs;
 use crate::failure::{Failure, NO};
 use crate::output::{self, Ui};
 use clap::Args;
@@ -22,11 +22,11 @@ pub(crate) struct GetArgs {
     #[arg(long)]
     with_vector: bool,
     #[command(flatten)]
-    at: AtArgs,
+    read: ReadArgs,
 }
 
 pub(crate) fn run(args: &GetArgs, ui: &Ui) -> Outcome {
-    let snapshot = open_reader(&args.file, &args.at, ui)?;
+    let snapshot = open_reader(&args.file, &args.read, ui)?;
     let (mut found, mut missing): (Vec<Record>, Vec<Id>) = (Vec::new(), Vec::new());
     for text in &args.ids {
         let id = parse_id(text, &snapshot, &args.file)?;

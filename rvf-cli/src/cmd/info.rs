@@ -1,7 +1,7 @@
 //! `rvf info`: a store in a few numbers.
 
 use super::{Outcome, open_reader, warn_of_damage};
-use crate::args::AtArgs;
+use crate::args::ReadArgs;
 use crate::failure::Failure;
 use crate::output::{Ui, grouped, hex, size, time};
 use clap::Args;
@@ -16,14 +16,14 @@ pub(crate) struct InfoArgs {
     /// The store
     file: PathBuf,
     #[command(flatten)]
-    at: AtArgs,
+    read: ReadArgs,
 }
 
 pub(crate) fn run(args: &InfoArgs, ui: &Ui) -> Outcome {
-    let snapshot = open_reader(&args.file, &args.at, ui)?;
+    let snapshot = open_reader(&args.file, &args.read, ui)?;
     let info = snapshot.info().map_err(Failure::of(&args.file))?;
     let told = snapshot.tail().is_some_and(|tail| tail.holds_manifest);
-    if info.tail_bytes > 0 && !told && args.at.at.is_none() {
+    if info.tail_bytes > 0 && !told && args.read.at.is_none() {
         let length = size(info.tail_bytes);
         ui.warn(format!("{length} follow the last commit: an interrupted commit, or one whose root is damaged"));
     }

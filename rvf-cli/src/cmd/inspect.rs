@@ -1,7 +1,7 @@
 //! `rvf inspect`: the map of a file, a segment of it, or its bytes.
 
 use super::{Outcome, open_reader};
-use crate::args::AtArgs;
+use crate::args::ReadArgs;
 use crate::failure::Failure;
 use crate::output::{Ui, hex, short_hex, size, time};
 use clap::Args;
@@ -27,7 +27,7 @@ pub(crate) struct InspectArgs {
     #[arg(long, value_name = "OFFSET[:LEN]", value_parser = parse_range)]
     hex: Option<(u64, u64)>,
     #[command(flatten)]
-    at: AtArgs,
+    read: ReadArgs,
 }
 
 const MAX_HEX: u64 = 1 << 20;
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &InspectArgs, ui: &Ui) -> Outcome {
     if let Some((offset, length)) = args.hex {
         return dump(args, offset, length, ui);
     }
-    let snapshot = open_reader(&args.file, &args.at, ui)?;
+    let snapshot = open_reader(&args.file, &args.read, ui)?;
     let mut segments = snapshot.segments().map_err(Failure::of(&args.file))?;
     match args.segment {
         Some(wanted) => {
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &InspectArgs, ui: &Ui) -> Outcome {
                 let message = format!("no segment {wanted} ({})", args.file.display());
                 return Err(Failure::no("segment_absent", message, "`rvf inspect FILE` lists all segments"));
             };
-            one(&snapshot, segment, ui)?;
+            one(args, &snapshot, segment, ui)?;
         }
         None => map(args, &snapshot, &segments, ui)?,
     }
@@ -201,9 +201,10 @@ fn quant_facts(facts: quant::QuantFacts) -> Vec<(&'static str, u64)> {
     ]
 }
 
-fn one(snapshot: &Snapshot, segment: &SegmentInfo, ui: &Ui) -> Result<(), Failure> {
+fn one(args: &InspectArgs, snapshot: &Snapshot, segment: &SegmentInfo, ui: &Ui) -> Result<(), Failure> {
     let payload = payload(snapshot, segment);
     let (sections, facts) = (sections(payload.as_ref(), segment), facts(payload.as_ref(), segment.kind));
+    snapshot.check().map_err(Failure::of(&args.file))?;
     let section = |(tag, offset, length): &(u32, u64, u64)| json!({ "tag": tag, "offset": offset, "length": length });
     let value = json!({
         "segments": [segment_json(segment)],

@@ -1,7 +1,7 @@
 //! `rvf log`: the commits of a store.
 
 use super::{Outcome, open_reader};
-use crate::args::AtArgs;
+use crate::args::ReadArgs;
 use crate::failure::Failure;
 use crate::output::{Ui, hex, short_hex, time};
 use clap::Args;
@@ -19,11 +19,11 @@ pub(crate) struct LogArgs {
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     #[command(flatten)]
-    at: AtArgs,
+    read: ReadArgs,
 }
 
 pub(crate) fn run(args: &LogArgs, ui: &Ui) -> Outcome {
-    let snapshot = open_reader(&args.file, &args.at, ui)?;
+    let snapshot = open_reader(&args.file, &args.read, ui)?;
     let log = snapshot.log(args.limit.unwrap_or(usize::MAX)).map_err(Failure::of(&args.file))?;
     let value = json!({ "commits": log.iter().map(to_json).collect::<Vec<Value>>() });
     ui.result(&value, || {

@@ -17,11 +17,11 @@ pub(crate) mod log;
 pub(crate) mod query;
 pub(crate) mod verify;
 
-use crate::args::{AtArgs, Command};
+use crate::args::{Command, ReadArgs};
 use crate::failure::Failure;
 use crate::output::{Ui, size};
 use crate::progress::Bar;
-use rvf_engine::{Db, Error, Id, Indexed, OpenOptions, Reader, Snapshot};
+use rvf_engine::{Db, Error, Id, Indexed, OpenOptions, Snapshot};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -50,8 +50,8 @@ pub(crate) fn run(command: &Command, ui: &Ui) -> Outcome {
 }
 
 /// Opens a file for reading, at an earlier commit if that is asked. Warns where a later commit may be lost.
-fn open_reader(path: &Path, at: &AtArgs, ui: &Ui) -> Result<Arc<Snapshot>, Failure> {
-    let snapshot = Reader::open(path).map_err(Failure::of(path))?.snapshot();
+fn open_reader(path: &Path, args: &ReadArgs, ui: &Ui) -> Result<Arc<Snapshot>, Failure> {
+    let snapshot = args.mode.open(path)?.snapshot();
     if snapshot.tail().is_some_and(|tail| tail.holds_manifest) {
         ui.warn(format!(
             "{} holds a manifest behind epoch {}: a commit under way, interrupted or damaged (see `rvf verify`)",
@@ -59,7 +59,7 @@ fn open_reader(path: &Path, at: &AtArgs, ui: &Ui) -> Result<Arc<Snapshot>, Failu
             snapshot.epoch()
         ));
     }
-    match at.at {
+    match args.at {
         Some(epoch) => snapshot.at_epoch(epoch).map(Arc::new).map_err(Failure::of(path)),
         None => Ok(snapshot),
     }

@@ -1,7 +1,7 @@
 //! `rvf query`: the nearest records to a vector.
 
 use super::{Outcome, open_reader, parse_id, parse_recall, warn_of_damage};
-use crate::args::AtArgs;
+use crate::args::ReadArgs;
 use crate::failure::{Failure, NO};
 use crate::output::{self, Ui, duration, grouped};
 use clap::{ArgGroup, Args};
@@ -56,7 +56,7 @@ pub(crate) struct QueryArgs {
     #[arg(long)]
     with_vector: bool,
     #[command(flatten)]
-    at: AtArgs,
+    read: ReadArgs,
     #[arg(long, hide = true)]
     filter: Option<String>,
     #[arg(long, hide = true)]
@@ -65,7 +65,7 @@ pub(crate) struct QueryArgs {
 
 pub(crate) fn run(args: &QueryArgs, ui: &Ui) -> Outcome {
     refuse_later_flags(args)?;
-    let snapshot = open_reader(&args.file, &args.at, ui)?;
+    let snapshot = open_reader(&args.file, &args.read, ui)?;
     let effort = effort(args, snapshot.count(), ui);
     let search = Searches { args, snapshot: &snapshot, effort, damage_told: Cell::new(false), ui };
     if let Some(text) = &args.vector {

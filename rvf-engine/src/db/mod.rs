@@ -12,7 +12,7 @@ mod indexing;
 mod reader;
 
 pub use batch::Batch;
-pub use reader::{Reader, Record};
+pub use reader::{ReadMode, Reader, Record};
 
 use crate::index::IndexOptions;
 use crate::ingest::door::{IdsRef, Rounding, Tally, Vectors};

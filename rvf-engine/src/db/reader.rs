@@ -8,9 +8,21 @@ use crate::{Error, Result};
 use half::f16;
 use rvf_format::Dtype;
 use rvf_format::storage::{Access, FilePlace, Place};
+use rvf_format::verify::{Report, verify};
 use std::ops::{ControlFlow, Deref};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// How a file is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReadMode {
+    /// Mapped: nothing is read before it is touched. For files that no other program changes in place.
+    #[default]
+    Mapped,
+    /// Read into memory as a whole, then verified, then used, so that nothing can change in between. For files from elsewhere and
+    /// on shares. Takes the memory and the time of the whole file, at each refresh again.
+    Verified,
+}
 
 /// A file that is open for reading. Takes no lock; sees the commit that was the newest when it was opened or refreshed.
 ///
@@ -18,6 +30,7 @@ use std::sync::Arc;
 pub struct Reader {
     place: Arc<dyn Place>,
     path: PathBuf,
+    mode: ReadMode,
     identity: (u64, u64),
     snapshot: Arc<Snapshot>,
 }
@@ -25,23 +38,52 @@ pub struct Reader {
 impl Reader {
     /// Opens a file for reading, by mapping it.
     ///
-    /// # Errors
-    /// [`Error::Io`], [`Error::NotRvf`], [`Error::PublishedRvf`], [`Error::Newer`], [`Error::NoRoot`], [`Error::Corrupt`].
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Self::open_with(Arc::new(FilePlace), path)
-    }
-
-    /// [`Reader::open`] in a place of the caller's.
+    /// This assumes that no other program changes bytes of the file in place while it is open; writers of RVF never do. A file
+    /// that is cut all the same ends in [`Error::Truncated`] if its length tells before the missing part is touched, or if the
+    /// program called [`crate::contain_faults`]; else in a SIGBUS. Bytes that are overwritten in the middle are found by
+    /// [`crate::verify_path`] and by nothing else. Where that does not do: [`Reader::open_verified`].
     ///
     /// # Errors
-    /// Those of [`Reader::open`].
-    pub fn open_with(place: Arc<dyn Place>, path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref().to_owned();
-        let (identity, snapshot) = open_newest(place.as_ref(), &path)?;
-        Ok(Self { place, path, identity, snapshot: Arc::new(snapshot) })
+    /// [`Error::Io`], [`Error::NotRvf`], [`Error::PublishedRvf`], [`Error::Newer`], [`Error::NoRoot`], [`Error::Corrupt`],
+    /// [`Error::Truncated`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(Arc::new(FilePlace), path, ReadMode::Mapped)
     }
 
-    /// Moves on to the newest commit; says whether it is another than before. On an error the reader stays where it was.
+    /// Opens a file for reading: reads it into memory, verifies all of it as [`crate::verify_path`] does, and uses these bytes
+    /// only. An uncommitted tail is no reason to refuse.
+    ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// Db::create(&path, &Schema::new(2, Metric::L2))?.add(&[1.0f32, 2.0])?;
+    /// assert_eq!(Reader::open_verified(&path)?.count(), 1);
+    /// let mut bytes = std::fs::read(&path)?;
+    /// bytes[0x2000] ^= 1;
+    /// std::fs::write(&path, bytes)?;
+    /// assert!(Reader::open(&path).is_ok() && matches!(Reader::open_verified(&path), Err(Error::Unsound { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Reader::open`]; [`Error::Unsound`].
+    pub fn open_verified(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(Arc::new(FilePlace), path, ReadMode::Verified)
+    }
+
+    /// [`Reader::open`] or [`Reader::open_verified`] in a place of the caller's.
+    ///
+    /// # Errors
+    /// Those of [`Reader::open_verified`].
+    pub fn open_with(place: Arc<dyn Place>, path: impl AsRef<Path>, mode: ReadMode) -> Result<Self> {
+        let path = path.as_ref().to_owned();
+        let (identity, snapshot) = open_newest(place.as_ref(), &path, mode)?;
+        Ok(Self { place, path, mode, identity, snapshot: Arc::new(snapshot) })
+    }
+
+    /// Moves on to the newest commit, opened in the same mode; says whether it is another than before, or the same in a file that
+    /// was cut and is whole again. On an error the reader stays where it was.
     ///
     /// ```
     /// # use rvf_engine::*;
@@ -57,10 +99,11 @@ impl Reader {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Reader::open`].
+    /// Those of [`Reader::open_verified`].
     pub fn refresh(&mut self) -> Result<bool> {
-        let (identity, snapshot) = open_newest(self.place.as_ref(), &self.path)?;
-        let moved = identity != self.identity || snapshot.epoch() != self.snapshot.epoch();
+        let (identity, snapshot) = open_newest(self.place.as_ref(), &self.path, self.mode)?;
+        let other = identity != self.identity || snapshot.epoch() != self.snapshot.epoch();
+        let moved = other || self.snapshot.check().is_err();
         if moved {
             (self.identity, self.snapshot) = (identity, Arc::new(snapshot));
         }
@@ -110,11 +153,35 @@ impl Deref for Reader {
     }
 }
 
-fn open_newest(place: &dyn Place, path: &Path) -> Result<((u64, u64), Snapshot)> {
+fn open_newest(place: &dyn Place, path: &Path, mode: ReadMode) -> Result<((u64, u64), Snapshot)> {
     let storage = place.open(path, Access::Read).map_err(|error| Error::io("opening", path, error))?;
-    let identity = storage.identity().map_err(|error| Error::io("reading", path, error))?;
-    Ok((identity, Snapshot::of_storage(storage.as_ref(), path)?))
+    let identity = storage.identity().map_err(|error| Error::reading(path, error))?;
+    let (extent, file) = Snapshot::committed(storage.as_ref(), path, |end| match mode {
+        ReadMode::Mapped => storage.view(end),
+        ReadMode::Verified => storage.read(end),
+    })?;
+    if mode == ReadMode::Verified {
+        refuse_unsound(verify(&file, &mut |_, _| {})?)?;
+    }
+    Ok((identity, Snapshot::within(file, extent)?))
 }
+
+fn refuse_unsound(report: Report) -> Result<()> {
+    if report.sound {
+        return Ok(());
+    }
+    let findings = report.findings.len();
+    let damage = report.findings.into_iter().find(|finding| !finding.is_tail());
+    Err(damage.map_or(Error::NoRoot, |first| Error::Unsound {
+        clause: first.clause,
+        at: first.offset,
+        what: first.message,
+        findings,
+    }))
+}
+
+/// How many records are read between two looks at the file.
+const BATCH: usize = 64;
 
 /// A record.
 #[derive(Clone, Debug, PartialEq)]
@@ -140,12 +207,13 @@ impl Snapshot {
     /// ```
     ///
     /// # Errors
-    /// [`Error::IdKind`]; corruption of segments that are touched.
+    /// [`Error::IdKind`]; corruption of segments that are touched; [`Error::Truncated`].
     pub fn get(&self, id: &Id) -> Result<Option<Record>> {
         if id.id_type() != self.schema().id_type {
             return Err(Error::IdKind { expected: self.schema().id_type });
         }
-        self.find(id.as_ref())?.map(|at| self.record(at)).transpose()
+        let found = self.find(id.as_ref());
+        self.settle(found.and_then(|found| found.map(|at| self.record(at)).transpose()))
     }
 
     /// All live records in the order of their rows.
@@ -161,9 +229,14 @@ impl Snapshot {
     /// ```
     ///
     /// # Errors
-    /// Corruption of journals at once, of other segments when they are reached.
+    /// Corruption of journals at once, of other segments when they are reached; [`Error::Truncated`] at any time.
     pub fn records(&self) -> Result<impl Iterator<Item = Result<Record>> + '_> {
-        Ok(self.live_rows()?.map(|at| self.record(at)))
+        let mut rows = self.settle(self.live_rows())?;
+        let batches = std::iter::from_fn(move || {
+            let records: Vec<Result<Record>> = rows.by_ref().take(BATCH).map(|at| self.record(at)).collect();
+            (!records.is_empty()).then(|| self.check().map_or_else(|error| vec![Err(error)], |()| records))
+        });
+        Ok(batches.flatten())
     }
 
     /// Places of all live rows, in their order.

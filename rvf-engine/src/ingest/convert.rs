@@ -107,7 +107,7 @@ const MAX_SKIPPED_ROWS: usize = 100;
 ///
 /// # Errors
 /// [`Error::Exists`], [`Error::Legacy`], [`Error::AlreadyRvf`], [`Error::NotRvf`], [`Error::Schema`] where a metric is missing,
-/// [`Error::Io`]; those of an import for a plain file. `out` does not appear then.
+/// [`Error::Io`], [`Error::Truncated`]; those of an import for a plain file. `out` does not appear then.
 pub fn convert(source: &Path, out: &Path, options: &ConvertOptions, progress: Progress<'_>) -> Result<Converted> {
     let opened = Source::open(source, options)?;
     let temporary = beside(out, &format!(".convert-{}-tmp", std::process::id()));
@@ -126,7 +126,7 @@ pub fn convert(source: &Path, out: &Path, options: &ConvertOptions, progress: Pr
 }
 
 enum Source {
-    Published { file: Box<LegacyFile<Bytes>>, parents: Vec<PathBuf> },
+    Published { file: Box<LegacyFile<Bytes>>, parents: Vec<PathBuf>, mapped: Vec<Bytes> },
     Plain,
 }
 
@@ -134,9 +134,15 @@ impl Source {
     fn open(path: &Path, options: &ConvertOptions) -> Result<Self> {
         let bytes = view(path)?;
         if legacy::recognise(&bytes).is_some() {
-            let mut finder = ParentFinder { child: path.to_owned(), dirs: &options.parent_dirs, found: Vec::new() };
-            let file = LegacyFile::open_with(bytes, |request| finder.find(request))?;
-            return Ok(Source::Published { file: Box::new(file), parents: finder.found });
+            let mut finder = ParentFinder {
+                child: path.to_owned(),
+                dirs: &options.parent_dirs,
+                found: Vec::new(),
+                mapped: vec![bytes.clone()],
+            };
+            let file = LegacyFile::open_with(bytes, |request| finder.find(request));
+            check_all(&finder.mapped)?;
+            return Ok(Source::Published { file: Box::new(file?), parents: finder.found, mapped: finder.mapped });
         }
         let plain = options.format.is_some() || Format::of_path(path).is_ok();
         match Snapshot::newest(bytes) {
@@ -154,8 +160,10 @@ impl Source {
         progress: Progress<'_>,
     ) -> Result<Converted> {
         match self {
-            Source::Published { file, parents } => {
-                Published { file: &file, parents, options }.write(temporary, progress)
+            Source::Published { file, parents, mapped } => {
+                let done = Published { file: &file, parents, options }.write(temporary, progress);
+                check_all(&mapped)?;
+                done
             }
             Source::Plain => write_plain(source, temporary, options, progress),
         }
@@ -164,7 +172,12 @@ impl Source {
 
 fn view(path: &Path) -> Result<Bytes> {
     let storage = FilePlace.open(path, Access::Read).map_err(|error| Error::io("opening", path, error))?;
-    storage.len().and_then(|length| storage.view(length)).map_err(|error| Error::io("reading", path, error))
+    storage.len().and_then(|length| storage.view(length)).map_err(|error| Error::reading(path, error))
+}
+
+/// None of the files was cut while it was read.
+fn check_all(mapped: &[Bytes]) -> Result<()> {
+    Ok(mapped.iter().try_for_each(|bytes| bytes.check(bytes.len()))?)
 }
 
 /// Looks for the parents of a branch: in the recorded place unless it leads out of the child's folder, beside the child, in the
@@ -173,6 +186,8 @@ struct ParentFinder<'f> {
     child: PathBuf,
     dirs: &'f [PathBuf],
     found: Vec<PathBuf>,
+    /// The bytes of the child and of those found.
+    mapped: Vec<Bytes>,
 }
 
 impl ParentFinder<'_> {
@@ -195,6 +210,7 @@ impl ParentFinder<'_> {
         };
         let bytes = view(path).map_err(|error| error.to_string())?;
         self.found.push(path.clone());
+        self.mapped.push(bytes.clone());
         Ok(bytes)
     }
 }

@@ -37,7 +37,7 @@ impl Snapshot {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Output`], [`Error::Interrupted`], corruption of segments. The file does not appear then.
+    /// [`Error::Output`], [`Error::Interrupted`], corruption of segments, [`Error::Truncated`]. The file does not appear then.
     pub fn export(&self, path: &Path, format: Option<Format>, progress: Progress<'_>) -> Result<Exported> {
         let mut sink = create_sink(path, format, options(self.schema()))?;
         let exported = pour(self, sink.as_mut(), progress)?;
@@ -62,7 +62,7 @@ fn options(schema: &Schema) -> SinkOptions {
 }
 
 fn pour(snapshot: &Snapshot, sink: &mut dyn VectorSink, progress: Progress<'_>) -> Result<u64> {
-    let mut rows = snapshot.live_rows()?;
+    let mut rows = snapshot.settle(snapshot.live_rows())?;
     let mut written = 0;
     loop {
         if progress(written, Some(snapshot.count())).is_break() {
@@ -72,7 +72,7 @@ fn pour(snapshot: &Snapshot, sink: &mut dyn VectorSink, progress: Progress<'_>) 
         if chunk.is_empty() {
             return Ok(written);
         }
-        let (ids, elements) = copy(snapshot, &chunk)?;
+        let (ids, elements) = snapshot.settle(copy(snapshot, &chunk))?;
         sink.write(Some(&ids), &elements, None)?;
         written += chunk.len() as u64;
     }

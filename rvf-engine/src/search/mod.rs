@@ -125,7 +125,7 @@ impl Search<'_> {
     ///
     /// # Errors
     /// [`crate::Error::Dimension`], [`crate::Error::NotFinite`], [`crate::Error::ZeroVector`], [`crate::Error::Element`] for a
-    /// query that does not fit; corruption of segments that are touched.
+    /// query that does not fit; corruption of segments that are touched; [`crate::Error::Truncated`].
     pub fn run(self) -> Result<Vec<Hit>> {
         self.run_traced().map(|(hits, _)| hits)
     }
@@ -152,8 +152,9 @@ impl Search<'_> {
             return Err(crate::Error::IdKind { expected: schema.id_type });
         }
         let query = self.query.check(schema)?;
-        let found = self.snapshot.find(id.as_ref())?;
-        found.map(|at| refine::distance_to(self.snapshot, &query, at)).transpose()
+        let found = self.snapshot.find(id.as_ref());
+        let distance = |at| refine::distance_to(self.snapshot, &query, at);
+        self.snapshot.settle(found.and_then(|found| found.map(distance).transpose()))
     }
 
     /// [`Search::run`], and what it took.
@@ -161,6 +162,6 @@ impl Search<'_> {
     /// # Errors
     /// Those of [`Search::run`].
     pub fn run_traced(self) -> Result<(Vec<Hit>, Trace)> {
-        plan::search(&self)
+        self.snapshot.settle(plan::search(&self))
     }
 }

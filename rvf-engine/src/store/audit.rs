@@ -55,6 +55,10 @@ impl Snapshot {
     /// # Errors
     /// Corruption of roots, manifests and WITNESS segments on the way.
     pub fn log(&self, limit: usize) -> Result<Vec<LogEntry>> {
+        self.settle(self.read_log(limit))
+    }
+
+    fn read_log(&self, limit: usize) -> Result<Vec<LogEntry>> {
         let kept: rvf_format::Result<Vec<u64>> =
             chain::roots(self.file(), self.root()).map(|root| root.map(|root| root.epoch())).collect();
         let kept = kept?;

@@ -149,6 +149,8 @@ impl Store {
     /// [`Error::Frozen`], [`Error::ReadOnlyFeature`], [`Error::Poisoned`], [`Error::TooLarge`], [`Error::Io`].
     pub fn commit(&mut self, edit: &Edit<'_>) -> Result<Arc<Snapshot>> {
         self.check_writable()?;
+        // A file that another program cut would get a hole before the new segments.
+        self.snapshot.check()?;
         let end = self.snapshot.root().end();
         match self.append_commit(edit) {
             Ok(snapshot) => {
@@ -219,6 +221,8 @@ impl Store {
         entry.fixed.deleted.set(edit.dead.len() as u64);
         let removed = edit.removed.iter().copied().chain(merged.removed).collect();
         let change = Change { full, removed, facts: edit.facts.clone() };
+        // Again, for what was read of the file meanwhile is in the new segments.
+        base.check()?;
         // The first sync puts every byte that the root will name on the medium, the second the root itself.
         appender.sync()?;
         let state = finish(&mut appender, root, &base.state().live, &base.state().facts, change, entry)?;
@@ -395,7 +399,7 @@ fn append_rest(appender: &mut Appender<'_>, base: &Snapshot, edit: &Edit<'_>, me
 }
 
 pub(crate) fn open_newest(storage: &dyn Storage, path: &Path) -> Result<Snapshot> {
-    let length = storage.len().map_err(|error| Error::io("reading", path, error))?;
-    let file = storage.view(length).map_err(|error| Error::io("mapping", path, error))?;
+    let reading = |error| Error::reading(path, error);
+    let file = storage.len().and_then(|length| storage.view(length)).map_err(reading)?;
     Snapshot::newest(file)
 }

@@ -15,6 +15,7 @@ use rvf_format::{Clause, Error, Kind, Schema, digest};
 use std::io;
 use std::path::Path;
 use std::sync::OnceLock;
+use zerocopy::IntoBytes;
 
 /// How often a file may be cut while it is opened before that is an error.
 const MOST_CUTS: u32 = 100;
@@ -43,17 +44,26 @@ impl Snapshot {
         Self::of_commit(file, commit)
     }
 
-    /// The newest commit of a file that another process may be writing: maps no more than is committed, and takes a file that is
-    /// cut meanwhile for what it is then.
-    pub(crate) fn of_storage(storage: &dyn Storage, path: &Path) -> Result<Self> {
+    /// The bytes, up to the end of the newest root, of a file that another process may be writing. One that is cut meanwhile is taken
+    /// for what it is then.
+    pub(crate) fn committed(
+        storage: &dyn Storage,
+        path: &Path,
+        read: impl Fn(u64) -> io::Result<Bytes>,
+    ) -> Result<(Extent, Bytes)> {
         let mut tries = 0;
         loop {
-            match recover::extent(storage).and_then(|extent| Ok((extent, storage.view(extent.end)?))) {
-                Ok((extent, file)) => return Ok(Self { extent, ..Self::newest(file)? }),
+            match recover::extent(storage).and_then(|extent| Ok((extent, read(extent.end)?))) {
+                Ok(done) => return Ok(done),
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && tries < MOST_CUTS => tries += 1,
-                Err(error) => return Err(crate::Error::io("reading", path, error)),
+                Err(error) => return Err(crate::Error::reading(path, error)),
             }
         }
+    }
+
+    /// The newest commit in `file`, which is as much of a file as `extent` says.
+    pub(crate) fn within(file: Bytes, extent: Extent) -> Result<Self> {
+        Ok(Self { extent, ..Self::newest(file)? })
     }
 
     /// The commit of `epoch` in the same file.
@@ -73,8 +83,8 @@ impl Snapshot {
     /// # Errors
     /// [`crate::Error::NoEpoch`]; corruption of older roots and manifests.
     pub fn at_epoch(&self, epoch: u64) -> Result<Self> {
-        let commit = chain::at_epoch(&self.file, &self.state.root, epoch)?;
-        Self::of_commit(self.file.clone(), commit)
+        let commit = self.settle(chain::at_epoch(&self.file, &self.state.root, epoch).map_err(crate::Error::from))?;
+        self.settle(Self::of_commit(self.file.clone(), commit))
     }
 
     fn of_commit(file: Bytes, commit: Commit) -> Result<Self> {
@@ -93,6 +103,28 @@ impl Snapshot {
     /// The bytes of the file, up to the end that was seen when the snapshot was opened.
     pub fn file(&self) -> &Bytes {
         &self.file
+    }
+
+    /// Whether what was read through this snapshot up to now was read from the file: it is as long as it was, no part of it that
+    /// was read was missing, and the root page is what it was. Whatever answers from a snapshot asks this before it returns. Costs
+    /// less than a microsecond; bytes that another program overwrites are for `verify` to find.
+    ///
+    /// # Errors
+    /// [`crate::Error::Truncated`]; [`crate::Error::Io`] if the file does not tell its length.
+    pub fn check(&self) -> Result<()> {
+        let root = self.root();
+        let end = usize::try_from(root.end()).unwrap_or(usize::MAX);
+        self.file.check(end)?;
+        // A file that was cut and is long again has zeros, or something else, at its end.
+        let at = root.own_offset.get();
+        let page = self.file.get(at as usize..end).unwrap_or_default();
+        if page == root.as_bytes() { Ok(()) } else { Err(Error::Truncated { at }.into()) }
+    }
+
+    /// The result of reading, unless the file was cut meanwhile: then neither a value nor an error made of zeros counts.
+    pub(crate) fn settle<T>(&self, result: Result<T>) -> Result<T> {
+        self.check()?;
+        result
     }
 
     /// Root, live segments and facts.
@@ -209,7 +241,7 @@ impl Snapshot {
         Ok(dead.and_then(Option::as_ref).is_some_and(|bits| bits.get(at.row)))
     }
 
-    /// The live row of an id. At most one binary search a segment.
+    /// The live row of an id. At most one binary search a segment. Reads in place, so it leaves [`Snapshot::check`] to its caller.
     ///
     /// # Errors
     /// Corruption of segments that are touched.
@@ -256,6 +288,10 @@ impl Snapshot {
     /// # Errors
     /// PAY-1, PAY-2, PAY-6, META-1.
     pub fn meta(&self) -> Result<meta::Items> {
+        self.settle(self.read_meta())
+    }
+
+    fn read_meta(&self) -> Result<meta::Items> {
         let mut items = meta::Items::new();
         for entry in self.state.of_kind(Kind::META) {
             items.extend(meta::parse(self.segment(entry)?, entry.offset.get())?);

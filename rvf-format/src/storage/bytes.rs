@@ -1,8 +1,12 @@
 //! [`Bytes`]: a shared, immutable range of memory, mapped from a file or owned, aligned to 64 bytes at its start.
 
+use super::guard::Watch;
+use crate::{Error, Result};
 use core::fmt;
 use core::ops::Deref;
 use memmap2::Mmap;
+use std::fs::File;
+use std::io;
 use std::sync::Arc;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -16,8 +20,15 @@ pub struct Bytes {
 
 #[derive(Clone)]
 enum Owner {
-    Mapped(Arc<Mmap>),
+    Mapped(Arc<Mapping>),
     Owned(Arc<Vec<Line>>),
+}
+
+/// A mapping and its file. The order of fields is that of their end: no handler may look at memory that is unmapped.
+struct Mapping {
+    watch: Watch,
+    map: Mmap,
+    file: Arc<File>,
 }
 
 /// Owned memory comes in lines, so that it is aligned like mapped memory.
@@ -26,10 +37,23 @@ enum Owner {
 struct Line([u8; 64]);
 
 impl Bytes {
-    /// A whole mapping.
-    pub fn mapped(map: Mmap) -> Self {
+    /// A whole mapping of the start of `file`.
+    pub(super) fn mapped(map: Mmap, file: Arc<File>) -> Self {
         let len = map.len();
-        Self { owner: Owner::Mapped(Arc::new(map)), start: 0, len }
+        Self { owner: Owner::Mapped(Arc::new(Mapping { watch: Watch::new(&map), map, file })), start: 0, len }
+    }
+
+    /// `len` bytes in owned, aligned memory, zero until `fill` fills them.
+    ///
+    /// # Errors
+    /// `OutOfMemory`; those of `fill`.
+    pub fn filled(len: usize, fill: impl FnOnce(&mut [u8]) -> io::Result<()>) -> io::Result<Self> {
+        let mut lines = Vec::new();
+        let count = len.div_ceil(64);
+        lines.try_reserve_exact(count).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        lines.resize(count, Line([0; 64]));
+        fill(&mut lines.as_mut_slice().as_mut_bytes()[..len])?;
+        Ok(Self { owner: Owner::Owned(Arc::new(lines)), start: 0, len })
     }
 
     /// A copy of `bytes` in owned, aligned memory, changed by `change`.
@@ -40,6 +64,18 @@ impl Bytes {
         target.copy_from_slice(bytes);
         change(target);
         Self { owner: Owner::Owned(Arc::new(lines)), start: 0, len }
+    }
+
+    /// Whether the first `len` bytes are still those of the file, as far as its length and faults tell: what was read of them
+    /// before this call was read from the file. Owned memory always is. Costs a look at the file's length.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`]; [`Error::Io`] if the file does not tell its length.
+    pub fn check(&self, len: usize) -> Result<()> {
+        let Owner::Mapped(mapping) = &self.owner else { return Ok(()) };
+        let end = self.start.saturating_add(len.min(self.len)) as u64;
+        let there = mapping.file.metadata()?.len().min(mapping.watch.lost_from() as u64);
+        if there < end { Err(Error::Truncated { at: there }) } else { Ok(()) }
     }
 
     /// The `len` bytes from `start` on; `None` if they are not all inside.
@@ -64,7 +100,7 @@ impl Deref for Bytes {
 
     fn deref(&self) -> &[u8] {
         let all: &[u8] = match &self.owner {
-            Owner::Mapped(map) => map,
+            Owner::Mapped(mapping) => &mapping.map,
             Owner::Owned(lines) => lines.as_slice().as_bytes(),
         };
         all.get(self.start..self.start + self.len).unwrap_or_default()

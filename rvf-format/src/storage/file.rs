@@ -11,8 +11,16 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FilePlace;
 
+/// A file that is open. Mappings share the handle, to see how long the file is.
 struct FileStorage {
-    file: File,
+    file: Arc<File>,
+}
+
+impl Drop for FileStorage {
+    /// The lock goes with the storage, not with the last mapping that shares its handle.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
 }
 
 impl Place for FilePlace {
@@ -37,7 +45,7 @@ impl Place for FilePlace {
             _ => {}
         }
         let file = options.open(path)?;
-        Ok(Arc::new(FileStorage { file }))
+        Ok(Arc::new(FileStorage { file: Arc::new(file) }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -121,12 +129,12 @@ impl Storage for FileStorage {
 
     #[cfg(unix)]
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
-        std::os::unix::fs::FileExt::read_exact_at(&self.file, buffer, at)
+        std::os::unix::fs::FileExt::read_exact_at(&*self.file, buffer, at)
     }
 
     #[cfg(unix)]
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
-        std::os::unix::fs::FileExt::write_all_at(&self.file, bytes, at)
+        std::os::unix::fs::FileExt::write_all_at(&*self.file, bytes, at)
     }
 
     #[cfg(windows)]
@@ -173,7 +181,7 @@ impl Storage for FileStorage {
         if length == 0 {
             return Ok(Bytes::from(Vec::new()));
         }
-        Ok(Bytes::mapped(map(&self.file, length)?))
+        Ok(Bytes::mapped(map(&self.file, length)?, self.file.clone()))
     }
 
     fn try_lock(&self) -> io::Result<bool> {
@@ -192,6 +200,6 @@ impl Storage for FileStorage {
 fn map(file: &File, length: usize) -> io::Result<Mmap> {
     // SAFETY: RVF never rewrites or cuts bytes before the newest root (spec/format.md, "Container"), and writers of other
     // programs are outside the contract that the engine documents for mapped files: they must not change the file while it
-    // is open.
+    // is open. Where one cuts it all the same, `guard.rs` puts zeros there and `Bytes::check` tells.
     unsafe { MmapOptions::new().len(length).map(file) }
 }

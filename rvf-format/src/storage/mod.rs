@@ -4,14 +4,17 @@
 //! | --- | --- |
 //! | `bytes.rs` | [`Bytes`]: a shared, immutable range of mapped or owned memory |
 //! | `file.rs` | [`FilePlace`]: files of the operating system |
+//! | `guard.rs` | [`contain_faults`]: mapped files that other programs cut |
 //! | `memory.rs` | [`MemoryPlace`]: files in memory |
 
 mod bytes;
 mod file;
+mod guard;
 mod memory;
 
 pub use bytes::Bytes;
 pub use file::FilePlace;
+pub use guard::contain_faults;
 pub use memory::MemoryPlace;
 
 use std::io;
@@ -63,6 +66,18 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// As the medium reports.
     fn view(&self, length: u64) -> io::Result<Bytes>;
+
+    /// The first `length` bytes in memory of our own: what happens to the file later does not change them.
+    ///
+    /// # Errors
+    /// As the medium reports; `UnexpectedEof` past the end; `OutOfMemory`.
+    fn read(&self, length: u64) -> io::Result<Bytes> {
+        if length > self.len()? {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+        }
+        let length = usize::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        Bytes::filled(length, |buffer| self.read_at(buffer, 0))
+    }
 
     /// Takes the exclusive lock of writers; `false` if another holds it. Released when the storage is dropped.
     ///

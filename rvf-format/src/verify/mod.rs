@@ -36,6 +36,13 @@ pub struct Finding {
     pub message: String,
 }
 
+impl Finding {
+    /// Whether it is about an uncommitted tail only, which leaves a file sound.
+    pub fn is_tail(&self) -> bool {
+        matches!(self.clause, Clause::Tail1 | Clause::Tail2)
+    }
+}
+
 /// What verification found.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -151,7 +158,7 @@ pub fn verify_with(file: &Bytes, options: &Options, progress: Progress<'_>) -> R
     findings.list.sort_by_key(|finding| (finding.offset, finding.clause));
     findings.list.dedup();
     report.findings = findings.list;
-    report.sound = report.findings.iter().all(|finding| matches!(finding.clause, Clause::Tail1 | Clause::Tail2));
+    report.sound = report.findings.iter().all(Finding::is_tail);
     report.sound &= report.epoch.is_some();
     Ok(report)
 }

@@ -3,11 +3,13 @@
 //! | file | what it checks |
 //! | --- | --- |
 //! | `mod.rs` | running the command; a folder with a store in it |
+//! | `cut.rs` | files that another program cuts under a command; `--verified` |
 //! | `indexed.rs` | the index: building it, searching by it, measuring it |
 //! | `success.rs` | each command: its JSON keys, its exit code, what it leaves |
 //! | `refusal.rs` | bad input: exit code, kind, hint, and the store as it was |
 //! | `stream.rs` | pipes, terminals, read-only files, full disks |
 
+mod cut;
 mod indexed;
 mod refusal;
 mod stream;

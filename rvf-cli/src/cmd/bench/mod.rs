@@ -13,13 +13,14 @@ mod measure;
 mod questions;
 
 use super::{Outcome, parse_recall, warn_of_damage};
+use crate::args::ModeArgs;
 use crate::failure::Failure;
 use crate::output::{Ui, duration, grouped};
 use clap::Args;
 use measure::{Measured, Row, Setting};
 use questions::Queries;
 use rvf_engine::ingest::Format;
-use rvf_engine::{Effort, Reader, Snapshot};
+use rvf_engine::{Effort, Snapshot};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -61,6 +62,8 @@ pub(crate) struct BenchArgs {
     /// Passes of each setting
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
+    #[command(flatten)]
+    mode: ModeArgs,
     #[arg(long, hide = true)]
     cold: bool,
     #[arg(long, hide = true)]
@@ -78,7 +81,7 @@ pub(crate) fn run(args: &BenchArgs, ui: &Ui) -> Outcome {
     }
     let queries = Queries::read(&args.queries, args.format)?;
     let started = Instant::now();
-    let reader = Reader::open(&args.file).map_err(Failure::of(&args.file))?;
+    let reader = args.mode.open(&args.file)?;
     let open_micros = micros_since(started);
     let snapshot = reader.snapshot();
     if snapshot.count() == 0 {

@@ -6,6 +6,7 @@ use rvf_format::legacy::LegacyError;
 use rvf_format::{Clause, Dtype, IdType};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A result with the engine's [`Error`].
 pub type Result<T> = core::result::Result<T, Error>;
@@ -187,6 +188,11 @@ pub enum Error {
         /// Why it stopped.
         source: Box<Error>,
     },
+    /// The commit that several threads shared failed; each of them gets this.
+    Group {
+        /// Why.
+        source: Arc<Error>,
+    },
     /// The caller asked to stop.
     Interrupted,
 }
@@ -234,6 +240,7 @@ impl Error {
             Error::Legacy(error) => legacy_kind(error),
             Error::AlreadyRvf => "already_rvf",
             Error::InFile { source, .. } | Error::Partly { source, .. } => source.kind(),
+            Error::Group { source } => source.kind(),
             Error::Interrupted => "interrupted",
         }
     }
@@ -243,6 +250,7 @@ impl Error {
         match self {
             Error::Corrupt { clause, .. } | Error::Newer { clause, .. } => Some(*clause),
             Error::InFile { source, .. } | Error::Partly { source, .. } => source.clause(),
+            Error::Group { source } => source.clause(),
             _ => None,
         }
     }
@@ -253,6 +261,7 @@ impl Error {
             Error::Corrupt { at, .. } | Error::Newer { at, .. } => Some(*at),
             Error::Legacy(error) => error.at(),
             Error::InFile { source, .. } | Error::Partly { source, .. } => source.offset(),
+            Error::Group { source } => source.offset(),
             _ => None,
         }
     }
@@ -303,6 +312,7 @@ impl Error {
                 _ => source.hint(),
             },
             Error::Partly { source, .. } => source.hint(),
+            Error::Group { source } => source.hint(),
             Error::Interrupted => "run it again: what was committed stays".into(),
         }
     }
@@ -426,6 +436,7 @@ impl fmt::Display for Error {
             Error::Partly { committed, source } => {
                 write!(f, "{source}; {committed} records before it are committed and stay")
             }
+            Error::Group { source } => source.fmt(f),
             Error::Interrupted => f.write_str("interrupted"),
         }
     }
@@ -439,6 +450,7 @@ impl std::error::Error for Error {
             Error::Output(error) => Some(error),
             Error::Legacy(error) => Some(error),
             Error::InFile { source, .. } | Error::Partly { source, .. } => Some(source),
+            Error::Group { source } => Some(source.as_ref()),
             _ => None,
         }
     }

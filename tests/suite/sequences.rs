@@ -21,7 +21,7 @@ use std::time::Duration;
 
 const SEQUENCES: u64 = 1000;
 /// One sequence in so many has enough records for an index.
-const INDEXED_EVERY: u64 = 10;
+const INDEXED_EVERY: u64 = 6;
 /// The fewest records that get an index, and some more.
 const INDEXED_RECORDS: u64 = 1010;
 /// Numbers of the ids that steps draw from.
@@ -462,7 +462,7 @@ fn sequence(seed: u64, folder: &Path, tells: bool) {
         run.commit(&ops);
         run.index();
     }
-    for number in 0..6 + run.rng.below(10) {
+    for number in 0..8 + run.rng.below(16) {
         let step = run.step();
         if tells {
             println!("step {number}: {step}, epoch {}, {} records", run.snapshot().epoch(), run.records.len());

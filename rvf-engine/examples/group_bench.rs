@@ -31,7 +31,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let alone = median(&mut rates[0]);
     for (at, threads) in THREADS.into_iter().enumerate() {
         let (rate, share) = (median(&mut rates[at]), median(&mut shares[at]));
-        println!("{threads:>2} threads: {rate:.0} puts/s, {:.2} times one thread, {share:.1} puts a commit", rate / alone);
+        println!(
+            "{threads:>2} threads: {rate:.0} puts/s, {:.2} times one thread, {share:.1} puts a commit",
+            rate / alone
+        );
     }
     Ok(())
 }

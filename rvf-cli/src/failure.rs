@@ -149,6 +149,7 @@ fn place(error: &Error, path: &Path, clause: Option<&str>) -> Option<String> {
         }
         Error::Input(_) | Error::Output(_) | Error::InFile { .. } => return None,
         Error::Partly { source, .. } => return place(source, path, clause),
+        Error::Group { source } => return place(source, path, clause),
         _ => path,
     };
     let mut place = named.display().to_string();
@@ -189,6 +190,7 @@ fn exit_of(error: &Error) -> u8 {
             _ => USAGE,
         },
         Error::InFile { source, .. } | Error::Partly { source, .. } => exit_of(source),
+        Error::Group { source } => exit_of(source),
         _ => USAGE,
     }
 }

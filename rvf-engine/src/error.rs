@@ -6,6 +6,7 @@ use rvf_format::legacy::LegacyError;
 use rvf_format::{Clause, Dtype, IdType};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A result with the engine's [`Error`].
 pub type Result<T> = core::result::Result<T, Error>;
@@ -203,6 +204,11 @@ pub enum Error {
         /// Why it stopped.
         source: Box<Error>,
     },
+    /// The commit that several threads shared failed; each of them gets this.
+    Group {
+        /// Why.
+        source: Arc<Error>,
+    },
     /// The caller asked to stop.
     Interrupted,
 }
@@ -262,6 +268,7 @@ impl Error {
             Error::Legacy(error) => legacy_kind(error),
             Error::AlreadyRvf => "already_rvf",
             Error::InFile { source, .. } | Error::Partly { source, .. } => source.kind(),
+            Error::Group { source } => source.kind(),
             Error::Interrupted => "interrupted",
         }
     }
@@ -273,6 +280,7 @@ impl Error {
                 Some(*clause)
             }
             Error::InFile { source, .. } | Error::Partly { source, .. } => source.clause(),
+            Error::Group { source } => source.clause(),
             _ => None,
         }
     }
@@ -286,6 +294,7 @@ impl Error {
             | Error::Unsound { at, .. } => Some(*at),
             Error::Legacy(error) => error.at(),
             Error::InFile { source, .. } | Error::Partly { source, .. } => source.offset(),
+            Error::Group { source } => source.offset(),
             _ => None,
         }
     }
@@ -340,6 +349,7 @@ impl Error {
                 _ => source.hint(),
             },
             Error::Partly { source, .. } => source.hint(),
+            Error::Group { source } => source.hint(),
             Error::Interrupted => "run it again: what was committed stays".into(),
         }
     }
@@ -467,6 +477,7 @@ impl fmt::Display for Error {
             Error::Partly { committed, source } => {
                 write!(f, "{source}; {committed} records before it are committed and stay")
             }
+            Error::Group { source } => source.fmt(f),
             Error::Interrupted => f.write_str("interrupted"),
         }
     }
@@ -480,6 +491,7 @@ impl std::error::Error for Error {
             Error::Output(error) => Some(error),
             Error::Legacy(error) => Some(error),
             Error::InFile { source, .. } | Error::Partly { source, .. } => Some(source),
+            Error::Group { source } => Some(source.as_ref()),
             _ => None,
         }
     }

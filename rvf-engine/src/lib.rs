@@ -36,7 +36,7 @@
 //! | `index` | 4 | building and renewing graphs |
 //! | [`ingest`] | 4 | what enters and leaves a store: checks, vector files, import, export, conversion |
 //! | `compact`, `inspect`, `verify` | 4 | compaction, maps of files, findings |
-//! | `db` | 5 | the front door: [`Db`], [`Reader`], [`Batch`] |
+//! | `db` | 5 | the front door: [`Db`], [`Shared`], [`Reader`], [`Batch`] |
 
 #[cfg(target_endian = "big")]
 compile_error!("RVF files are little-endian and mapped: big-endian machines are not supported");
@@ -55,7 +55,7 @@ pub mod store;
 mod verify;
 
 pub use compact::{CompactOptions, Compacted};
-pub use db::{Batch, Committed, CreateOptions, Db, OpenOptions, ReadMode, Reader, Record};
+pub use db::{Batch, Committed, CreateOptions, Db, OpenOptions, ReadMode, Reader, Record, Shared};
 pub use error::{Error, Result};
 pub use half::f16;
 pub use index::{IndexOptions, IndexProgress, Indexed};

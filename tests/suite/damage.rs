@@ -70,7 +70,9 @@ fn every_bit_of_a_file_counts() {
     std::thread::scope(|scope| {
         for half in 0..2 {
             let (mut bytes, map) = (bytes.clone(), &map);
-            scope.spawn(move || (0..bits).filter(|bit| bit % 2 == half).for_each(|bit| check_flip(&mut bytes, map, bit)));
+            scope.spawn(move || {
+                (0..bits).filter(|bit| bit % 2 == half).for_each(|bit| check_flip(&mut bytes, map, bit))
+            });
         }
     });
 }

@@ -1,102 +1,18 @@
-//! Random operations against a map: after each, the store holds and answers what the map does, and every byte verifies.
+//! Stores against a map and against what they cost: many small commits, merges, readers, threads. Random sequences of all
+//! operations stand in `sequences.rs`.
 
 use rvf_engine::ingest::door::Vectors;
 use rvf_engine::{CompactOptions, CreateOptions, Db, Dtype, Id, IdType, Metric, OpenOptions, Reader, Schema};
 use rvf_format::storage::{Bytes, FilePlace, MemoryPlace};
 use rvf_tests::golden::Model;
-use rvf_tests::oracle::{self, Records};
+use rvf_tests::oracle::Records;
 use std::sync::Arc;
-
-fn schemas() -> Vec<Schema> {
-    let mut schemas = Vec::new();
-    for metric in Metric::ALL {
-        for dtype in Dtype::ALL {
-            for id_type in IdType::ALL {
-                let schema = Schema { dimension: 13, dtype: *dtype, metric: *metric, id_type: *id_type };
-                schemas.extend(schema.check().is_ok().then_some(schema));
-            }
-        }
-    }
-    schemas
-}
-
-/// What the store held after each epoch that can still be opened.
-type Past = Vec<(u64, Records)>;
-
-fn step(model: &mut Model, past: &mut Past) {
-    match model.rng.below(10) {
-        0..=4 => {
-            let first = model.rng.below(60);
-            let count = 1 + model.rng.below(25);
-            model.put((first..first + count).rev());
-        }
-        5 => {
-            // The same id several times in one batch: the last wins.
-            let id = model.rng.below(60);
-            model.put([id, id, id]);
-        }
-        6 | 7 => {
-            let some: Vec<u64> = (0..model.rng.below(20)).map(|_| model.rng.below(90)).collect();
-            model.delete(some);
-        }
-        8 => {
-            let keep = 1 + model.rng.below(3);
-            model.compact(keep);
-            let kept = (past.len() + 1).saturating_sub(keep as usize);
-            past.drain(..kept.min(past.len()));
-        }
-        _ => {
-            let ids: Vec<u64> = (0..60).collect();
-            model.delete(ids);
-        }
-    }
-    past.retain(|(epoch, _)| *epoch != model.db.snapshot().epoch());
-    past.push((model.db.snapshot().epoch(), model.records.clone()));
-}
 
 fn check_records(snapshot: &rvf_engine::Snapshot, records: &Records, what: &str) {
     assert_eq!(snapshot.count(), records.len() as u64, "{what}");
     let stored: Records =
         snapshot.records().unwrap().map(Result::unwrap).map(|record| (record.id, record.vector)).collect();
     assert_eq!(stored, *records, "{what}");
-}
-
-fn check_answers(schema: &Schema, model: &mut Model, what: &str) {
-    let snapshot = model.db.snapshot();
-    let query = model.rng.vector(schema);
-    let bytes: Vec<u8> = query.iter().map(|value| *value as u8).collect();
-    let k = 1 + model.rng.below(30) as usize;
-    let threads = 1 + model.rng.below(2) as usize;
-    let search = if schema.dtype == Dtype::Binary { snapshot.search(&bytes[..]) } else { snapshot.search(&query) };
-    let hits = search.k(k).threads(threads).run().unwrap();
-    let found: Vec<(Id, f32)> = hits.into_iter().map(|hit| (hit.id, hit.distance)).collect();
-    assert_eq!(found, oracle::nearest(schema, &model.records, &query, k), "{what}");
-}
-
-#[test]
-fn random_operations_equal_a_map() {
-    for (seed, schema) in schemas().into_iter().enumerate() {
-        let mut model = Model::new(schema, 1000 + seed as u64);
-        let mut past = vec![(1, Records::new())];
-        for number in 0..30 {
-            let what = format!("{schema:?}, seed {}, step {number}", 1000 + seed);
-            step(&mut model, &mut past);
-            check_records(&model.db.snapshot(), &model.records, &what);
-            check_answers(&schema, &mut model, &what);
-            for n in 0..90 {
-                let id = model.id(n);
-                let found = model.db.snapshot().get(&id).unwrap().map(|record| record.vector);
-                assert_eq!(found.as_ref(), model.records.get(&id), "{what}");
-            }
-        }
-        let file = Bytes::from(model.bytes());
-        let report = rvf_format::verify::verify(&file, &mut |_, _| {}).unwrap();
-        assert_eq!(report.findings, [], "{schema:?}");
-        let snapshot = rvf_engine::Snapshot::newest(file).unwrap();
-        for (epoch, records) in &past {
-            check_records(&snapshot.at_epoch(*epoch).unwrap(), records, &format!("{schema:?} at epoch {epoch}"));
-        }
-    }
 }
 
 /// Single-record commits: merged by size, so that segments stay few and a commit costs less than 16 KiB. Without an index:

@@ -9,6 +9,7 @@
 //! | `mutate.rs` | changes to a valid file, told by bytes |
 //! | `properties.rs` | what must hold for any bytes: bodies of the fuzz targets |
 //! | `heap.rs` | an allocator that counts |
+//! | `hooked.rs` | a place that says when it syncs |
 
 #![allow(
     clippy::unwrap_used,
@@ -20,6 +21,7 @@
 pub mod corrupt;
 pub mod golden;
 pub mod heap;
+pub mod hooked;
 pub mod indexed;
 pub mod mutate;
 pub mod oracle;

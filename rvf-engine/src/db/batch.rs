@@ -1,12 +1,12 @@
-//! [`Batch`]: what one commit is to do.
+//! [`Batch`]: what one commit is to do, and where it is committed.
 
-use super::{Committed, Db, committed};
-use crate::ingest::door::{self, IdsRef, Rounding, Upserts, Vectors};
+use super::gathered::Gathered;
+use super::{Committed, Db, Shared, committed};
+#[cfg(doc)]
+use crate::Error;
+use crate::Result;
+use crate::ingest::door::{Rounding, Vectors};
 use crate::store::Id;
-use crate::{Error, Result};
-use rvf_format::IdType;
-use rvf_format::payload::witness::Operation;
-use std::borrow::Cow;
 
 /// What one commit is to do. Nothing is written before [`Batch::commit`]; dropping a batch forgets it.
 ///
@@ -26,25 +26,26 @@ use std::borrow::Cow;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Batch<'d> {
-    db: &'d mut Db,
+    target: Target<'d>,
     rounding: Rounding,
-    vectors: Vec<u8>,
-    numbers: Vec<u64>,
-    texts: Vec<String>,
-    /// Ids, and how many puts came before each.
-    deletes: Vec<(Id, usize)>,
+    gathered: Gathered,
+}
+
+/// Who commits.
+enum Target<'d> {
+    Alone(&'d mut Db),
+    Shared(&'d Shared),
 }
 
 impl<'d> Batch<'d> {
-    pub(super) fn new(db: &'d mut Db) -> Self {
-        Self {
-            db,
-            rounding: Rounding::Refuse,
-            vectors: Vec::new(),
-            numbers: Vec::new(),
-            texts: Vec::new(),
-            deletes: Vec::new(),
-        }
+    pub(super) fn alone(db: &'d mut Db) -> Self {
+        let gathered = Gathered::new(db.store.snapshot().schema());
+        Self { target: Target::Alone(db), rounding: Rounding::Refuse, gathered }
+    }
+
+    pub(super) fn shared(shared: &'d Shared) -> Self {
+        let gathered = Gathered::new(shared.schema());
+        Self { target: Target::Shared(shared), rounding: Rounding::Refuse, gathered }
     }
 
     /// What to do with components that the store does not hold exactly; they are refused unless said otherwise.
@@ -59,25 +60,7 @@ impl<'d> Batch<'d> {
     /// [`Error::Dimension`], [`Error::NotFinite`], [`Error::ZeroVector`], [`Error::Precision`], [`Error::Element`],
     /// [`Error::IdKind`], [`Error::BadId`]. The batch stays as it was.
     pub fn put<'v>(&mut self, id: impl Into<Id>, vector: impl Into<Vectors<'v>>) -> Result<()> {
-        let vector = vector.into();
-        let schema = *self.db.store.snapshot().schema();
-        if vector.len() != door::row_elements(&schema) {
-            return Err(Error::Dimension { expected: schema.dimension, found: vector.len() });
-        }
-        let encoded = door::encode(&schema, vector, self.rounding)?;
-        match id.into() {
-            Id::U64(number) => {
-                door::check_ids(&schema, IdsRef::U64(&[number]))?;
-                self.numbers.push(number);
-            }
-            Id::Str(text) => {
-                let texts = [text];
-                door::check_ids(&schema, IdsRef::Str(&texts))?;
-                self.texts.extend(texts);
-            }
-        }
-        self.vectors.extend_from_slice(&encoded);
-        Ok(())
+        self.gathered.put(id.into(), vector.into(), self.rounding)
     }
 
     /// Deletes a record: one of the store, and one that was put into this batch before.
@@ -85,62 +68,26 @@ impl<'d> Batch<'d> {
     /// # Errors
     /// [`Error::IdKind`].
     pub fn delete(&mut self, id: impl Into<Id>) -> Result<()> {
-        let id = id.into();
-        let expected = self.db.store.snapshot().schema().id_type;
-        if id.id_type() != expected {
-            return Err(Error::IdKind { expected });
-        }
-        self.deletes.push((id, self.numbers.len().max(self.texts.len())));
-        Ok(())
+        self.gathered.delete(id.into())
     }
 
-    /// Makes the batch one commit, durable when this returns. A batch that changes nothing commits nothing.
+    /// Makes the batch one commit, or part of one that several threads share; durable when this returns. A batch that changes
+    /// nothing commits nothing.
     ///
     /// # Errors
     /// [`Error::Frozen`], [`Error::ReadOnlyFeature`], [`Error::Poisoned`], [`Error::TooLarge`], [`Error::Io`]; corruption found
-    /// while looking ids up. The file holds its last commit then.
-    pub fn commit(mut self) -> Result<Committed> {
-        self.drop_deleted_puts();
-        let snapshot = self.db.snapshot();
-        let ids = match snapshot.schema().id_type {
-            IdType::U64 => IdsRef::U64(&self.numbers),
-            IdType::Str => IdsRef::Str(&self.texts),
+    /// while looking ids up. The file holds its last commit then. From a [`Shared`] handle all of them inside an
+    /// [`Error::Group`].
+    pub fn commit(self) -> Result<Committed> {
+        let db = match self.target {
+            Target::Alone(db) => db,
+            Target::Shared(shared) => return shared.commit(self.gathered),
         };
-        let deletes: Vec<Id> = self.deletes.iter().map(|(id, _)| id.clone()).collect();
-        let upserts = Upserts::new(snapshot.schema(), Cow::Borrowed(&self.vectors), ids)?;
-        let operation = if ids.is_empty() { Operation::DELETE } else { Operation::IMPORT };
-        let (edit, tally) = upserts.edit(&snapshot, operation, &deletes)?;
-        if edit.dead.is_empty() && edit.rows.is_empty() {
-            return Ok(committed(&snapshot, tally));
+        let (tally, changed) = self.gathered.write(&mut db.store)?;
+        let done = committed(db.store.snapshot(), tally);
+        if changed {
+            db.after_commit();
         }
-        let done = committed(&*self.db.store.commit(&edit)?, tally);
-        self.db.after_commit();
         Ok(done)
-    }
-
-    fn drop_deleted_puts(&mut self) {
-        if self.deletes.iter().all(|(_, before)| *before == 0) {
-            return;
-        }
-        let mut last_delete = std::collections::HashMap::new();
-        for (id, before) in &self.deletes {
-            last_delete.insert(id.clone(), *before);
-        }
-        let width = self.db.store.snapshot().schema().row_len();
-        let gone = |id: Id, row: usize| last_delete.get(&id).is_some_and(|before| row < *before);
-        let count = self.numbers.len().max(self.texts.len());
-        let stays: Vec<bool> = (0..count)
-            .map(|row| {
-                let number = self.numbers.get(row).map(|number| Id::U64(*number));
-                let id = number.or_else(|| self.texts.get(row).map(|text| Id::Str(text.clone())));
-                id.is_none_or(|id| !gone(id, row))
-            })
-            .collect();
-        let mut keep = stays.iter();
-        self.numbers.retain(|_| keep.next().copied().unwrap_or(true));
-        let mut keep = stays.iter();
-        self.texts.retain(|_| keep.next().copied().unwrap_or(true));
-        let rows = self.vectors.chunks(width).zip(&stays).filter(|(_, stays)| **stays);
-        self.vectors = rows.flat_map(|(row, _)| row.to_vec()).collect();
     }
 }

@@ -1,18 +1,24 @@
-//! The front door: [`Db`] writes a file, [`Reader`] reads one, [`Batch`] gathers what one commit is to do.
+//! The front door: [`Db`] writes a file, [`Shared`] lets many threads write it, [`Reader`] reads one, [`Batch`] gathers what one
+//! commit is to do.
 //!
 //! | file | owns |
 //! | --- | --- |
 //! | `mod.rs` | [`Db`] and its options |
 //! | `batch.rs` | [`Batch`] |
+//! | `gathered.rs` | records and deletions between the door and a commit |
+//! | `shared.rs` | [`Shared`]: commits of several threads made one |
 //! | `indexing.rs` | the index: renewed by commits, on demand, by compaction |
 //! | `reader.rs` | [`Reader`]; records read from a snapshot |
 
 mod batch;
+mod gathered;
 mod indexing;
 mod reader;
+mod shared;
 
 pub use batch::Batch;
 pub use reader::{ReadMode, Reader, Record};
+pub use shared::Shared;
 
 use crate::index::IndexOptions;
 use crate::ingest::door::{IdsRef, Rounding, Tally, Vectors};
@@ -215,7 +221,12 @@ impl Db {
 
     /// Begins a batch: what it gathers becomes one commit.
     pub fn batch(&mut self) -> Batch<'_> {
-        Batch::new(self)
+        Batch::alone(self)
+    }
+
+    /// Makes this a handle that any number of threads may write by: see [`Shared`].
+    pub fn into_shared(self) -> Shared {
+        Shared::new(self)
     }
 
     /// Adds row-major vectors in one commit, with ids that continue from the largest.

@@ -151,27 +151,28 @@ impl Store {
         self.check_writable()?;
         // A file that another program cut would get a hole before the new segments.
         self.snapshot.check()?;
-        let end = self.snapshot.root().end();
+        // Until it is known how the commit ended: a panic in between must not leave a handle that goes on.
+        self.poisoned = true;
         match self.append_commit(edit) {
             Ok(snapshot) => {
+                self.poisoned = false;
                 self.snapshot = Arc::new(snapshot);
                 Ok(self.snapshot.clone())
             }
             Err(error) => {
-                self.withdraw(end, &error);
+                self.poisoned = !self.withdraw(&error);
                 Err(error)
             }
         }
     }
 
     /// Cuts what a failed commit appended, before the lock can go to another writer: the page cache may show a root that the medium
-    /// lacks, and no crash may bring the commit back once it was said to have failed.
-    fn withdraw(&mut self, end: u64, error: &Error) {
-        // After a failed sync nothing is known about the medium (fsyncgate): the commit is not tried again. The sync here is that
+    /// lacks, and no crash may bring the commit back once it was said to have failed. Says whether the handle may go on.
+    fn withdraw(&self, error: &Error) -> bool {
+        let cut = self.storage.set_len(self.snapshot.root().end()).and_then(|()| self.storage.sync());
+        // After a failed sync nothing is known about the medium (fsyncgate): the commit is not tried again. The sync above is that
         // of the cut.
-        let unknown = matches!(error, Error::Io { action: SYNCING, .. });
-        let cut = self.storage.set_len(end).and_then(|()| self.storage.sync());
-        self.poisoned = unknown || cut.is_err();
+        cut.is_ok() && !matches!(error, Error::Io { action: SYNCING, .. })
     }
 
     pub(crate) fn check_writable(&self) -> Result<()> {

@@ -1,0 +1,495 @@
+//! A thousand random sequences of everything that a store can do, against a map and an exact search.
+//!
+//! `RVF_MODEL_SEED=n cargo test -p rvf-tests sequences` runs sequence n alone: that is how a failure is looked at.
+
+use rvf_engine::ingest::door::Vectors;
+use rvf_engine::ingest::{self, ImportOptions, open_source, read_ids};
+use rvf_engine::{
+    Batch, Clock, CompactOptions, CreateOptions, Db, Dtype, Effort, Error, Id, IdType, IndexOptions, Metric,
+    OpenOptions, Reader, Schema, Snapshot,
+};
+use rvf_format::storage::{Bytes, MemoryPlace};
+use rvf_format::verify::{Options, verify_with};
+use rvf_tests::hooked::Hooked;
+use rvf_tests::oracle::{self, Records, Rng};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+
+const SEQUENCES: u64 = 1000;
+/// One sequence in so many has enough records for an index.
+const INDEXED_EVERY: u64 = 6;
+/// The fewest records that get an index, and some more.
+const INDEXED_RECORDS: u64 = 1010;
+/// Numbers of the ids that steps draw from.
+const IDS: u64 = 40;
+
+const INDEX: IndexOptions = IndexOptions { m: Some(2), ef_construction: Some(8), threads: Some(1) };
+
+/// A put, or a deletion, of the id with a number.
+type Op = (Id, Option<Vec<f32>>);
+
+/// Accepted, replaced, deleted, missing: what a commit says that it did.
+type Counts = [u64; 4];
+
+/// What the operations of one batch do to `records`: the sentences of the documentation of `Batch` and `Committed`.
+fn apply(records: &mut Records, ops: &[Op]) -> Counts {
+    let is_deleted_later = |at: usize, id: &Id| ops[at + 1..].iter().any(|(other, v)| other == id && v.is_none());
+    let kept: Vec<(&Id, &Vec<f32>)> = ops
+        .iter()
+        .enumerate()
+        .filter_map(|(at, (id, vector))| Some((id, vector.as_ref()?)).filter(|_| !is_deleted_later(at, id)))
+        .collect();
+    let stored: BTreeSet<&Id> = kept.iter().map(|(id, _)| *id).collect();
+    let deletes = || ops.iter().filter(|(_, vector)| vector.is_none()).map(|(id, _)| id);
+    let gone: BTreeSet<&Id> = deletes().filter(|id| records.contains_key(id) && !stored.contains(id)).collect();
+    let fresh = stored.iter().filter(|id| !records.contains_key(id)).count();
+    let missing = deletes().filter(|id| !records.contains_key(id)).count();
+    let counts = [kept.len(), kept.len() - fresh, gone.len(), missing].map(|count| count as u64);
+    records.retain(|id, _| !gone.contains(id));
+    records.extend(kept.into_iter().map(|(id, vector)| (id.clone(), vector.clone())));
+    counts
+}
+
+fn counts(done: &rvf_engine::Committed) -> Counts {
+    [done.accepted, done.replaced, done.deleted, done.missing]
+}
+
+fn gather(batch: &mut Batch<'_>, schema: &Schema, ops: &[Op]) {
+    for (id, vector) in ops {
+        match vector {
+            None => batch.delete(id.clone()).unwrap(),
+            Some(vector) if schema.dtype == Dtype::Binary => batch.put(id.clone(), &bits(vector)).unwrap(),
+            Some(vector) => batch.put(id.clone(), Vectors::F32(vector)).unwrap(),
+        }
+    }
+}
+
+fn bits(vector: &[f32]) -> Vec<u8> {
+    vector.iter().map(|value| *value as u8).collect()
+}
+
+fn open_options() -> OpenOptions {
+    OpenOptions { clock: Clock::Fixed(1_767_323_045_000_000_000), index: INDEX, ..OpenOptions::default() }
+}
+
+/// A store, and what it should hold.
+struct Run<'f> {
+    schema: Schema,
+    place: MemoryPlace,
+    path: PathBuf,
+    /// There but while a step has the file closed.
+    db: Option<Db>,
+    records: Records,
+    /// Epochs that can be opened, and what they hold where only one answer is right.
+    past: BTreeMap<u64, Option<Records>>,
+    reader: Option<(Reader, Records)>,
+    rng: Rng,
+    folder: &'f Path,
+    files: u64,
+}
+
+impl<'f> Run<'f> {
+    fn new(seed: u64, folder: &'f Path) -> Self {
+        let mut rng = Rng(seed);
+        let schema = schema(seed, &mut rng);
+        let (place, path) = (MemoryPlace::default(), PathBuf::from("a.rvf"));
+        let options = CreateOptions { open: open_options(), ..CreateOptions::default() };
+        let db = Db::create_with(Arc::new(place.clone()), &path, &schema, &options).unwrap();
+        let past = BTreeMap::from([(1, Some(Records::new()))]);
+        let (records, reader) = (Records::new(), None);
+        Self { schema, place, path, db: Some(db), records, past, reader, rng, folder, files: 0 }
+    }
+
+    fn db(&mut self) -> &mut Db {
+        self.db.as_mut().unwrap()
+    }
+
+    fn snapshot(&self) -> Arc<Snapshot> {
+        self.db.as_ref().unwrap().snapshot()
+    }
+
+    fn id(&self, n: u64) -> Id {
+        match self.schema.id_type {
+            IdType::U64 => Id::U64(n),
+            IdType::Str => Id::Str(format!("ä-{n}")),
+        }
+    }
+
+    fn op(&mut self, deletes_of_ten: u64) -> Op {
+        let number = self.rng.below(IDS);
+        let is_put = self.rng.below(10) >= deletes_of_ten;
+        (self.id(number), is_put.then(|| self.rng.vector(&self.schema)))
+    }
+
+    fn ops(&mut self, most: u64, deletes_of_ten: u64) -> Vec<Op> {
+        (0..self.rng.below(most + 1)).map(|_| self.op(deletes_of_ten)).collect()
+    }
+
+    /// The newest epoch holds what the map holds; so do those that folding made on the way.
+    fn note(&mut self) {
+        let newest = self.snapshot().epoch();
+        let last = self.past.last_key_value().map_or(0, |(epoch, _)| *epoch);
+        self.past.extend((last + 1..=newest).map(|epoch| (epoch, Some(self.records.clone()))));
+    }
+
+    fn commit(&mut self, ops: &[Op]) {
+        let schema = self.schema;
+        let mut batch = self.db().batch();
+        gather(&mut batch, &schema, ops);
+        let done = batch.commit().unwrap();
+        let expected = apply(&mut self.records, ops);
+        assert_eq!(counts(&done), expected, "{ops:?}");
+        assert_eq!(done.count, self.records.len() as u64);
+        self.note();
+    }
+
+    fn step(&mut self) -> &'static str {
+        match self.rng.below(24) {
+            0..=5 => self.step_commit(12, 0, "put"),
+            6..=7 => self.step_commit(15, 10, "delete"),
+            8..=10 => self.step_commit(12, 4, "batch"),
+            11 => self.compact(),
+            12 => self.compact_to(),
+            13 => self.index(),
+            14 => self.fold(),
+            15 => self.reopen(),
+            16 | 17 => self.refresh(),
+            18 => self.round_trip(),
+            19 | 20 => self.group(),
+            21 | 22 => self.kill(),
+            _ => self.single_commits(),
+        }
+    }
+
+    fn step_commit(&mut self, most: u64, deletes_of_ten: u64, name: &'static str) -> &'static str {
+        let ops = self.ops(most, deletes_of_ten);
+        self.commit(&ops);
+        name
+    }
+
+    /// Now and then so many that manifests are written in full and segments merged.
+    fn single_commits(&mut self) -> &'static str {
+        let count = if self.rng.below(8) == 0 { 70 } else { 5 };
+        for _ in 0..count {
+            let op = self.op(3);
+            self.commit(&[op]);
+        }
+        "single commits"
+    }
+
+    /// The newest epochs that compaction kept, and the one that it made.
+    fn forget(&mut self, keep: u64) {
+        let gone = self.past.len().saturating_sub(keep as usize - 1);
+        let gone: Vec<u64> = self.past.keys().take(gone).copied().collect();
+        self.past.retain(|epoch, _| !gone.contains(epoch));
+        let newest = self.snapshot().epoch();
+        self.past.insert(newest, Some(self.records.clone()));
+        if let Some(epoch) = gone.last() {
+            assert!(matches!(self.snapshot().at_epoch(*epoch), Err(Error::NoEpoch { .. })));
+        }
+    }
+
+    fn compact(&mut self) -> &'static str {
+        let keep = 1 + self.rng.below(5);
+        let before = self.snapshot().epoch();
+        let done = self.db().compact(&CompactOptions { keep, output: None }).unwrap();
+        assert_eq!((done.epoch, self.snapshot().epoch()), (before + 1, before + 1));
+        self.forget(keep);
+        "compact"
+    }
+
+    /// Compaction to another file, which the sequence goes on with.
+    fn compact_to(&mut self) -> &'static str {
+        let keep = 1 + self.rng.below(5);
+        let output = self.next_file("rvf");
+        let before = self.snapshot().epoch();
+        self.db().compact(&CompactOptions { keep, output: Some(output.clone()) }).unwrap();
+        assert_eq!(self.snapshot().epoch(), before, "the store itself stays as it was");
+        self.check_records(&self.snapshot(), &self.records);
+        self.path = output;
+        self.reader = None;
+        self.reopen();
+        self.forget(keep);
+        "compact to another file"
+    }
+
+    fn next_file(&mut self, extension: &str) -> PathBuf {
+        self.files += 1;
+        PathBuf::from(format!("{}.{extension}", self.files))
+    }
+
+    fn index(&mut self) -> &'static str {
+        let done = self.db().index(&INDEX, &mut |_, _| ControlFlow::Continue(())).unwrap();
+        assert_eq!(done.indexed, self.snapshot().indexed());
+        assert!(self.records.len() <= 1000 || done.indexed == self.records.len() as u64, "{done:?}");
+        self.note();
+        "index"
+    }
+
+    fn fold(&mut self) -> &'static str {
+        self.db().fold(&mut |_, _| ControlFlow::Continue(())).unwrap();
+        self.note();
+        "fold"
+    }
+
+    fn reopen(&mut self) -> &'static str {
+        drop(self.db.take());
+        let db = Db::open_with(Arc::new(self.place.clone()), &self.path, &open_options()).unwrap();
+        assert_eq!(db.tail_report(), None);
+        self.db = Some(db);
+        "reopen"
+    }
+
+    /// A reader holds on to its commit, and moves to the newest when it is told to.
+    fn refresh(&mut self) -> &'static str {
+        let newest = (self.snapshot().epoch(), self.records.clone());
+        let reader = match self.reader.take() {
+            None => Reader::open_with(Arc::new(self.place.clone()), &self.path).unwrap(),
+            Some((mut reader, records)) => {
+                self.check_records(&reader.snapshot(), &records);
+                let moved = reader.refresh().unwrap();
+                assert!(moved || records == newest.1, "the reader did not move on");
+                reader
+            }
+        };
+        assert_eq!(reader.epoch(), newest.0);
+        self.check_records(&reader.snapshot(), &newest.1);
+        self.reader = Some((reader, newest.1));
+        "refresh"
+    }
+
+    /// Out to a file of vectors, and into a new store.
+    fn round_trip(&mut self) -> &'static str {
+        let extension = if self.rng.below(2) == 0 { "npy" } else { "jsonl" };
+        let name = self.next_file(extension);
+        let file = self.folder.join(name);
+        let mut go_on = |_: u64, _: Option<u64>| ControlFlow::Continue(());
+        let done = self.snapshot().export(&file, None, &mut go_on).unwrap();
+        assert_eq!(done.exported, self.records.len() as u64);
+        // A text without a line tells no dimension, and is refused as empty.
+        if self.records.is_empty() {
+            return "export of nothing";
+        }
+        let ids = done.ids.as_ref().map(|path| read_ids(path).unwrap());
+        let mut source = open_source(&file, None).unwrap();
+        let options = ImportOptions { ids, batch: 1 + self.rng.below(20) as usize, ..ImportOptions::default() };
+        let (place, schema) = (MemoryPlace::default(), self.schema);
+        let create = CreateOptions { open: open_options(), ..CreateOptions::default() };
+        let mut db = Db::create_with(Arc::new(place), "copy.rvf", &schema, &create).unwrap();
+        let done = db.import_from(source.as_mut(), &file, &options, &mut go_on).unwrap();
+        assert_eq!((done.imported, done.replaced, done.rejected), (self.records.len() as u64, 0, 0));
+        self.check_records(&db.snapshot(), &self.records);
+        std::fs::remove_file(&file).unwrap();
+        drop(std::fs::remove_file(ingest::ids_companion(&file)));
+        "export and import"
+    }
+
+    /// Three threads commit a batch each at the same time: there is an order in which that is what happened.
+    fn group(&mut self) -> &'static str {
+        let batches: [Vec<Op>; 3] = std::array::from_fn(|_| self.ops(6, 3));
+        drop(self.db.take());
+        let pause = |_: u64| {
+            std::thread::sleep(Duration::from_micros(50));
+            Ok(())
+        };
+        let place = Hooked::new(self.place.clone(), pause);
+        let shared = Db::open_with(Arc::new(place), &self.path, &open_options()).unwrap().into_shared();
+        let (schema, start) = (self.schema, Barrier::new(3));
+        let commit = |ops: &[Op]| {
+            let mut batch = shared.batch();
+            gather(&mut batch, &schema, ops);
+            start.wait();
+            batch.commit().unwrap()
+        };
+        let commit = &commit;
+        let done: Vec<rvf_engine::Committed> = std::thread::scope(|scope| {
+            let threads: Vec<_> = batches.iter().map(|ops| scope.spawn(move || commit(ops))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let snapshot = shared.snapshot();
+        for done in &done {
+            assert_eq!(snapshot.at_epoch(done.epoch).unwrap().count(), done.count);
+        }
+        let stored = stored(&snapshot);
+        let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+        let explains = |order: &[usize; 3]| {
+            let mut records = self.records.clone();
+            order.iter().all(|at| apply(&mut records, &batches[*at]) == counts(&done[*at])) && records == stored
+        };
+        assert!(orders.iter().any(explains), "no order explains {done:?} of {batches:?}");
+        self.records = stored;
+        let last = self.past.last_key_value().map_or(0, |(epoch, _)| *epoch);
+        self.past.extend((last + 1..snapshot.epoch()).map(|epoch| (epoch, None)));
+        self.db = Some(shared.into_inner().unwrap());
+        self.note();
+        "group"
+    }
+
+    /// A commit that a crash cut short: the state is the one before.
+    fn kill(&mut self) -> &'static str {
+        let ops = self.ops(8, 3);
+        self.commit(&ops);
+        let newest = self.snapshot();
+        drop(self.db.take());
+        let mut bytes = self.place.bytes(&self.path).unwrap();
+        let way = self.rng.below(3);
+        let previous = self.past.keys().rev().nth(1).copied().filter(|_| way > 0);
+        let survivor = previous.unwrap_or(newest.epoch());
+        let end = newest.at_epoch(survivor).unwrap().root().end() as usize;
+        match way {
+            // Something behind the last commit.
+            0 => bytes.extend((0..self.rng.below(9000)).map(|at| (at * 7 % 251) as u8)),
+            // The file ends within the last commit.
+            1 => bytes.truncate(end + self.rng.below((bytes.len() - end) as u64) as usize),
+            // It is as long as it was to be, and a sector of its last page is not there.
+            _ if survivor < newest.epoch() => {
+                let sector = bytes.len() - 512 * (1 + self.rng.below(8) as usize);
+                bytes[sector..sector + 512].fill(0xAA);
+            }
+            _ => {}
+        }
+        let has_tail = bytes.len() > end;
+        self.place.put(&self.path, bytes);
+        if let Some(Some(records)) = self.past.get(&survivor) {
+            self.records = records.clone();
+        }
+        self.past.retain(|epoch, _| *epoch <= survivor);
+        let db = Db::open_with(Arc::new(self.place.clone()), &self.path, &open_options()).unwrap();
+        assert_eq!((db.snapshot().epoch(), db.tail_report().is_some()), (survivor, has_tail));
+        self.db = Some(db);
+        if self.past[&survivor].is_none() {
+            self.records = stored(&self.snapshot());
+        }
+        "kill"
+    }
+
+    fn check_records(&self, snapshot: &Snapshot, records: &Records) {
+        assert_eq!(snapshot.count(), records.len() as u64);
+        assert!(stored(snapshot) == *records, "other records than the map's");
+    }
+
+    fn check(&mut self) {
+        let snapshot = self.snapshot();
+        self.check_records(&snapshot, &self.records);
+        let query = self.rng.vector(&self.schema);
+        let k = 1 + self.rng.below(15) as usize;
+        let truth = oracle::nearest(&self.schema, &self.records, &query, k);
+        assert_eq!(search(&snapshot, &query, k, Effort::Exact), truth);
+        let walked = search(&snapshot, &query, k, Effort::Ef(4096));
+        assert_eq!(walked.len(), truth.len(), "a walk finds fewer records than there are");
+        let before = |a: &(Id, f32), b: &(Id, f32)| a.1.total_cmp(&b.1).then_with(|| a.0.cmp(&b.0)).is_lt();
+        assert!(walked.is_sorted_by(before), "out of order, or twice: {walked:?}");
+        for (id, distance) in &walked {
+            assert_eq!(*distance, oracle::distance(&self.schema, &query, &self.records[id]), "{id}");
+        }
+        for n in 0..5 {
+            let id = self.id(n * 9);
+            let found = snapshot.get(&id).unwrap().map(|record| record.vector);
+            assert_eq!(found.as_ref(), self.records.get(&id));
+        }
+    }
+
+    /// Every epoch that the file is to hold, and every byte of it.
+    fn finish(&mut self) {
+        drop(self.db.take());
+        let file = Bytes::from(self.place.bytes(&self.path).unwrap());
+        let report = verify_with(&file, &Options { deep: true }, &mut |_, _| {}).unwrap();
+        assert_eq!(report.findings, []);
+        assert_eq!(report.epochs, self.past.len() as u64);
+        let snapshot = Snapshot::newest(file).unwrap();
+        for (epoch, records) in &self.past {
+            let past = snapshot.at_epoch(*epoch).unwrap();
+            match records {
+                Some(records) => self.check_records(&past, records),
+                None => assert_eq!(past.count(), stored(&past).len() as u64),
+            }
+        }
+    }
+}
+
+fn stored(snapshot: &Snapshot) -> Records {
+    snapshot.records().unwrap().map(Result::unwrap).map(|record| (record.id, record.vector)).collect()
+}
+
+fn search(snapshot: &Snapshot, query: &[f32], k: usize, effort: Effort) -> Vec<(Id, f32)> {
+    let bytes = bits(query);
+    let binary = snapshot.schema().dtype == Dtype::Binary;
+    let search = if binary { snapshot.search(&bytes[..]) } else { snapshot.search(query) };
+    search.k(k).effort(effort).run().unwrap().into_iter().map(|hit| (hit.id, hit.distance)).collect()
+}
+
+fn schemas() -> Vec<(Metric, Dtype, IdType)> {
+    let mut all = Vec::new();
+    for metric in Metric::ALL {
+        for dtype in Dtype::ALL {
+            all.extend(IdType::ALL.iter().map(|id_type| (*metric, *dtype, *id_type)));
+        }
+    }
+    let fits = |schema: &(Metric, Dtype, IdType)| {
+        let (metric, dtype, id_type) = *schema;
+        Schema { dimension: 8, dtype, metric, id_type }.check().is_ok()
+    };
+    all.retain(fits);
+    all
+}
+
+fn schema(seed: u64, rng: &mut Rng) -> Schema {
+    let all = schemas();
+    let (metric, dtype, id_type) = all[(seed / INDEXED_EVERY) as usize % all.len()];
+    Schema { dimension: 2 + rng.below(16) as u32, dtype, metric, id_type }
+}
+
+/// Says how to run a sequence again if it panics.
+struct Named(u64);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("RVF_MODEL_SEED={} runs this sequence alone", self.0);
+        }
+    }
+}
+
+fn sequence(seed: u64, folder: &Path, tells: bool) {
+    let _named = Named(seed);
+    let mut run = Run::new(seed, folder);
+    if seed.is_multiple_of(INDEXED_EVERY) {
+        let ops: Vec<Op> = (0..INDEXED_RECORDS).map(|n| (run.id(n), Some(run.rng.vector(&run.schema)))).collect();
+        run.commit(&ops);
+        run.index();
+    }
+    for number in 0..8 + run.rng.below(16) {
+        let step = run.step();
+        if tells {
+            println!("step {number}: {step}, epoch {}, {} records", run.snapshot().epoch(), run.records.len());
+        }
+        run.check();
+    }
+    run.finish();
+}
+
+#[test]
+fn a_thousand_random_sequences_equal_a_map() {
+    let folder = tempfile::tempdir().unwrap();
+    if let Ok(seed) = std::env::var("RVF_MODEL_SEED") {
+        return sequence(seed.parse().unwrap(), folder.path(), true);
+    }
+    println!("sequences 0 to {}", SEQUENCES - 1);
+    let next = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for thread in ["a", "b"] {
+            let folder = folder.path().join(thread);
+            std::fs::create_dir(&folder).unwrap();
+            let next = &next;
+            scope.spawn(move || {
+                std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed))
+                    .take_while(|seed| *seed < SEQUENCES)
+                    .for_each(|seed| sequence(seed, &folder, false));
+            });
+        }
+    });
+}

@@ -15,6 +15,14 @@ struct FileStorage {
     file: File,
 }
 
+impl Drop for FileStorage {
+    /// A mapping keeps the open file, and with it the lock, for as long as anyone reads: the lock is let go of by hand.
+    fn drop(&mut self) {
+        // Where it was not held there is nothing to release.
+        let _ = self.file.unlock();
+    }
+}
+
 impl Place for FilePlace {
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn Storage>> {
         let mut options = OpenOptions::new();

@@ -93,6 +93,9 @@ fn begin(site: &Site, model: Model, db: &Db, whole: bool) -> Result<u64, String>
     }
     site.check_names(&[])?;
     let snapshot = db.snapshot();
+    if snapshot.tail().is_some() {
+        return Err(format!("a writer left the tail behind epoch {} as it was", snapshot.epoch()));
+    }
     let n = if whole { model.check(&snapshot)? } else { counter(&snapshot)? };
     let progress = site.progress()?;
     if n < progress.acknowledged || n > progress.begun {

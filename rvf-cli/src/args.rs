@@ -5,6 +5,10 @@ use crate::failure::Failure;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rvf_engine::{OpenOptions, Reader};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Ten days: more is a mistake.
+const MOST_WAIT_SECONDS: f64 = 864_000.0;
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -98,6 +102,9 @@ pub(crate) struct WriterArgs {
     /// Who commits, for the log; $RVF_ACTOR unless given
     #[arg(long, value_name = "TEXT")]
     actor: Option<String>,
+    /// How long to wait for another writer; not at all unless given
+    #[arg(long, value_name = "SECONDS", value_parser = parse_wait, allow_negative_numbers = true)]
+    wait: Option<Duration>,
     #[arg(long, value_name = "PREFIX.key", hide = true)]
     sign_with: Option<PathBuf>,
 }
@@ -109,7 +116,17 @@ impl WriterArgs {
             return Err(Failure::not_yet("--sign-with", "this version does not sign"));
         }
         let actor = self.actor.clone().or_else(|| std::env::var("RVF_ACTOR").ok());
-        Ok(OpenOptions { actor: actor.unwrap_or_default(), manual_index: true, ..OpenOptions::default() })
+        let lock_wait = self.wait.unwrap_or_default();
+        Ok(OpenOptions { actor: actor.unwrap_or_default(), lock_wait, manual_index: true, ..OpenOptions::default() })
+    }
+}
+
+/// Seconds, whole or not.
+fn parse_wait(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| format!("\"{text}\" is no number"))?;
+    match (0.0..=MOST_WAIT_SECONDS).contains(&seconds) {
+        true => Ok(Duration::from_secs_f64(seconds)),
+        false => Err(format!("a wait is 0 to {MOST_WAIT_SECONDS} seconds")),
     }
 }
 

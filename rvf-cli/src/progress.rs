@@ -22,6 +22,11 @@ pub(crate) fn catch_interrupts() {
     let _ = ctrlc::set_handler(handler);
 }
 
+/// Whether Ctrl-C was pressed.
+pub(crate) fn is_interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
 /// A bar with rate and time left.
 pub(crate) struct Bar {
     bar: ProgressBar,
@@ -54,7 +59,7 @@ impl Bar {
             self.bar.set_position(done);
             self.bar.set_message(self.pace(done, total));
         }
-        if INTERRUPTED.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if is_interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     /// Rate since the start, and the time that the rest takes at it.

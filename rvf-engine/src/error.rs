@@ -317,7 +317,7 @@ impl Error {
             Error::Io { source, .. } => io_hint(source).into(),
             Error::Exists { .. } => "choose another name, or remove the file first".into(),
             Error::HardLinks { .. } => "compact with --output, or remove the other names first".into(),
-            Error::Locked { .. } => "try again when the other writer is done".into(),
+            Error::Locked { .. } => "try again when the other writer is done, or wait for it with --wait SECONDS".into(),
             Error::Frozen => "make a branch, or copy the file's records to a new one".into(),
             Error::ReadOnlyFeature => "use a newer rvf to write this file".into(),
             Error::Poisoned => "open the file anew: it holds the last commit that returned".into(),

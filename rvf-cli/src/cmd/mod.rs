@@ -20,10 +20,15 @@ pub(crate) mod verify;
 use crate::args::{Command, ReadArgs};
 use crate::failure::Failure;
 use crate::output::{Ui, size};
-use crate::progress::Bar;
+use crate::progress::{Bar, is_interrupted};
 use rvf_engine::{Db, Error, Id, Indexed, OpenOptions, Snapshot};
+use rvf_format::storage::FilePlace;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a writer waits for another one before it looks whether it is to stop.
+const WAIT_STEP: Duration = Duration::from_millis(100);
 
 /// The exit code of a command that ran, or why it did not.
 pub(crate) type Outcome = Result<u8, Failure>;
@@ -67,8 +72,7 @@ fn open_reader(path: &Path, args: &ReadArgs, ui: &Ui) -> Result<Arc<Snapshot>, F
 
 /// Opens a file for writing, and says so if that cut an uncommitted tail.
 fn open_writer(path: &Path, options: &OpenOptions, ui: &Ui) -> Result<Db, Failure> {
-    let place = Arc::new(rvf_format::storage::FilePlace);
-    let db = Db::open_with(place, path, options).map_err(Failure::of(path))?;
+    let db = open_waiting(path, options).map_err(Failure::of(path))?;
     if let Some(tail) = db.tail_report() {
         let length = size(tail.length);
         match &tail.saved {
@@ -81,6 +85,20 @@ fn open_writer(path: &Path, options: &OpenOptions, ui: &Ui) -> Result<Db, Failur
         }
     }
     Ok(db)
+}
+
+/// Waits for another writer in short steps: Ctrl-C ends that as well.
+fn open_waiting(path: &Path, options: &OpenOptions) -> rvf_engine::Result<Db> {
+    let until = Instant::now() + options.lock_wait;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let step = OpenOptions { lock_wait: left.min(WAIT_STEP), ..options.clone() };
+        match Db::open_with(Arc::new(FilePlace), path, &step) {
+            Err(Error::Locked { .. }) if is_interrupted() => return Err(Error::Interrupted),
+            Err(Error::Locked { .. }) if left > step.lock_wait => {}
+            outcome => return outcome,
+        }
+    }
 }
 
 /// Renews the index where that is due, after a commit that stands whatever comes of this.

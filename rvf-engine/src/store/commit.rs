@@ -125,6 +125,8 @@ impl Store {
             Some(tail) => Some(tail::cut(place.as_ref(), path, storage.as_ref(), &snapshot, tail)?),
             None => None,
         };
+        // The writer before may have been killed in front of its last sync; its commit is this one's ground.
+        storage.sync().map_err(|error| Error::io(SYNCING, path, error))?;
         if report.is_some() {
             // The mapping of before reaches beyond the end.
             snapshot = open_newest(storage.as_ref(), path)?;

@@ -21,7 +21,7 @@ pub struct TailReport {
 /// Most copies of tails behind one epoch.
 const MOST_COPIES: usize = 1000;
 
-/// Cuts the tail that `snapshot` has seen. Nothing of it is left on the medium when this returns.
+/// Cuts the tail that `snapshot` has seen. The caller syncs.
 pub(super) fn cut(
     place: &dyn Place,
     path: &Path,
@@ -32,7 +32,6 @@ pub(super) fn cut(
     let saved = if tail.holds_manifest { Some(save(place, path, snapshot, tail)?) } else { None };
     let cut = storage.set_len(snapshot.root().end());
     cut.map_err(|error| Error::io("cutting the tail of", path, error))?;
-    storage.sync().map_err(|error| Error::io("syncing", path, error))?;
     Ok(TailReport { length: tail.length, saved })
 }
 

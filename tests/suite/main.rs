@@ -10,6 +10,7 @@ mod hostile;
 mod model;
 mod recall;
 mod renewal;
+mod salvage;
 mod spec;
 mod tidy;
 mod walker;

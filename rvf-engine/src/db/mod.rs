@@ -6,13 +6,16 @@
 //! | `batch.rs` | [`Batch`] |
 //! | `indexing.rs` | the index: renewed by commits, on demand, by compaction |
 //! | `reader.rs` | [`Reader`]; records read from a snapshot |
+//! | `salvage.rs` | salvage, from a path to a file of vectors |
 
 mod batch;
 mod indexing;
 mod reader;
+mod salvage;
 
 pub use batch::Batch;
 pub use reader::{Reader, Record};
+pub use salvage::salvage_path;
 
 use crate::index::IndexOptions;
 use crate::ingest::door::{IdsRef, Rounding, Tally, Vectors};

@@ -35,5 +35,6 @@ pub(crate) use graph::GraphView;
 pub use id::Id;
 pub(crate) use merge::{Gathered, remove_trees};
 pub(crate) use moved::{Origin, Run};
+pub(crate) use rows::{Bits, dead_rows};
 pub use rows::{Part, RowId};
 pub use snapshot::Snapshot;

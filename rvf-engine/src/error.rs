@@ -302,15 +302,15 @@ impl Error {
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {
-            Error::Corrupt { .. } => "run `rvf verify` for every finding; restore the file from a copy".into(),
             Error::Truncated { .. } => {
                 "another program changed the file in place: stop it, restore the file from a copy; replace files by renaming".into()
             }
             Error::Unsound { .. } => "run `rvf verify` for every finding; get the file anew from where it came".into(),
+            Error::Corrupt { .. } => "`rvf export FILE OUT --salvage` writes what is intact, `rvf verify` lists every finding; or restore the file from a copy".into(),
             Error::NotRvf => "check the path; `rvf import NEW.rvf INPUT --metric M` makes a store from vectors".into(),
             Error::PublishedRvf => "`rvf convert SOURCE OUT` makes a store of it".into(),
             Error::Newer { .. } => "use a newer rvf".into(),
-            Error::NoRoot => "run `rvf verify` to see what is left; restore the file from a copy".into(),
+            Error::NoRoot => "restore the file from a copy, or try what `rvf export FILE OUT --salvage` finds".into(),
             Error::NoEpoch { oldest, newest, .. } => {
                 format!("choose an epoch from {oldest} to {newest} that `rvf log` lists")
             }

@@ -35,6 +35,7 @@
 //! | [`search`] | 4 | walks and scans |
 //! | `index` | 4 | building and renewing graphs |
 //! | [`ingest`] | 4 | what enters and leaves a store: checks, vector files, import, export, conversion |
+//! | [`mod@salvage`] | 4 | what can be saved of a damaged file |
 //! | `compact`, `inspect`, `verify` | 4 | compaction, maps of files, findings |
 //! | `db` | 5 | the front door: [`Db`], [`Shared`], [`Reader`], [`Batch`] |
 
@@ -50,18 +51,19 @@ pub mod ingest;
 mod inspect;
 pub mod kernel;
 mod quant;
+pub mod salvage;
 pub mod search;
 pub mod store;
 mod verify;
 
 pub use compact::{CompactOptions, Compacted};
-pub use db::{Batch, Committed, CreateOptions, Db, OpenOptions, ReadMode, Reader, Record, Shared};
+pub use db::{Batch, Committed, CreateOptions, Db, OpenOptions, ReadMode, Reader, Record, Shared, salvage_path};
 pub use error::{Error, Result};
 pub use half::f16;
 pub use index::{IndexOptions, IndexProgress, Indexed};
 pub use inspect::{GraphInfo, Info, SegmentInfo};
 pub use rvf_format::storage::contain_faults;
-pub use rvf_format::verify::{Finding, Report};
+pub use rvf_format::verify::{Advice, Finding, Report};
 pub use rvf_format::{Clause, Dtype, IdType, Kind, Metric, Schema};
 pub use search::{Effort, Hit, QueryVector, Search, Trace};
 pub use store::{Clock, Id, LogEntry, Snapshot, TailReport};

@@ -55,6 +55,14 @@ impl State {
         for commit in chain.iter().rev() {
             replay.apply(commit)?;
         }
+        Self::of_replay(root, schema, replay)
+    }
+
+    /// The state of `root`, whose live segments and facts the caller has found: right, if the root's state hash says so.
+    ///
+    /// # Errors
+    /// MAN-4, MAN-6, MAN-7.
+    pub fn of_replay(root: RootPage, schema: Schema, replay: Replay) -> Result<Self> {
         let state = Self { root, schema, live: replay.live.into_values().collect(), facts: replay.facts };
         state.check()?;
         Ok(state)

@@ -132,15 +132,27 @@ impl Manifest {
             return Err(Error::corrupt(Clause::Man1, at, "the root's manifest is another segment"));
         }
         let payload = Payload::parse(segment, at, Kind::MANIFEST, &[1, 2])?;
-        let manifest = Self {
-            full: payload.form == 1,
-            added: array::<ManifestEntry>(&payload, TAG_ADDED)?,
-            removed: removed_ids(&payload)?,
-            witness: payload.required(TAG_WITNESS)?.to_vec(),
-            facts: facts(&payload),
-        };
+        let manifest = Self::of_payload(&payload)?;
         manifest.check(&payload)?;
         Ok(manifest)
+    }
+
+    /// What a MANIFEST at file offset `at` says whose hash is wrong or unknown: a guess, until a state hash proves it.
+    ///
+    /// # Errors
+    /// PAY-1, PAY-2, PAY-6.
+    pub fn read_unproven(segment: Bytes, at: u64) -> Result<Self> {
+        Self::of_payload(&Payload::parse(segment, at, Kind::MANIFEST, &[1, 2])?)
+    }
+
+    fn of_payload(payload: &Payload) -> Result<Self> {
+        Ok(Self {
+            full: payload.form == 1,
+            added: array::<ManifestEntry>(payload, TAG_ADDED)?,
+            removed: removed_ids(payload)?,
+            witness: payload.required(TAG_WITNESS)?.to_vec(),
+            facts: facts(payload),
+        })
     }
 
     fn check(&self, payload: &Payload) -> Result<()> {

@@ -139,7 +139,11 @@ pub fn root_at(file: &Bytes, offset: u64, file_id: [u8; 16]) -> Result<RootPage>
     RootPage::read(page, offset, Some(file_id))
 }
 
-fn read_manifest(file: &Bytes, root: &RootPage) -> Result<Manifest> {
+/// The MANIFEST that ends with `root`.
+///
+/// # Errors
+/// [`Error::NoRoot`] if it does not lie in the file; those of [`Manifest::read`].
+pub fn read_manifest(file: &Bytes, root: &RootPage) -> Result<Manifest> {
     let start = usize::try_from(root.manifest_offset.get()).unwrap_or(usize::MAX);
     let length = usize::try_from(root.manifest_length.get()).unwrap_or(usize::MAX);
     let segment = file.slice(start, length).ok_or(Error::NoRoot)?;

@@ -14,6 +14,7 @@ mod model;
 mod processes;
 mod recall;
 mod renewal;
+mod salvage;
 mod sequences;
 mod spec;
 mod tidy;

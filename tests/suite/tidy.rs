@@ -35,9 +35,10 @@ const FLOORS: [(&str, &[Floor]); 2] = [
             ("ingest", &["store"]),
             ("compact", &["store"]),
             ("inspect", &["store"]),
+            ("salvage", &["store"]),
             ("verify", &[]),
             // 5: the front door wires the parts.
-            ("db", &["compact", "index", "ingest", "search", "store"]),
+            ("db", &["compact", "index", "ingest", "salvage", "search", "store"]),
         ],
     ),
     (

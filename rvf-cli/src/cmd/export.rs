@@ -2,21 +2,24 @@
 
 use super::{Outcome, open_reader};
 use crate::args::ReadArgs;
-use crate::failure::Failure;
-use crate::output::Ui;
+use crate::failure::{Failure, NO};
+use crate::output::{self, Ui};
 use crate::progress::{Bar, catch_interrupts};
 use clap::Args;
-use rvf_engine::Error;
 use rvf_engine::ingest::{Format, ids_companion};
-use serde_json::json;
+use rvf_engine::salvage::{Loss, Salvaged};
+use rvf_engine::{Error, salvage_path};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// Write all records to a file of vectors
 ///
 /// Vectors keep the store's dtype, bits as packed bytes. Ids stand in a .jsonl file itself, else beside it in OUT's name with
-/// .ids.npy.
+/// .ids.npy. With --salvage the store may be damaged: exit code 1 says that something is lost or not certain.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  rvf export notes.rvf notes.npy    # and notes.ids.npy")]
+#[command(after_help = "Examples:
+  rvf export notes.rvf notes.npy    # and notes.ids.npy
+  rvf export damaged.rvf saved.jsonl --salvage")]
 pub(crate) struct ExportArgs {
     /// The store
     file: PathBuf,
@@ -32,7 +35,8 @@ pub(crate) struct ExportArgs {
     read: ReadArgs,
     #[arg(long, hide = true)]
     filter: Option<String>,
-    #[arg(long, hide = true)]
+    /// Write every record of a damaged store that is intact, and list what is lost
+    #[arg(long, conflicts_with = "at")]
     salvage: bool,
     #[arg(long, hide = true)]
     no_feedback: bool,
@@ -42,10 +46,10 @@ pub(crate) fn run(args: &ExportArgs, ui: &Ui) -> Outcome {
     if args.filter.is_some() {
         return Err(Failure::not_yet("--filter", "no metadata in this version, so no filters"));
     }
-    if args.salvage {
-        return Err(Failure::not_yet("--salvage", "this version does not salvage damaged files"));
-    }
     catch_interrupts();
+    if args.salvage {
+        return save(args, ui);
+    }
     let snapshot = open_reader(&args.file, &args.read, ui)?;
     check_targets(args)?;
     let mut bar = Bar::items(ui, "exporting");
@@ -59,6 +63,57 @@ pub(crate) fn run(args: &ExportArgs, ui: &Ui) -> Outcome {
         ids.iter().try_for_each(|ids| ui.line(format!("their ids are in {ids}")))
     })?;
     Ok(0)
+}
+
+/// Writes what is intact of a damaged store.
+fn save(args: &ExportArgs, ui: &Ui) -> Outcome {
+    let saved = salvage_path(&args.file).map_err(Failure::of(&args.file))?;
+    check_targets(args)?;
+    let mut bar = Bar::items(ui, "exporting");
+    let done = saved.export(&args.out, args.format, &mut |done, total| bar.update(done, total));
+    drop(bar);
+    let done = done.map_err(Failure::of(&args.file))?;
+    let ids = done.ids.as_ref().map(|path| path.display().to_string());
+    let list = |losses: &[Loss]| losses.iter().map(to_json).collect::<Vec<Value>>();
+    let value = json!({
+        "exported": done.exported, "out": args.out.display().to_string(), "ids": ids, "epoch": saved.epoch,
+        "lost": list(&saved.lost), "notes": list(&saved.notes),
+    });
+    ui.result(&value, || tell(args, &saved, done.exported, ids.as_deref(), ui))?;
+    Ok(if saved.lost.is_empty() { 0 } else { NO })
+}
+
+fn to_json(loss: &Loss) -> Value {
+    let mut value =
+        json!({ "segment": loss.segment, "kind": loss.kind, "offset": loss.offset, "message": loss.message });
+    if let Some(rows) = loss.rows {
+        value["rows"] = json!(rows);
+    }
+    if !loss.ids.is_empty() {
+        value["ids"] = loss.ids.iter().map(output::id).collect();
+    }
+    value
+}
+
+fn tell(args: &ExportArgs, saved: &Salvaged, exported: u64, ids: Option<&str>, ui: &Ui) -> Result<(), Failure> {
+    ui.line(format!("exported {exported} records to {}", args.out.display()))?;
+    ids.iter().try_for_each(|ids| ui.line(format!("their ids are in {ids}")))?;
+    for (title, losses) in [("lost, or not certain:", &saved.lost), ("damaged, without loss of records:", &saved.notes)]
+    {
+        if losses.is_empty() {
+            continue;
+        }
+        let number = |number: Option<u64>| number.map_or_else(String::new, |number| number.to_string());
+        let cells = |loss: &Loss| {
+            let (segment, rows) = (number(loss.segment), number(loss.rows));
+            vec![segment, loss.kind.to_owned(), loss.offset.to_string(), rows, loss.message.clone()]
+        };
+        ui.line("")?;
+        ui.line(title)?;
+        let rows: Vec<Vec<String>> = losses.iter().map(cells).collect();
+        ui.table(&["segment", "kind", "offset", "rows", "what"], &rows)?;
+    }
+    Ok(())
 }
 
 /// Nothing is replaced unless that is asked; the store itself never.

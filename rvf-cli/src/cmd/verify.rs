@@ -5,7 +5,7 @@ use crate::failure::{Failure, NO};
 use crate::output::{Ui, size};
 use crate::progress::Bar;
 use clap::Args;
-use rvf_engine::{Finding, VerifyOptions, VerifyReport, verify_path_with};
+use rvf_engine::{Advice, Finding, VerifyOptions, VerifyReport, verify_path_with};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -68,6 +68,7 @@ fn to_json(args: &VerifyArgs, report: &VerifyReport) -> Value {
         "epochs": report.epochs,
         "segments": report.segments,
         "deep": args.deep,
+        "advice": report.advice.iter().map(|advice| words(*advice, args)).collect::<Vec<String>>(),
     })
 }
 
@@ -86,5 +87,26 @@ fn tell(args: &VerifyArgs, report: &VerifyReport, ui: &Ui) -> Result<(), Failure
     };
     let rows: Vec<Vec<String>> = report.findings.iter().map(cells).collect();
     ui.line("")?;
-    ui.table(&["clause", "offset", "segment", "finding"], &rows)
+    ui.table(&["clause", "offset", "segment", "finding"], &rows)?;
+    ui.line("")?;
+    report.advice.iter().try_for_each(|advice| ui.line(words(*advice, args)))
+}
+
+/// What to do about findings.
+fn words(advice: Advice, args: &VerifyArgs) -> String {
+    let file = args.file.display();
+    match advice {
+        Advice::Salvage => format!(
+            "the newest epoch is damaged: restore the file from a copy, or `rvf export {file} OUT --salvage` writes every record that is intact and lists what is lost"
+        ),
+        Advice::Index => {
+            format!("the index is damaged, searches compare its records instead: `rvf index {file}` builds it anew")
+        }
+        Advice::Compact => {
+            format!("earlier epochs are damaged, the newest is not: `rvf compact {file}` removes what it does not need")
+        }
+        Advice::Tail => {
+            "bytes behind the newest root: the next command that writes to the file cuts them off".to_owned()
+        }
+    }
 }

@@ -9,15 +9,18 @@
 //! | `shared.rs` | [`Shared`]: commits of several threads made one |
 //! | `indexing.rs` | the index: renewed by commits, on demand, by compaction |
 //! | `reader.rs` | [`Reader`]; records read from a snapshot |
+//! | `salvage.rs` | salvage, from a path to a file of vectors |
 
 mod batch;
 mod gathered;
 mod indexing;
 mod reader;
+mod salvage;
 mod shared;
 
 pub use batch::Batch;
 pub use reader::{ReadMode, Reader, Record};
+pub use salvage::salvage_path;
 pub use shared::Shared;
 
 use crate::index::IndexOptions;

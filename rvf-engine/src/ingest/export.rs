@@ -1,4 +1,4 @@
-//! Export: the live records of a snapshot to a file of vectors, in bounded memory.
+//! Export: rows to a file of vectors, in bounded memory; all live records of a snapshot.
 
 use super::{Element, Elements, Format, IdKind, Ids, Progress, SinkOptions, VectorSink, create_sink, ids_companion};
 use crate::store::{RowId, Snapshot};
@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 
 /// Records that are in memory at a time.
 const CHUNK: usize = 10_000;
+
+/// A row as it is stored: its id, its bytes.
+type StoredRow<'a> = (IdRef<'a>, &'a [u8]);
 
 /// What an export wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,12 +42,36 @@ impl Snapshot {
     /// # Errors
     /// [`Error::Output`], [`Error::Interrupted`], corruption of segments, [`Error::Truncated`]. The file does not appear then.
     pub fn export(&self, path: &Path, format: Option<Format>, progress: Progress<'_>) -> Result<Exported> {
-        let mut sink = create_sink(path, format, options(self.schema()))?;
-        let exported = pour(self, sink.as_mut(), progress)?;
-        sink.finish()?;
-        let holds_ids = format.or_else(|| Format::of_path(path).ok()) == Some(Format::Jsonl);
-        Ok(Exported { exported, ids: (!holds_ids).then(|| ids_companion(path)) })
+        let row = |at: RowId| Ok((self.id_of(at)?, self.view(at.part)?.row(at.row)));
+        let source = Rows { schema: self.schema(), total: self.count(), check: &|| self.check() };
+        export_rows(&source, self.settle(self.live_rows())?.map(row), (path, format), progress)
     }
+}
+
+/// Where rows come from.
+pub(crate) struct Rows<'a> {
+    pub(crate) schema: &'a Schema,
+    /// How many there will be, for the progress.
+    pub(crate) total: u64,
+    /// Whether what was read up to now was read from the file.
+    pub(crate) check: &'a dyn Fn() -> Result<()>,
+}
+
+/// Writes rows, each as its id and its stored bytes, to a file of vectors.
+///
+/// # Errors
+/// [`Error::Output`], [`Error::Interrupted`], what `rows` and `source` give. The file does not appear then.
+pub(crate) fn export_rows<'a>(
+    source: &Rows<'_>,
+    rows: impl Iterator<Item = Result<StoredRow<'a>>>,
+    (path, format): (&Path, Option<Format>),
+    progress: Progress<'_>,
+) -> Result<Exported> {
+    let mut sink = create_sink(path, format, options(source.schema))?;
+    let exported = pour(source, rows, sink.as_mut(), progress)?;
+    sink.finish()?;
+    let holds_ids = format.or_else(|| Format::of_path(path).ok()) == Some(Format::Jsonl);
+    Ok(Exported { exported, ids: (!holds_ids).then(|| ids_companion(path)) })
 }
 
 fn options(schema: &Schema) -> SinkOptions {
@@ -61,38 +88,44 @@ fn options(schema: &Schema) -> SinkOptions {
     SinkOptions { dim: schema.row_len() / element.bytes(), element, ids: Some(ids) }
 }
 
-fn pour(snapshot: &Snapshot, sink: &mut dyn VectorSink, progress: Progress<'_>) -> Result<u64> {
-    let mut rows = snapshot.settle(snapshot.live_rows())?;
+fn pour<'a>(
+    source: &Rows<'_>,
+    mut rows: impl Iterator<Item = Result<StoredRow<'a>>>,
+    sink: &mut dyn VectorSink,
+    progress: Progress<'_>,
+) -> Result<u64> {
     let mut written = 0;
     loop {
-        if progress(written, Some(snapshot.count())).is_break() {
+        if progress(written, Some(source.total)).is_break() {
             return Err(Error::Interrupted);
         }
-        let chunk: Vec<RowId> = rows.by_ref().take(CHUNK).collect();
-        if chunk.is_empty() {
+        let chunk: Result<Vec<StoredRow<'_>>> = rows.by_ref().take(CHUNK).collect();
+        let copied = chunk.map(|chunk| (chunk.len(), copy(source.schema, &chunk)));
+        // Neither rows nor an error that were read from where the file is no more.
+        (source.check)()?;
+        let (count, (ids, elements)) = copied?;
+        if count == 0 {
             return Ok(written);
         }
-        let (ids, elements) = snapshot.settle(copy(snapshot, &chunk))?;
         sink.write(Some(&ids), &elements, None)?;
-        written += chunk.len() as u64;
+        written += count as u64;
     }
 }
 
 /// Ids and vectors of some rows.
-fn copy(snapshot: &Snapshot, chunk: &[RowId]) -> Result<(Ids, Elements)> {
-    let schema = snapshot.schema();
+fn copy(schema: &Schema, chunk: &[StoredRow<'_>]) -> (Ids, Elements) {
     let SinkOptions { dim, element, .. } = options(schema);
     let mut elements = Elements::zeros(element, chunk.len() * dim);
     let (mut numbers, mut texts) = (Vec::new(), Vec::new());
-    for (at, into) in chunk.iter().zip(elements.bytes_mut().chunks_exact_mut(schema.row_len())) {
+    for ((id, row), into) in chunk.iter().zip(elements.bytes_mut().chunks_exact_mut(schema.row_len())) {
         // A view's rows have the length that the schema gives: it was checked when the view was made.
-        into.copy_from_slice(snapshot.view(at.part)?.row(at.row));
-        match snapshot.id_of(*at)? {
-            IdRef::U64(number) => numbers.push(number),
-            IdRef::Str(text) => texts.push(text.to_owned()),
+        into.copy_from_slice(row);
+        match id {
+            IdRef::U64(number) => numbers.push(*number),
+            IdRef::Str(text) => texts.push((*text).to_owned()),
         }
     }
     elements.swap_from_little_endian();
     let ids = if schema.id_type == IdType::U64 { Ids::U64(numbers) } else { Ids::Str(texts) };
-    Ok((ids, elements))
+    (ids, elements)
 }

@@ -57,6 +57,7 @@ pub use batch::{Element, Elements, IdKind, Ids, VectorBatch};
 pub use convert::{ConvertOptions, Converted, SkippedRow, SkippedSegment, convert};
 pub use error::{InputError, Place};
 pub use export::Exported;
+pub(crate) use export::{Rows, export_rows};
 pub use fault::{FileFault, InputFault, JsonFault, JsonPart, NpyFault, RowFault};
 pub use finite::{first_non_finite, first_non_finite_f16};
 pub use format::Format;

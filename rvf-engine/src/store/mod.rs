@@ -40,6 +40,7 @@ pub use id::Id;
 pub(crate) use merge::{Gathered, remove_trees};
 pub(crate) use moved::{Origin, Run};
 pub(crate) use names::beside;
+pub(crate) use rows::{Bits, dead_rows};
 pub use rows::{Part, RowId};
 pub use snapshot::Snapshot;
 pub use tail::TailReport;

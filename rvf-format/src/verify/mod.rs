@@ -6,14 +6,18 @@
 //! | `history.rs` | the chain of roots: every manifest, replayed from the oldest on |
 //! | `walk.rs` | the segments, one after another: headers, hashes, payloads |
 //! | `meaning.rs` | what segments say together: ids, counts, audit entries, hash trees |
+//! | `advice.rs` | [`Advice`]: what to do about findings |
 //! | `index.rs` | INDEX and QUANT segments of the newest epoch, with the rows that they are about |
 //! | `codes.rs` | codes of a QUANT against rows |
 
+mod advice;
 mod codes;
 mod history;
 mod index;
 mod meaning;
 mod walk;
+
+pub use advice::Advice;
 
 use crate::identity::{self, FileIdentity, Recognised};
 use crate::limits::{FORMAT_VERSION, PAGE, PAGE_LEN, ROOT_MAGIC};
@@ -60,6 +64,8 @@ pub struct Report {
     pub epochs: u64,
     /// Segments that were checked.
     pub segments: u64,
+    /// What to do about the findings, the most pressing first.
+    pub advice: Vec<Advice>,
 }
 
 /// Told how far verification is: bytes done, bytes in all.
@@ -136,7 +142,7 @@ pub fn verify_with(file: &Bytes, options: &Options, progress: Progress<'_>) -> R
     check_identity(file, &mut findings);
     if findings.list.iter().any(|finding| finding.clause == Clause::File4) {
         // Pages of another size: nothing else can be judged.
-        return Ok(Report { findings: findings.list, ..Report::default() });
+        return Ok(Report { findings: findings.list, advice: vec![Advice::Salvage], ..Report::default() });
     }
     if !refused {
         check_tail(file, newest.as_ref(), &mut findings);
@@ -155,6 +161,7 @@ pub fn verify_with(file: &Bytes, options: &Options, progress: Progress<'_>) -> R
     report.segments = walked.segments;
     meaning::check(file, &history, &walked, &mut findings);
     index::check(file, &history, &walked, options, &mut findings);
+    report.advice = advice::advise(&history, &mut findings.list);
     findings.list.sort_by_key(|finding| (finding.offset, finding.clause));
     findings.list.dedup();
     report.findings = findings.list;

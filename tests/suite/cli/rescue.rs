@@ -1,0 +1,86 @@
+//! Damaged stores: what `verify` advises, what `export --salvage` saves, exit codes and hints.
+
+use super::refusal::refused;
+use super::{Place, has_keys};
+use rvf_tests::reseal::{header_at, segments};
+
+/// Flips a byte of the first segment of a kind, `at` bytes into it.
+fn damage(place: &Place, kind: &str, at: usize) {
+    let mut bytes = place.bytes("a.rvf");
+    let named = |start: usize| header_at(&bytes, start).unwrap().kind().name() == Some(kind);
+    let segment = segments(&bytes, 0, bytes.len()).into_iter().find(|range| named(range.start)).unwrap();
+    bytes[segment.start + at] ^= 1;
+    place.write("a.rvf", bytes);
+}
+
+#[test]
+fn an_undamaged_store_is_saved_as_it_is_exported() {
+    let place = Place::with_store();
+    let value = place.ok("export a.rvf out.npy --salvage");
+    has_keys(&value, &["exported", "out", "ids", "lost", "notes", "epoch"]);
+    assert_eq!((&value["exported"], &value["lost"], &value["epoch"]), (&6.into(), &serde_json::json!([]), &2.into()));
+    place.ok("export a.rvf plain.npy");
+    assert_eq!(place.bytes("out.npy"), place.bytes("plain.npy"));
+    assert_eq!(place.bytes("out.ids.npy"), place.bytes("plain.ids.npy"));
+    refused(&place, "export a.rvf out.npy --salvage", 2, "exists", "exists");
+    refused(&place, "export a.rvf b.npy --salvage --at 1", 2, "usage", "--at");
+}
+
+#[test]
+fn what_is_lost_is_listed() {
+    let place = Place::with_store();
+    place.write("seventh.jsonl", "{\"vector\":[1,2,3]}\n");
+    place.ok("import a.rvf seventh.jsonl");
+    damage(&place, "VEC", 200);
+    let value = place.exits("export a.rvf out.jsonl --salvage", 1);
+    assert_eq!(value["exported"], 1);
+    has_keys(&value["lost"][0], &["segment", "kind", "offset", "rows", "message"]);
+    assert_eq!((&value["lost"][0]["kind"], &value["lost"][0]["rows"]), (&"VEC".into(), &6.into()));
+    assert_eq!(String::from_utf8(place.bytes("out.jsonl")).unwrap(), "{\"id\":6,\"vector\":[1,2,3]}\n");
+    let text = place.run(&["export", "a.rvf", "text.jsonl", "--salvage"]);
+    assert!(text.exit == 1 && text.stdout.contains("lost, or not certain:"), "{text:?}");
+    let verified = place.exits("verify a.rvf", 1);
+    assert!(verified["advice"][0].as_str().unwrap().contains("--salvage"), "{verified}");
+}
+
+/// A damaged earlier root: the store does not open, and nothing is lost.
+#[test]
+fn a_store_that_does_not_open_is_saved() {
+    let place = Place::with_store();
+    damage(&place, "MANIFEST", 100);
+    let error = refused(&place, "info a.rvf", 4, "corrupt", "ROOT-6");
+    assert!(error["hint"].as_str().unwrap().contains("rvf export FILE OUT --salvage"), "{error}");
+    let value = place.ok("export a.rvf out.jsonl --salvage");
+    assert_eq!(
+        (&value["exported"], &value["epoch"], &value["notes"][0]["kind"]),
+        (&6.into(), &2.into(), &"MANIFEST".into())
+    );
+}
+
+#[test]
+fn what_is_not_ours_is_refused() {
+    let place = Place::new();
+    place.write("a.rvf", vec![7; 9000]);
+    refused(&place, "export a.rvf out.npy --salvage", 4, "not_rvf", "not an RVF file");
+    refused(&place, "export none.rvf out.npy --salvage", 3, "not_found", "opening");
+    assert!(!place.path("out.npy").exists());
+}
+
+/// Damage that the newest epoch does not need: verify says so, and compaction removes it.
+#[test]
+fn damage_to_what_was_replaced_goes_with_compaction() {
+    let place = Place::new();
+    for n in 0..70 {
+        place.write("one.jsonl", format!("{{\"id\":{n},\"vector\":[1,{n}]}}\n"));
+        place.ok("import a.rvf one.jsonl --metric l2");
+    }
+    damage(&place, "VEC", 200);
+    let verified = place.exits("verify a.rvf", 1);
+    let said = verified["findings"][0]["message"].as_str().unwrap();
+    assert!(said.ends_with("the newest epoch does not need it: `rvf compact` removes it"), "{verified}");
+    assert_eq!(place.ok("export a.rvf out.jsonl --salvage")["exported"], 70);
+    let text = place.run(&["verify", "a.rvf"]);
+    assert!(text.stdout.contains("`rvf compact a.rvf` removes"), "{text:?}");
+    place.ok("compact a.rvf");
+    place.ok("verify a.rvf");
+}

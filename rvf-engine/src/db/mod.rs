@@ -10,6 +10,8 @@
 mod batch;
 mod indexing;
 mod reader;
+#[cfg(test)]
+mod tests;
 
 pub use batch::Batch;
 pub use reader::{Reader, Record};

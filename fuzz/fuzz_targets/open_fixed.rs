@@ -1,4 +1,6 @@
 //! The input tells how to change a valid file; its hashes are repaired then.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|script: &[u8]| rvf_tests::properties::open_fixed(script));
+libfuzzer_sys::fuzz_target!(|script: &[u8]| {
+    rvf_tests::properties::open_fixed(script);
+});

@@ -6,8 +6,11 @@
 //! | `golden.rs`, `oracle.rs` | golden fixtures and the truth about them |
 //! | `reseal.rs` | hashes and checksums of a changed file made right again |
 //! | `corrupt.rs` | one broken file a clause |
-//! | `mutate.rs` | changes to a valid file, told by bytes |
-//! | `properties.rs` | what must hold for any bytes: bodies of the fuzz targets |
+//! | `script.rs` | bytes that are read as numbers |
+//! | `mutate.rs`, `focus.rs` | changes to a valid file, told by bytes; which structures of which samples |
+//! | `published.rs` | the same for files of the published crates |
+//! | `inputs.rs`, `seeds.rs` | inputs for the fuzz targets: at random, and those to begin with |
+//! | `properties/` | what must hold for any bytes: bodies of the fuzz targets |
 //! | `heap.rs` | an allocator that counts |
 //! | `hooked.rs` | a place that says when it syncs |
 
@@ -19,15 +22,20 @@
 )]
 
 pub mod corrupt;
+pub mod focus;
 pub mod golden;
 pub mod heap;
 pub mod hooked;
 pub mod indexed;
+pub mod inputs;
 pub mod mutate;
 pub mod oracle;
 pub mod properties;
+pub mod published;
 pub mod reseal;
 pub mod samples;
+pub mod script;
+pub mod seeds;
 
 use std::path::{Path, PathBuf};
 

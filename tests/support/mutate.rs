@@ -4,79 +4,36 @@
 //! script:  which file | what to repair | change | change | ...      (a script that ends goes on as zeros)
 //! ```
 //! A change picks a field of a structure of the format, or a place, and a value that is likely to be wrong. Then
-//! [`reseal`] makes hashes right again, so that the change reaches the code behind them.
+//! [`reseal`] makes hashes right again, so that the change reaches the code behind them. What is changed is the [`Focus`].
 
+use crate::focus::{Focus, structures};
 use crate::reseal::{Repair, header_at, reseal, roots, sections, segments};
+use crate::script::{Script, edit};
 use rvf_format::Kind;
-use rvf_format::identity::{COPIES, FileIdentity};
-use rvf_format::layout::Layout;
 use rvf_format::limits::PAGE_LEN;
 use rvf_format::manifest::ManifestEntry;
-use rvf_format::payload::index::{self, EffortPoint, IndexFacts, IndexRun};
-use rvf_format::payload::journal::JournalWord;
-use rvf_format::payload::meta::MetaItem;
-use rvf_format::payload::quant::{self, QuantFacts};
-use rvf_format::payload::tree::TreeFacts;
-use rvf_format::payload::vec::VecFacts;
-use rvf_format::payload::witness::WitnessEntry;
-use rvf_format::root::RootPage;
-use rvf_format::segment::{PayloadPrelude, SectionEntry, SegmentHeader, TABLE_START};
+use rvf_format::payload::{index, quant};
+use rvf_format::segment::{SectionEntry, TABLE_START};
 use std::ops::Range;
 
 /// Most changes of one script.
 const MOST_CHANGES: usize = 8;
 
-/// Words of an unstructured section that are offered as fields, from its start and from its end.
-const WORDS: usize = 6;
-
-/// Bytes that are read as numbers; zeros when they end.
-pub struct Script<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Script<'a> {
-    /// A script.
-    pub fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
-    }
-
-    /// Whether nothing is left.
-    pub fn is_empty(&self) -> bool {
-        self.rest.is_empty()
-    }
-
-    /// The next byte.
-    pub fn byte(&mut self) -> u8 {
-        let (first, rest) = self.rest.split_first().map_or((0, self.rest), |(first, rest)| (*first, rest));
-        self.rest = rest;
-        first
-    }
-
-    /// The next four bytes as a number.
-    pub fn number(&mut self) -> usize {
-        u32::from_le_bytes([self.byte(), self.byte(), self.byte(), self.byte()]) as usize
-    }
-
-    /// A number below `bound`; 0 where `bound` is 0.
-    pub fn below(&mut self, bound: usize) -> usize {
-        self.number() % bound.max(1)
-    }
-}
-
-/// A file made from one of `samples` as `script` tells.
-pub fn mutate(samples: &[Vec<u8>], script: &[u8]) -> Vec<u8> {
+/// A file made from a sample as `script` tells.
+pub fn mutate(focus: Focus, script: &[u8]) -> Vec<u8> {
     let mut script = Script::new(script);
-    let choice = usize::from(script.byte());
-    // The last two samples are large: they are taken seldom.
-    let small = samples.len().saturating_sub(2).max(1);
-    let index = if choice >= 250 { choice % samples.len().max(1) } else { choice % small };
-    let mut file = samples.get(index).cloned().unwrap_or_default();
+    let mut file = focus.sample(script.byte()).to_vec();
     let repair = repair(script.byte());
-    let structures = structures(&file);
+    let structures = structures(&file, focus);
     for _ in 0..MOST_CHANGES {
-        change(&mut file, &structures, &mut script);
         if script.is_empty() {
             break;
+        }
+        match focus {
+            Focus::Whole => change_any(&mut file, &structures, &mut script),
+            Focus::Roots => change_roots(&mut file, &structures, &mut script),
+            Focus::Segments => change_segments(&mut file, &structures, &mut script),
+            Focus::Index | Focus::Codes => change_within(&mut file, &structures, focus, &mut script),
         }
     }
     reseal(&mut file, &repair);
@@ -105,134 +62,139 @@ fn repair(choice: u8) -> Repair {
     repair
 }
 
-/// Fields of the structures of a file: one list of ranges a structure.
-pub fn structures(file: &[u8]) -> Vec<Vec<Range<usize>>> {
-    let mut found = Vec::new();
-    for at in COPIES {
-        found.push(fields(&FileIdentity::LAYOUT, at));
-    }
-    for segment in segments(file, 0, file.len()) {
-        let kind = header_at(file, segment.start).map_or(Kind(0), |header| header.kind());
-        found.push(fields(&SegmentHeader::LAYOUT, segment.start));
-        found.push(fields(&PayloadPrelude::LAYOUT, segment.start + 64));
-        for (index, (tag, section)) in sections(file, &segment).into_iter().enumerate() {
-            found.push(fields(&SectionEntry::LAYOUT, segment.start + 80 + index * 32));
-            content(kind, tag, section, &mut found);
-        }
-    }
-    for root in roots(file) {
-        // Twice: everything hangs on it.
-        found.push(fields(&RootPage::LAYOUT, root.offset));
-        found.push(fields(&RootPage::LAYOUT, root.offset));
-    }
-    found.retain(|fields| fields.last().is_some_and(|last| last.end <= file.len()));
-    found
-}
+/// Fields of structures, one list a structure.
+type Structures = [Vec<Range<usize>>];
 
-fn content(kind: Kind, tag: u32, section: Range<usize>, found: &mut Vec<Vec<Range<usize>>>) {
-    let layout = match (kind, tag) {
-        (Kind::MANIFEST, 1) => &ManifestEntry::LAYOUT,
-        (Kind::MANIFEST, 3) | (Kind::WITNESS, 1) => &WitnessEntry::LAYOUT,
-        (Kind::VEC, 1) => &VecFacts::LAYOUT,
-        (Kind::JOURNAL, 1) => &JournalWord::LAYOUT,
-        (Kind::META, 1) => &MetaItem::LAYOUT,
-        (Kind::TREE, 1) => &TreeFacts::LAYOUT,
-        (Kind::INDEX, 1) => &IndexFacts::LAYOUT,
-        (Kind::INDEX, 2) => &IndexRun::LAYOUT,
-        (Kind::INDEX, 7) => &EffortPoint::LAYOUT,
-        (Kind::QUANT, 1) => &QuantFacts::LAYOUT,
-        _ => {
-            let words = section.len() / 4;
-            let kept = (0..words).filter(|word| *word < WORDS || word + WORDS >= words);
-            found.push(kept.map(|word| section.start + word * 4..section.start + word * 4 + 4).collect());
-            return;
-        }
-    };
-    let starts = section.clone().step_by(layout.size).filter(|start| start + layout.size <= section.end);
-    // What a walk trusts is seldom among so many others.
-    let times = if matches!((kind, tag), (Kind::INDEX | Kind::QUANT, 1)) { 5 } else { 1 };
-    for start in starts.take(80) {
-        found.extend(std::iter::repeat_n(fields(layout, start), times));
-    }
-}
-
-fn fields(layout: &Layout, at: usize) -> Vec<Range<usize>> {
-    layout.fields.iter().map(|field| at + field.offset..at + field.offset + field.length).collect()
-}
-
-fn change(file: &mut Vec<u8>, structures: &[Vec<Range<usize>>], script: &mut Script<'_>) {
+fn change_any(file: &mut Vec<u8>, structures: &Structures, script: &mut Script<'_>) {
     match script.byte() {
-        0..=0xCF => {
-            let structure = structures.get(script.below(structures.len()));
-            let field = structure.and_then(|fields| fields.get(script.below(fields.len())));
-            let Some(field) = field.filter(|field| field.end <= file.len()).cloned() else { return };
-            let length = file.len() as u64;
-            edit(&mut file[field], length, script);
-        }
-        0xD0..=0xDF => {
-            let at = script.below(file.len());
-            let value = script.byte();
-            file.iter_mut().skip(at).take(1).for_each(|byte| *byte = value);
-        }
+        0..=0xCF => change_field(file, structures, script),
+        0xD0..=0xDF => change_byte(file, script),
         0xE0..=0xE7 => swap_segments(file, script),
         0xE8..=0xEF => copy_page(file, script),
-        0xF0..=0xF5 => {
-            let page = script.below(file.len() / PAGE_LEN + 1);
-            let odd = if script.byte() < 0xC0 { 0 } else { script.below(PAGE_LEN) };
-            file.truncate(page * PAGE_LEN + odd);
-        }
-        0xF6..=0xF7 => fill(file, script),
+        0xF0..=0xF5 => cut(file, script),
+        0xF6..=0xF7 => fill(file, Focus::Whole, script),
         0xF8 => narrow(file, script.byte() < 0x80, script.below(16)),
-        0xF9..=0xFA => {
-            let pages = 1 + script.below(3);
-            let value = script.byte();
-            file.resize(file.len() + pages * PAGE_LEN, value);
-        }
+        0xF9..=0xFA => lengthen(file, script),
         _ => append_pages(file, script),
     }
 }
 
-/// Sets a field to a value that is likely to be wrong.
-fn edit(field: &mut [u8], file_len: u64, script: &mut Script<'_>) {
-    let width = field.len().min(8);
-    let mut word = [0; 8];
-    word[..width].copy_from_slice(&field[..width]);
-    let old = u64::from_le_bytes(word);
-    let interesting = [
-        0,
-        1,
-        2,
-        63,
-        64,
-        0xFF,
-        0xFFF,
-        4096,
-        0x7FFF,
-        0xFFFF,
-        0x7FFF_FFFF,
-        0xFFFF_FFFF,
-        1 << 32,
-        u64::MAX >> 1,
-        u64::MAX - 4095,
-        u64::MAX - 63,
-        u64::MAX,
-        file_len,
-        file_len - file_len.min(4096),
-        file_len.saturating_mul(64),
-    ];
-    let new = match script.byte() {
-        0..=0x5F => interesting[script.below(interesting.len())],
-        0x60..=0x8F => old.wrapping_add(1 + script.below(64) as u64),
-        0x90..=0xBF => old.wrapping_sub(1 + script.below(64) as u64),
-        0xC0..=0xDF => old ^ 1 << script.below(width * 8),
-        0xE0..=0xEF => old.wrapping_add((script.below(64) * PAGE_LEN) as u64),
-        _ => script.number() as u64 | (script.number() as u64) << 32,
-    };
-    field[..width].copy_from_slice(&new.to_le_bytes()[..width]);
-    if field.len() > width && script.byte() < 64 {
-        let value = script.byte();
-        field.iter_mut().for_each(|byte| *byte = value);
+fn change_roots(file: &mut Vec<u8>, structures: &Structures, script: &mut Script<'_>) {
+    match script.byte() {
+        0..=0xA7 => change_field(file, structures, script),
+        0xA8..=0xBF => move_entry(file, script),
+        0xC0..=0xCF => move_root(file, script),
+        0xD0..=0xD7 => change_byte(file, script),
+        0xD8..=0xDF => move_table_row(file, Focus::Roots, script),
+        0xE0..=0xE7 => copy_page(file, script),
+        0xE8..=0xEF => cut(file, script),
+        0xF0..=0xF3 => lengthen(file, script),
+        _ => append_pages(file, script),
     }
+}
+
+fn change_segments(file: &mut Vec<u8>, structures: &Structures, script: &mut Script<'_>) {
+    match script.byte() {
+        0..=0xA7 => change_field(file, structures, script),
+        0xA8..=0xBF => swap_segments(file, script),
+        0xC0..=0xCF => move_table_row(file, Focus::Segments, script),
+        0xD0..=0xD7 => change_byte(file, script),
+        0xD8..=0xE7 => fill(file, Focus::Segments, script),
+        0xE8..=0xEF => copy_page(file, script),
+        0xF0..=0xF7 => cut(file, script),
+        _ => append_pages(file, script),
+    }
+}
+
+/// Changes inside sections and section tables only: nothing moves, and no other segment is touched.
+fn change_within(file: &mut [u8], structures: &Structures, focus: Focus, script: &mut Script<'_>) {
+    match script.byte() {
+        0..=0xA7 => change_field(file, structures, script),
+        0xA8..=0xDF => fill(file, focus, script),
+        0xE0..=0xEF => narrow(file, script.byte() < 0x80, script.below(16)),
+        _ => move_table_row(file, focus, script),
+    }
+}
+
+fn change_field(file: &mut [u8], structures: &Structures, script: &mut Script<'_>) {
+    let structure = structures.get(script.below(structures.len()));
+    let field = structure.and_then(|fields| fields.get(script.below(fields.len())));
+    let Some(field) = field.filter(|field| field.end <= file.len()).cloned() else { return };
+    let length = file.len() as u64;
+    edit(&mut file[field], length, script);
+}
+
+fn change_byte(file: &mut [u8], script: &mut Script<'_>) {
+    let at = script.below(file.len());
+    let value = script.byte();
+    file.iter_mut().skip(at).take(1).for_each(|byte| *byte = value);
+}
+
+fn cut(file: &mut Vec<u8>, script: &mut Script<'_>) {
+    let page = script.below(file.len() / PAGE_LEN + 1);
+    let odd = if script.byte() < 0xC0 { 0 } else { script.below(PAGE_LEN) };
+    file.truncate(page * PAGE_LEN + odd);
+}
+
+fn lengthen(file: &mut Vec<u8>, script: &mut Script<'_>) {
+    let pages = 1 + script.below(3);
+    let value = script.byte();
+    file.resize(file.len() + pages * PAGE_LEN, value);
+}
+
+/// Two ranges of one length: they change places, or the first is copied over the second.
+fn exchange(file: &mut [u8], from: Range<usize>, to: Range<usize>, swap: bool) {
+    if from.len() != to.len() || from.end.max(to.end) > file.len() {
+        return;
+    }
+    let (first, second) = (file[from.clone()].to_vec(), file[to.clone()].to_vec());
+    file[to].copy_from_slice(&first);
+    if swap {
+        file[from].copy_from_slice(&second);
+    }
+}
+
+/// An entry of a manifest takes the place of another, of that manifest or another one.
+fn move_entry(file: &mut [u8], script: &mut Script<'_>) {
+    let added = sections_of(file, Kind::MANIFEST).into_iter().filter(|(tag, _)| *tag == 1);
+    let size = size_of::<ManifestEntry>();
+    let entries: Vec<_> = added.flat_map(|(_, section)| section.step_by(size)).collect();
+    let (Some(from), Some(to)) = (entries.get(script.below(entries.len())), entries.get(script.below(entries.len())))
+    else {
+        return;
+    };
+    exchange(file, *from..from + size, *to..to + size, script.byte() < 0x80);
+}
+
+/// A root page takes the place of another; it may learn its own offset.
+fn move_root(file: &mut [u8], script: &mut Script<'_>) {
+    let all = roots(file);
+    let (Some(from), Some(to)) = (all.get(script.below(all.len())), all.get(script.below(all.len()))) else { return };
+    let (from, to) = (from.offset, to.offset);
+    let way = script.byte();
+    exchange(file, from..from + PAGE_LEN, to..to + PAGE_LEN, way < 0x80);
+    if way % 2 == 0 {
+        for at in [from, to] {
+            file[at + 0x100..at + 0x108].copy_from_slice(&(at as u64).to_le_bytes());
+        }
+    }
+}
+
+/// A row of a section table takes the place of another row, or its place and length become those of another section.
+fn move_table_row(file: &mut [u8], focus: Focus, script: &mut Script<'_>) {
+    let kinds = focus.kinds();
+    let kind = kinds[script.below(kinds.len())];
+    let of_kind = |segment: &Range<usize>| header_at(file, segment.start).is_some_and(|header| header.kind() == kind);
+    let all: Vec<_> = segments(file, 0, file.len()).into_iter().filter(of_kind).collect();
+    let Some(segment) = all.get(script.below(all.len())) else { return };
+    let rows = sections(file, segment).len();
+    let row = |index: usize| segment.start + TABLE_START + index * size_of::<SectionEntry>();
+    let (from, to) = (row(script.below(rows)), row(script.below(rows)));
+    let way = script.byte();
+    // Tag and alignment stand first, place and length behind them.
+    let part = if way % 2 == 0 { 0..32 } else { 8..32 };
+    let range = |start: usize| start + part.start..start + part.end;
+    exchange(file, range(from), range(to), way < 0x80);
 }
 
 /// Where each section of each segment of a kind lies: tag, range.
@@ -242,9 +204,9 @@ fn sections_of(file: &[u8], kind: Kind) -> Vec<(u32, Range<usize>)> {
     found.flat_map(|segment| sections(file, &segment)).collect()
 }
 
-/// Words of a section of an INDEX or QUANT all become one number, or numbers that lead anywhere.
-fn fill(file: &mut [u8], script: &mut Script<'_>) {
-    let kind = if script.byte() < 0xC0 { Kind::INDEX } else { Kind::QUANT };
+/// Words of a section all become one number, or numbers that lead anywhere.
+fn fill(file: &mut [u8], focus: Focus, script: &mut Script<'_>) {
+    let kind = focus.kinds()[usize::from(script.byte() / 64)];
     let all = sections_of(file, kind);
     let Some((_, section)) = all.get(script.below(all.len())) else { return };
     let words = section.len() / 4;

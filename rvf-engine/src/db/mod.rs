@@ -17,6 +17,8 @@ mod indexing;
 mod reader;
 mod salvage;
 mod shared;
+#[cfg(test)]
+mod tests;
 
 pub use batch::Batch;
 pub use reader::{ReadMode, Reader, Record};

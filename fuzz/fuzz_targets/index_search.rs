@@ -1,0 +1,6 @@
+//! The input tells how to change graphs of a valid file; its hashes are repaired then, and it is searched.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|script: &[u8]| {
+    rvf_tests::properties::index_search(script);
+});

@@ -1,0 +1,104 @@
+//! The inputs that a corpus of each fuzz target begins with: named, small, each about something else.
+
+use crate::inputs::Random;
+use crate::samples;
+
+/// A name and an input.
+pub type Seed = (String, Vec<u8>);
+
+/// The first inputs of a target.
+pub fn seeds(target: &str) -> Vec<Seed> {
+    match target {
+        "open" => files(),
+        "importers" => imports(),
+        "legacy" => scripts(9, &[]),
+        "index_search" => [scripts(2, &[]), scripts(2, &[0xA8, 0xC0, 0xE0, 0xF0])].concat(),
+        "codes" => [scripts(1, &[]), scripts(1, &[0xA8, 0xC0, 0xE0, 0xF0])].concat(),
+        // The samples with graphs too, with sections filled or made narrower.
+        "open_fixed" => [scripts(6, &[]), scripts(6, &[0xF6, 0xF8])].concat(),
+        _ => [scripts(4, &[]), scripts(4, &[0xA8, 0xC0, 0xF0])].concat(),
+    }
+}
+
+/// For each of the first samples: a script that changes nothing, and one for each first change of `changes`.
+fn scripts(count: u8, changes: &[u8]) -> Vec<Seed> {
+    let mut found = Vec::new();
+    for sample in 0..count {
+        if changes.is_empty() {
+            found.push((format!("unchanged-{sample}"), vec![sample, 0]));
+            let mut random = Random::new(7, u64::from(sample));
+            found.push((format!("script-{sample}"), [vec![sample, 0], random.bytes(60)].concat()));
+        }
+        for change in changes {
+            let mut random = Random::new(u64::from(*change), u64::from(sample));
+            let script = [vec![sample, 1, *change], random.bytes(40)].concat();
+            found.push((format!("change-{sample}-{change:02x}"), script));
+        }
+    }
+    found
+}
+
+fn files() -> Vec<Seed> {
+    let bits = samples::bits();
+    let files: [(&str, Vec<u8>); 9] = [
+        ("empty", Vec::new()),
+        ("noise", b"not a vector store".to_vec()),
+        ("bits", bits.clone()),
+        ("strings", samples::strings()),
+        ("identity-only", bits[..4096].to_vec()),
+        ("first-header-only", bits[..64].to_vec()),
+        ("cut-in-last-root", bits[..bits.len() - 100].to_vec()),
+        ("no-first-page", [&[0; 4096], &bits[4096..]].concat()),
+        ("root-only", bits[bits.len() - 4096..].to_vec()),
+    ];
+    files.map(|(name, bytes)| (name.to_owned(), bytes)).to_vec()
+}
+
+/// Numbers of the formats and flags in the first byte: see `properties/imports.rs`.
+const FVECS: u8 = 1;
+const BVECS: u8 = 2;
+const JSONL: u8 = 3;
+const IDS: u8 = 4;
+const COSINE: u8 = 10;
+const HAMMING: u8 = 15;
+const ONE_BY_ONE: u8 = 20;
+const SKIP: u8 = 40;
+const HALF: u8 = 80;
+
+fn imports() -> Vec<Seed> {
+    let floats: Vec<u8> = [1.0f32, 0.5, -2.0, 0.0, 0.0, 0.0].iter().flat_map(|value| value.to_le_bytes()).collect();
+    let row = |dimension: i32, bytes: &[u8]| [&dimension.to_le_bytes()[..], bytes].concat();
+    let fvecs = [row(3, &floats[..12]), row(3, &floats[12..])].concat();
+    let text =
+        |id: &str| format!("{{\"id\":{id},\"vector\":[1,0.25,-3e1],\"metadata\":{{\"a\":[null,\"\\u00e4\"]}}}}\n");
+    let ids: Vec<u8> = [7u64, 1, 9].iter().flat_map(|id| id.to_le_bytes()).collect();
+    let wide: Vec<u8> = "zaäb".chars().flat_map(|letter| u32::from(letter).to_le_bytes()).collect();
+    let found = [
+        ("npy-f4", 0, npy(1, "<f4", "(2, 3)", &floats)),
+        ("npy-f4-cosine", COSINE + SKIP, npy(1, "<f4", "(2, 3)", &floats)),
+        ("npy-f4-half", HALF, npy(2, "<f4", "(2, 3)", &floats)),
+        ("npy-f2", ONE_BY_ONE, npy(1, "<f2", "(6, 2)", &floats)),
+        ("npy-i1", 0, npy(3, "|i1", "(4, 6)", &floats)),
+        ("npy-u1-bits", HAMMING, npy(1, "|u1", "(8, 3)", &floats)),
+        ("fvecs", FVECS, fvecs.clone()),
+        ("fvecs-cut", FVECS + ONE_BY_ONE, fvecs[..fvecs.len() - 3].to_vec()),
+        ("bvecs", BVECS, [row(2, &[1, 2]), row(2, &[3, 4])].concat()),
+        ("bvecs-bits", BVECS + HAMMING, row(2, &[0xF0, 0x0F])),
+        ("jsonl-numbers", JSONL, [text("5"), text("5"), text("0")].concat().into_bytes()),
+        ("jsonl-strings", JSONL + COSINE, [text("\"a\""), text("\"\\ud83d\\ude00\"")].concat().into_bytes()),
+        ("jsonl-bits", JSONL + HAMMING, b"\xef\xbb\xbf{\"vector\":[1,0,1]}\n\n{\"vector\":[0,0,1]}".to_vec()),
+        ("ids-u8", IDS, npy(1, "<u8", "(3,)", &ids)),
+        ("ids-i4", IDS + ONE_BY_ONE, npy(1, "<i4", "(6,)", &ids)),
+        ("ids-utf32", IDS, npy(1, "<U2", "(2,)", &wide)),
+        ("ids-utf8", IDS, npy(1, "|S4", "(2,)", b"ab\0\0zebr")),
+        ("ids-table", IDS, npy(1, "<u4", "(3, 2)", &ids)),
+    ];
+    found.into_iter().map(|(name, first, file)| (name.to_owned(), [vec![first], file].concat())).collect()
+}
+
+fn npy(version: u8, descr: &str, shape: &str, payload: &[u8]) -> Vec<u8> {
+    let dictionary = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let width = if version == 1 { 2 } else { 4 };
+    let length = (dictionary.len() as u32).to_le_bytes();
+    [b"\x93NUMPY", &[version, 0][..], &length[..width], dictionary.as_bytes(), payload].concat()
+}

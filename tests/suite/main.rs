@@ -2,6 +2,7 @@
 
 mod cli;
 mod corrupt;
+mod crash;
 mod damage;
 mod fuzz_replay;
 mod golden;

@@ -28,6 +28,7 @@ pub mod oracle;
 pub mod properties;
 pub mod reseal;
 pub mod samples;
+pub mod sim;
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,1 @@
+//! Every call of a workload fails once, in each way that it can.

@@ -4,6 +4,7 @@ mod cli;
 mod corrupt;
 mod crash;
 mod damage;
+mod faults;
 mod fuzz_replay;
 mod golden;
 mod group;

@@ -22,12 +22,16 @@ pub struct Limits {
     pub samples: u64,
     /// Torn variants of each.
     pub torn: u64,
+    /// Up to so many open changes, more torn variants: there are few subsets.
+    pub few: u32,
+    /// Torn variants of each of those.
+    pub torn_few: u64,
 }
 
 /// What the issue asks for.
-pub const FULL: Limits = Limits { subsets: 10, samples: 1000, torn: 2 };
+pub const FULL: Limits = Limits { subsets: 10, samples: 1000, torn: 2, few: 5, torn_few: 40 };
 /// Where a crash comes on top of another failure.
-pub const FEW: Limits = Limits { subsets: 5, samples: 32, torn: 1 };
+pub const FEW: Limits = Limits { subsets: 5, samples: 32, torn: 1, few: 2, torn_few: 4 };
 
 /// Which image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -118,25 +122,28 @@ pub struct Images<'m> {
     limits: Limits,
     seed: u64,
     tearable: Vec<bool>,
+    torn: u64,
 }
 
 impl<'m> Images<'m> {
     /// Those of a medium after `cut` operations.
     pub fn of(medium: &'m Medium, limits: Limits, seed: u64, cut: usize) -> Self {
         let seed = Rng(seed ^ ((cut as u64) << 32)).draw();
-        Self { medium, limits, seed, tearable: medium.tearable() }
+        let tearable = medium.tearable();
+        let torn = if tearable.len() as u32 <= limits.few { limits.torn_few } else { limits.torn };
+        Self { medium, limits, seed, tearable, torn }
     }
 
     /// One more than the largest number of an image.
     pub fn end(&self) -> u64 {
         let open = self.medium.open_changes() as u32;
         let bases = if open <= self.limits.subsets { 1 << open } else { self.limits.samples };
-        bases * (1 + self.limits.torn)
+        bases * (1 + self.torn)
     }
 
     /// The image of this number; `None` for a torn variant without a write that can be torn.
     pub fn get(&self, number: u64) -> Option<Folder> {
-        let (base, variant) = (number / (1 + self.limits.torn), number % (1 + self.limits.torn));
+        let (base, variant) = (number / (1 + self.torn), number % (1 + self.torn));
         let mut takes = self.base(base);
         if variant > 0 {
             let mut rng = Rng(self.seed ^ (number + 1));
@@ -222,13 +229,24 @@ impl Explorer {
         &self.start
     }
 
-    fn allowed(&self) -> Allowed {
+    /// What is allowed before the workload.
+    pub fn allowed(&self) -> Allowed {
         Allowed::returned(self.start.state.as_ref())
     }
 
     fn failure(&self, killed: Option<usize>, at: At, then: Option<At>, why: String) -> Box<Failure> {
         let (workload, seed) = (self.workload.name, self.seed);
         Box::new(Failure { workload, seed, killed, at, then, why })
+    }
+
+    /// The workload.
+    pub fn workload(&self) -> Workload {
+        self.workload
+    }
+
+    /// Its seed.
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// The log of the undisturbed workload.

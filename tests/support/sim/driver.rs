@@ -99,7 +99,12 @@ impl Driver {
         let state = State::new(MAIN, epoch, records);
         self.place.note(Note::Begun(state.clone()));
         let db = self.db.as_mut().unwrap();
-        act(db)?;
+        let done = act(db);
+        if matches!(done, Err(Error::Poisoned)) {
+            self.place.note(Note::Refused(state));
+            return done;
+        }
+        done?;
         assert_eq!(db.snapshot().epoch(), state.epoch, "epoch of the commit that returned");
         self.place.note(Note::Returned(state.clone()));
         self.state = Some(state);

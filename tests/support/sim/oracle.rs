@@ -106,6 +106,12 @@ fn is_tail(path: &Path) -> bool {
     [MAIN, COPY].iter().any(|file| path.to_string_lossy().starts_with(&format!("{file}.tail-")))
 }
 
+/// A name that may stay: a tail that held a manifest, and the beginning of a creation, which the next creation removes.
+fn may_stay(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    is_tail(path) || [MAIN, COPY].iter().any(|file| name == *file || name == format!("{file}.new-tmp"))
+}
+
 /// What a recovered folder holds. It must be clean, and life must go on: the next commit, or the creation of what is not there.
 fn follow(folder: &Folder) -> Result<Vec<Arc<State>>, Fault> {
     let mut states = Vec::new();
@@ -121,8 +127,7 @@ fn follow(folder: &Folder) -> Result<Vec<Arc<State>>, Fault> {
     go_on(&place, states.iter().find(|state| state.file == MAIN))?;
     let after = place.folder();
     for path in after.0.keys() {
-        let wanted = [MAIN, COPY].iter().any(|file| path == Path::new(file)) || is_tail(path);
-        if !wanted {
+        if !may_stay(path) {
             return Err(format!("{} is left behind", path.display()));
         }
     }
@@ -139,7 +144,7 @@ fn go_on(place: &SimPlace, state: Option<&Arc<State>>) -> Result<(), Fault> {
     };
     let done = done.and_then(|()| driver.put([9999])).and_then(|()| {
         driver.close();
-        let interrupted = place.inode(Path::new(&format!("{COPY}.compact-tmp"))).is_some();
+        let interrupted = place.inode(Path::new(&format!("{COPY}.new-tmp"))).is_some();
         if interrupted && place.inode(Path::new(COPY)).is_none() {
             let reader = driver.read()?;
             driver.export(&reader, 1)?;

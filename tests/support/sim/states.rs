@@ -60,6 +60,8 @@ pub enum Note {
     Begun(Arc<State>),
     /// It returned.
     Returned(Arc<State>),
+    /// A handle that takes no more refused it: it was never begun.
+    Refused(Arc<State>),
 }
 
 /// What one file may hold.
@@ -94,6 +96,9 @@ impl Allowed {
     pub fn take(&mut self, note: &Note) {
         match note {
             Note::Begun(state) => self.0.entry(state.file).or_default().begun.push(state.clone()),
+            Note::Refused(state) => {
+                self.0.entry(state.file).or_default().begun.retain(|begun| !Arc::ptr_eq(begun, state));
+            }
             Note::Returned(state) => {
                 self.0.insert(state.file, Expected { returned: Some(state.clone()), begun: Vec::new() });
             }

@@ -1,10 +1,10 @@
-//! The twelve workloads: what stands before them, and what they do.
+//! The twelve workloads and a large one: what stands before them, and what they do.
 
 use super::driver::{Driver, MAIN};
 use super::medium::{Blob, Folder};
 use super::place::SimPlace;
 use super::states::State;
-use rvf_engine::{Error, Result};
+use rvf_engine::Result;
 use rvf_format::limits::PAGE_LEN;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,8 +19,11 @@ pub struct Workload {
     run: fn(&mut Driver) -> Result<()>,
 }
 
+/// Name of the workload whose images are megabytes: it is left out where many are made.
+pub const LARGE: &str = "large";
+
 /// All workloads.
-pub const ALL: [Workload; 12] = [
+pub const ALL: [Workload; 13] = [
     workload("create", |_| Ok(()), create),
     workload("import", |driver| store(driver, 0), import),
     workload("replace", |driver| store(driver, 10), replace),
@@ -30,9 +33,10 @@ pub const ALL: [Workload; 12] = [
     workload("grow", long_history, grow),
     Workload { damage: tear_last_root, ..workload("recover", |driver| store(driver, 5), recover) },
     workload("turns", |driver| store(driver, 5), turns),
-    workload("export", history, export),
+    workload("export", |driver| store(driver, 9), export),
     workload("travel", |driver| store(driver, 6), travel),
     workload("mixed", |driver| store(driver, 20), mixed),
+    workload(LARGE, large_rows, large),
 ];
 
 const fn workload(
@@ -101,13 +105,17 @@ fn history(driver: &mut Driver) -> Result<()> {
 
 /// Two commits before a full manifest is due.
 fn long_history(driver: &mut Driver) -> Result<()> {
-    driver.set_dimension(2048);
     driver.create()?;
     for round in 0..61 {
         driver.put([round])?;
     }
     driver.close();
     Ok(())
+}
+
+fn large_rows(driver: &mut Driver) -> Result<()> {
+    driver.set_dimension(4096);
+    store(driver, 1)
 }
 
 /// Makes a commit after the last, and tears its root: a tail that holds a manifest.
@@ -180,13 +188,21 @@ fn compact(driver: &mut Driver) -> Result<()> {
     Ok(())
 }
 
-/// Over the step to a full manifest, which seals and merges; then a segment that is large enough for a hash tree.
+/// Over the step to a full manifest, which seals and merges.
 fn grow(driver: &mut Driver) -> Result<()> {
     driver.open()?;
     driver.put([100])?;
     driver.delete([7])?;
     driver.put([101])?;
-    driver.put(1000..1514)?;
+    driver.put([102, 3])?;
+    driver.close();
+    Ok(())
+}
+
+/// A segment that is large enough for a hash tree.
+fn large(driver: &mut Driver) -> Result<()> {
+    driver.open()?;
+    driver.put(1000..1257)?;
     driver.close();
     Ok(())
 }
@@ -284,9 +300,4 @@ fn mixed(driver: &mut Driver) -> Result<()> {
     }
     driver.close();
     Ok(())
-}
-
-/// Whether an error says that the handle takes no more.
-pub fn is_poisoned(error: &Error) -> bool {
-    matches!(error, Error::Poisoned)
 }

@@ -6,7 +6,7 @@
 use super::driver::Driver;
 use super::medium::{Folder, Medium, Op, Take};
 use super::oracle::Oracle;
-use super::place::SimPlace;
+use super::place::{Call, SimPlace};
 use super::states::{Allowed, Note};
 use super::workloads::{Start, Workload};
 use crate::oracle::Rng;
@@ -175,6 +175,9 @@ impl<'m> Images<'m> {
     }
 }
 
+/// An image, and what does not hold of it.
+pub type Judged = (Folder, Result<(), String>);
+
 /// Goes through the images of workloads.
 pub struct Explorer {
     workload: Workload,
@@ -183,6 +186,8 @@ pub struct Explorer {
     oracle: Oracle,
     seen: HashSet<[u8; 32]>,
     seen_nested: HashSet<[u8; 32]>,
+    /// What the place lies about: nothing but where the checks are checked.
+    pub lie: Option<Call>,
     /// How many there were so far.
     pub counts: Counts,
 }
@@ -221,7 +226,16 @@ impl Explorer {
     pub fn new(workload: Workload, seed: u64) -> Self {
         let start = workload.start(seed);
         let (seen, seen_nested) = Default::default();
-        Self { workload, seed, start, oracle: Oracle::default(), seen, seen_nested, counts: Counts::default() }
+        Self {
+            workload,
+            seed,
+            start,
+            oracle: Oracle::default(),
+            seen,
+            seen_nested,
+            lie: None,
+            counts: Counts::default(),
+        }
     }
 
     /// What stands before the workload.
@@ -252,6 +266,7 @@ impl Explorer {
     /// The log of the undisturbed workload.
     pub fn log(&self) -> Vec<Op<Note>> {
         let place = SimPlace::holding(&self.start.folder);
+        place.lie(self.lie);
         let mut driver = Driver::new(place.clone(), self.seed, self.start.state.clone());
         self.workload.run(&mut driver).unwrap();
         drop(driver);
@@ -351,12 +366,18 @@ impl Explorer {
     }
 
     /// One image, judged: the folder, and what does not hold of it.
-    pub fn reproduce(
+    pub fn reproduce(&mut self, killed: Option<usize>, at: At, then: Option<At>) -> Option<Judged> {
+        self.reproduce_with(killed, at, then, if killed.is_some() { FEW } else { FULL })
+    }
+
+    /// [`Explorer::reproduce`] of an image that was numbered within other limits.
+    pub fn reproduce_with(
         &mut self,
         killed: Option<usize>,
         at: At,
         then: Option<At>,
-    ) -> Option<(Folder, Result<(), String>)> {
+        limits: Limits,
+    ) -> Option<Judged> {
         let mut log = self.log();
         if let Some(killed) = killed {
             log = match self.log_of_killed(&log, killed) {
@@ -364,7 +385,6 @@ impl Explorer {
                 Err(why) => return Some((self.start.folder.clone(), Err(why))),
             };
         }
-        let limits = if killed.is_some() { FEW } else { FULL };
         let (image, allowed) = pick(&self.start.folder, self.allowed(), &log, at, limits, self.seed)?;
         let Some(then) = then else {
             let verdict = self.oracle.judge(&image, &allowed).map(drop);

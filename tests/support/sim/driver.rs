@@ -5,7 +5,9 @@ use super::place::SimPlace;
 use super::states::{Note, State};
 use crate::oracle::{Records, Rng};
 use crate::samples;
-use rvf_engine::{CompactOptions, CreateOptions, Db, Dtype, Error, Id, Metric, OpenOptions, Reader, Result, Schema};
+use rvf_engine::{
+    CompactOptions, CreateOptions, Db, Dtype, Error, Id, Metric, OpenOptions, ReadMode, Reader, Result, Schema,
+};
 use rvf_format::storage::Place;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -161,7 +163,7 @@ impl Driver {
 
     /// Opens a reader, which must see the last commit that returned.
     pub fn read(&self) -> Result<Reader> {
-        let reader = Reader::open_with(self.shared(), MAIN)?;
+        let reader = Reader::open_with(self.shared(), MAIN, ReadMode::Mapped)?;
         self.check(&reader.snapshot(), self.state.as_deref().unwrap())?;
         Ok(reader)
     }

@@ -4,8 +4,8 @@ use super::crash::{Explorer, FEW, go_on};
 use super::driver::{COPY, Driver, MAIN};
 use super::medium::Op;
 use super::place::{Call, Fault, SimPlace, Struck};
-use super::states::{Allowed, State};
-use rvf_engine::{Error, Reader};
+use super::states::{Allowed, Note, State};
+use rvf_engine::{Error, ReadMode, Reader};
 use rvf_format::storage::Bytes;
 use rvf_format::verify::verify;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -53,6 +53,7 @@ pub fn strike(explorer: &mut Explorer, strike: Strike) -> Result<(), String> {
 fn struck_run(explorer: &mut Explorer, strike: Strike) -> Result<(), String> {
     let place = SimPlace::holding(&explorer.start().folder);
     place.fail_at(strike.number, strike.fault);
+    place.lie(explorer.lie);
     let mut driver = Driver::new(place.clone(), explorer.seed(), explorer.start().state.clone());
     let workload = explorer.workload();
     let done = catch_unwind(AssertUnwindSafe(|| workload.run(&mut driver))).map_err(|_| "a panic".to_owned())?;
@@ -66,6 +67,7 @@ fn struck_run(explorer: &mut Explorer, strike: Strike) -> Result<(), String> {
     }
     let last = driver.state.clone();
     drop(driver);
+    check_kills(explorer, &place.log(), struck)?;
     check_next_writer(explorer, &place, struck, last.as_ref())?;
     let log = place.log();
     explorer.explore(&log, struck.at, None, FEW).map_err(|failure| {
@@ -74,6 +76,17 @@ fn struck_run(explorer: &mut Explorer, strike: Strike) -> Result<(), String> {
             failure.at.cut, failure.at.image, failure.then, failure.why
         )
     })
+}
+
+/// The program dies while it deals with the failure, another goes on, and the power fails then.
+fn check_kills(explorer: &mut Explorer, log: &[Op<Note>], struck: Struck) -> Result<(), String> {
+    for killed in struck.at..log.len() {
+        let longer = explorer.log_of_killed(log, killed).map_err(|why| format!("killed at {killed}: {why}"))?;
+        explorer.explore(&longer, killed, Some(killed), FEW).map_err(|failure| {
+            format!("killed at {killed}, power fails at {:?}, {:?}: {}", failure.at, failure.then, failure.why)
+        })?;
+    }
+    Ok(())
 }
 
 /// Whether a workload must not go on as if nothing had happened.
@@ -86,7 +99,7 @@ fn is_uncertain(call: Call) -> bool {
     matches!(call, Call::SyncDir | Call::Rename | Call::SetLen)
 }
 
-fn allowed_after(explorer: &Explorer, log: &[Op<super::states::Note>]) -> Allowed {
+fn allowed_after(explorer: &Explorer, log: &[Op<Note>]) -> Allowed {
     let mut allowed = explorer.allowed();
     for op in log {
         if let Op::Note(note) = op {
@@ -120,7 +133,7 @@ fn check_reader(
     if place.inode(Path::new(MAIN)).is_none() {
         return if last.is_none() { Ok(()) } else { Err("the file lost its name".to_owned()) };
     }
-    let reader = Reader::open_with(Arc::new(place.clone()), MAIN);
+    let reader = Reader::open_with(Arc::new(place.clone()), MAIN, ReadMode::Mapped);
     let found = reader.and_then(|reader| State::of(MAIN, &reader)).map_err(|error| format!("a reader: {error}"))?;
     check_state(&allowed_after(explorer, &place.log()), struck, last, &found)
         .map_err(|why| format!("a reader is {why}"))

@@ -110,6 +110,7 @@ struct Inner {
     calls: Vec<Call>,
     fault: Option<(usize, Fault)>,
     struck: Option<Struck>,
+    lie: Option<Call>,
 }
 
 /// A folder in memory. Clones share it.
@@ -228,6 +229,11 @@ impl SimPlace {
         guard(&self.inner).fault = Some((call, fault));
     }
 
+    /// Says of all syncs of files, or of the folder, that they succeeded, and does nothing: what the checks must find out.
+    pub fn lie(&self, call: Option<Call>) {
+        guard(&self.inner).lie = call;
+    }
+
     /// The fault that struck.
     pub fn struck(&self) -> Option<Struck> {
         guard(&self.inner).struck
@@ -276,7 +282,9 @@ impl Place for SimPlace {
     fn sync_dir(&self, _path: &Path) -> io::Result<()> {
         let mut inner = guard(&self.inner);
         inner.call(Call::SyncDir, None)?;
-        inner.log.push(Op::SyncDir);
+        if inner.lie != Some(Call::SyncDir) {
+            inner.log.push(Op::SyncDir);
+        }
         Ok(())
     }
 
@@ -347,7 +355,11 @@ impl Storage for SimStorage {
         let mut inner = guard(&self.place.inner);
         let result = inner.call(Call::Sync, Some(self.inode));
         let inode = self.inode;
-        inner.log.push(if result.is_ok() { Op::Sync { inode } } else { Op::SyncFailed { inode } });
+        match (&result, inner.lie) {
+            (_, Some(Call::Sync)) => return Ok(()),
+            (Ok(()), _) => inner.log.push(Op::Sync { inode }),
+            (Err(_), _) => inner.log.push(Op::SyncFailed { inode }),
+        }
         result
     }
 

@@ -9,6 +9,7 @@
 //! | `mutate.rs` | changes to a valid file, told by bytes |
 //! | `properties.rs` | what must hold for any bytes: bodies of the fuzz targets |
 //! | `heap.rs` | an allocator that counts |
+//! | `sim/` | a machine that loses power, and one whose calls fail |
 //! | `hooked.rs` | a place that says when it syncs |
 
 #![allow(

@@ -79,14 +79,32 @@ fn struck_run(explorer: &mut Explorer, strike: Strike) -> Result<(), String> {
 }
 
 /// The program dies while it deals with the failure, another goes on, and the power fails then.
+///
+/// But for one case: a program that dies between the failed sync of a root and the cut behind it leaves that root in the page cache,
+/// where the medium lacks it. The next writer cannot know, and what it builds on that root may be lost with it (`spec/commit.md`,
+/// "What is assumed of the medium").
 fn check_kills(explorer: &mut Explorer, log: &[Op<Note>], struck: Struck) -> Result<(), String> {
+    let first = explorer.start().state.as_ref().map_or(0, |state| state.epoch);
     for killed in struck.at..log.len() {
         let longer = explorer.log_of_killed(log, killed).map_err(|why| format!("killed at {killed}: {why}"))?;
+        let sync_failed = matches!(log.get(killed.wrapping_sub(1)), Some(Op::SyncFailed { .. }));
+        if sync_failed && last_epoch(&longer, first) > last_epoch(&log[..killed], first) + 1 {
+            continue;
+        }
         explorer.explore(&longer, killed, Some(killed), FEW).map_err(|failure| {
             format!("killed at {killed}, power fails at {:?}, {:?}: {}", failure.at, failure.then, failure.why)
         })?;
     }
     Ok(())
+}
+
+/// The last commit of the store that returned, in a log; `first` where none did.
+fn last_epoch(log: &[Op<Note>], first: u64) -> u64 {
+    let returned = log.iter().rev().find_map(|op| match op {
+        Op::Note(Note::Returned(state)) if state.file == MAIN => Some(state.epoch),
+        _ => None,
+    });
+    returned.unwrap_or(first)
 }
 
 /// Whether a workload must not go on as if nothing had happened.

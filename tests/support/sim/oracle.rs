@@ -10,6 +10,7 @@ use rvf_engine::{Clause, Db, ReadMode, Reader};
 use rvf_format::storage::Bytes;
 use rvf_format::verify::{Report, verify};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -86,12 +87,11 @@ impl Oracle {
     }
 
     fn judge_recovered(&mut self, folder: &Folder, allowed: &Allowed) -> Result<(), Fault> {
-        let hash = folder.hash();
-        if !self.follows.contains_key(&hash) {
-            let states = follow(folder)?;
-            self.follows.insert(hash, states);
-        }
-        for state in self.follows.get(&hash).into_iter().flatten() {
+        let states = match self.follows.entry(folder.hash()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(follow(folder)?),
+        };
+        for state in states.iter() {
             if !allowed.0.get(state.file).is_some_and(|expected| expected.allows(state)) {
                 let (file, epoch, count) = (state.file, state.epoch, state.records.len());
                 return Err(format!(

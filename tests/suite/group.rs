@@ -54,7 +54,8 @@ fn threads_share_commits_and_see_what_they_put() {
                     assert!(seen.epoch() >= done.epoch);
                     assert_eq!(seen.get(&Id::U64(id)).unwrap().unwrap().vector, [id as f32, 1.0]);
                     assert_eq!(seen.at_epoch(done.epoch).unwrap().count(), done.count);
-                    let reader = Reader::open_with(Arc::new(place.place.clone()), PATH).unwrap();
+                    let reader =
+                        Reader::open_with(Arc::new(place.place.clone()), PATH, rvf_engine::ReadMode::Mapped).unwrap();
                     assert!(reader.get(&Id::U64(id)).unwrap().is_some(), "{id} is not on the medium");
                 }
             });

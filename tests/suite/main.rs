@@ -2,7 +2,9 @@
 
 mod cli;
 mod corrupt;
+mod crash;
 mod damage;
+mod faults;
 mod fuzz_replay;
 mod golden;
 mod group;

@@ -248,7 +248,7 @@ impl<'f> Run<'f> {
     fn refresh(&mut self) -> &'static str {
         let newest = (self.snapshot().epoch(), self.records.clone());
         let reader = match self.reader.take() {
-            None => Reader::open_with(Arc::new(self.place.clone()), &self.path).unwrap(),
+            None => Reader::open_with(Arc::new(self.place.clone()), &self.path, rvf_engine::ReadMode::Mapped).unwrap(),
             Some((mut reader, records)) => {
                 self.check_records(&reader.snapshot(), &records);
                 let moved = reader.refresh().unwrap();

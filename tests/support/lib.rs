@@ -12,6 +12,7 @@
 //! | `inputs.rs`, `seeds.rs` | inputs for the fuzz targets: at random, and those to begin with |
 //! | `properties/` | what must hold for any bytes: bodies of the fuzz targets |
 //! | `heap.rs` | an allocator that counts |
+//! | `sim/` | a machine that loses power, and one whose calls fail |
 //! | `hooked.rs` | a place that says when it syncs |
 
 #![allow(
@@ -36,6 +37,7 @@ pub mod reseal;
 pub mod samples;
 pub mod script;
 pub mod seeds;
+pub mod sim;
 
 use std::path::{Path, PathBuf};
 

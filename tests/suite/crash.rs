@@ -1,0 +1,98 @@
+//! Power failures: the deterministic share. `cargo run -p rvf-tests --example crash -- --images 10000000` goes on.
+
+use rvf_tests::sim::crash::{Counts, Explorer, FEW, FULL, Failure};
+use rvf_tests::sim::medium::{Blob, Folder, Medium, Op, Take};
+use rvf_tests::sim::place::Call;
+use rvf_tests::sim::workloads::{ALL, LARGE, Workload};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Fewer images than this, and the check has shrunk.
+const LEAST_IMAGES: u64 = 100_000;
+
+fn explore(workload: Workload) -> Result<Counts, Box<Failure>> {
+    let mut explorer = Explorer::new(workload, 1);
+    explorer.power_failures(FULL)?;
+    if workload.name != LARGE {
+        explorer.kills(FEW)?;
+    }
+    Ok(explorer.counts)
+}
+
+/// Runs all workloads on two threads; what each came to, in the order in which they ended.
+fn explore_all() -> Vec<(&'static str, Result<Counts, Box<Failure>>, f64)> {
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(workload) = ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let began = std::time::Instant::now();
+                    let counts = explore(*workload);
+                    done.lock().unwrap().push((workload.name, counts, began.elapsed().as_secs_f64()));
+                }
+            });
+        }
+    });
+    done.into_inner().unwrap()
+}
+
+#[test]
+fn no_power_failure_loses_a_commit_that_returned() {
+    let (mut total, mut failures) = (Counts::default(), Vec::new());
+    for (name, counts, seconds) in explore_all() {
+        match counts {
+            Ok(counts) => {
+                println!("{name}: {counts:?}, {seconds:.1} s");
+                total.add(&counts);
+            }
+            Err(failure) => failures.push(format!("{name}: {failure}")),
+        }
+    }
+    println!("{} images, {} of them distinct and judged: {total:?}", total.total(), total.judged());
+    assert!(failures.is_empty(), "\n{}\n", failures.join("\n"));
+    assert!(total.total() >= LEAST_IMAGES, "{} images: the check has shrunk", total.total());
+}
+
+/// The checks can fail: a place whose syncs do nothing loses commits that returned, and is found out.
+#[test]
+fn a_place_that_lies_is_found_out() {
+    for (name, lie) in
+        [("import", Call::Sync), ("compact", Call::Sync), ("create", Call::SyncDir), ("compact", Call::SyncDir)]
+    {
+        let mut explorer = Explorer::new(Workload::named(name).unwrap(), 1);
+        explorer.lie = Some(lie);
+        let failure = explorer.power_failures(FEW).unwrap_err();
+        let mut again = Explorer::new(Workload::named(name).unwrap(), 1);
+        again.lie = Some(lie);
+        let (_, verdict) = again.reproduce_with(None, failure.at, failure.then, FEW).unwrap();
+        assert_eq!(verdict.unwrap_err(), failure.why, "{name}, {lie:?}: the numbers of the image lead back to it");
+    }
+}
+
+/// A file of two sectors, then two more in one write: what a power failure may leave of it.
+#[test]
+fn images_are_what_the_medium_may_hold() {
+    let path = std::path::PathBuf::from("a");
+    let folder = Folder([(path.clone(), Blob::new(vec![1; 1024]))].into());
+    let write = Op::Write { inode: 0, at: 1024, bytes: vec![2; 1024].into(), grows: Some(2048) };
+    let log: [Op<()>; 3] = [write.clone(), Op::SyncFailed { inode: 0 }, Op::Sync { inode: 0 }];
+    let mut medium = Medium::holding(&folder);
+    let bytes = |medium: &Medium, takes: &[Take]| medium.image(takes).0[&path].bytes.clone();
+    for op in &log {
+        medium.apply(op);
+        // Data and length; a sync after a failed one brings neither back.
+        assert_eq!(medium.open_changes(), 2);
+        assert_eq!(bytes(&medium, &[Take::Nothing, Take::Nothing]), [1; 1024]);
+        assert_eq!(bytes(&medium, &[Take::Whole, Take::Nothing]), [1; 1024], "data past the end is lost");
+        let longer = bytes(&medium, &[Take::Nothing, Take::Whole]);
+        assert_eq!((longer.len(), &longer[1024..]), (2048, &[0; 1024][..]), "zeros where data is missing");
+        for seed in 0..20 {
+            let torn = bytes(&medium, &[Take::Torn(seed), Take::Whole]);
+            let there: Vec<u8> = torn[1024..].chunks(512).map(|sector| sector[0]).collect();
+            assert!(there == [0, 2] || there == [2, 0], "one sector of two");
+        }
+    }
+    medium.apply(&write);
+    medium.apply::<()>(&Op::Sync { inode: 0 });
+    assert_eq!(bytes(&medium, &[Take::Nothing, Take::Nothing])[1024..], [2; 1024], "written anew");
+}

@@ -19,8 +19,11 @@ fn explore(workload: Workload) -> Result<Counts, Box<Failure>> {
     Ok(explorer.counts)
 }
 
+/// A workload, what it came to, seconds.
+type Explored = (&'static str, Result<Counts, Box<Failure>>, f64);
+
 /// Runs all workloads on two threads; what each came to, in the order in which they ended.
-fn explore_all() -> Vec<(&'static str, Result<Counts, Box<Failure>>, f64)> {
+fn explore_all() -> Vec<Explored> {
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..2 {

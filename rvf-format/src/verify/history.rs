@@ -66,20 +66,19 @@ fn collect(file: &Bytes, newest: Commit, complete: &mut bool, findings: &mut Fin
             break;
         }
         let earlier = offset.checked_add(PAGE).is_some_and(|end| end <= last.root.manifest_offset.get());
-        let before = if earlier { commit_at(file, offset, last.root.file_id).ok() } else { None };
-        match before.filter(|before| before.root.epoch() < last.root.epoch()) {
-            Some(before) => commits.push(before),
-            None => {
-                findings.add(
-                    Clause::Root6,
-                    place,
-                    None,
-                    "the root before this one is not whole: older epochs are lost",
-                );
-                *complete = false;
-                break;
+        let why = match commit_at(file, offset, last.root.file_id) {
+            _ if !earlier => "it does not stand before".to_owned(),
+            Ok(before) if before.root.epoch() < last.root.epoch() => {
+                commits.push(before);
+                continue;
             }
-        }
+            Ok(_) => "its epoch is not smaller".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let message = format!("the root before this one is not whole: older epochs are lost ({why})");
+        findings.add(Clause::Root6, place, None, message);
+        *complete = false;
+        break;
     }
     commits.reverse();
     commits

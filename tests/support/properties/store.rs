@@ -2,6 +2,7 @@
 //! verification calls sound can be used in full.
 
 use crate::samples;
+use rvf_engine::salvage::salvage;
 use rvf_engine::{CompactOptions, Db, Dtype, Effort, Hit, Id, IdType, Schema, Snapshot};
 use rvf_format::storage::{Bytes, MemoryPlace};
 use rvf_format::verify::{Options, Report, verify, verify_with};
@@ -25,6 +26,7 @@ pub fn survey(bytes: &[u8]) -> bool {
     let report = verify(&file, &mut |_, _| {});
     let _ = verify_with(&file, &Options { deep: true }, &mut |_, _| {});
     let sound = matches!(&report, Ok(report) if report.sound);
+    save(&file, report.as_ref().ok().filter(|report| report.findings.is_empty()));
     match Snapshot::newest(file) {
         Ok(snapshot) => read(&snapshot, report.as_ref().ok().filter(|_| sound)),
         Err(error) => {
@@ -33,6 +35,15 @@ pub fn survey(bytes: &[u8]) -> bool {
         }
     }
     sound
+}
+
+/// Salvages a file; of one without a finding, everything and nothing else.
+fn save(file: &Bytes, faultless: Option<&Report>) {
+    let saved = salvage(file.clone());
+    let count = saved.as_ref().map(|saved| saved.rows().count() as u64);
+    let Some(report) = faultless else { return };
+    assert_eq!(count.ok(), Some(report.count), "what is saved of a faultless file");
+    assert!(saved.is_ok_and(|saved| saved.lost.is_empty() && saved.notes.is_empty()), "something is lost of it");
 }
 
 /// Everything that reads a snapshot. `sound` is the report of verification if it found nothing wrong.

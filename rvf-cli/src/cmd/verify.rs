@@ -108,5 +108,8 @@ fn words(advice: Advice, args: &VerifyArgs) -> String {
         Advice::Tail => {
             "bytes behind the newest root: the next command that writes to the file cuts them off".to_owned()
         }
+        Advice::LostCommit => format!(
+            "a commit behind the newest root may be damaged: before anything is written to the file, `rvf export {file} OUT --salvage` writes what is intact of it, too"
+        ),
     }
 }

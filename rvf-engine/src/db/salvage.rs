@@ -6,14 +6,14 @@ use crate::{Error, Result};
 use rvf_format::storage::{Access, FilePlace, Place};
 use std::path::Path;
 
-/// [`salvage`] of the file at a path, which is only read.
+/// [`salvage`] of the file at a path, which is only read: once, into memory, so that what is checked is what is written.
 ///
 /// # Errors
 /// [`Error::Io`]; those of [`salvage`].
 pub fn salvage_path(path: impl AsRef<Path>) -> Result<Salvaged> {
     let path = path.as_ref();
     let storage = FilePlace.open(path, Access::Read).map_err(|error| Error::io("opening", path, error))?;
-    let file = storage.len().and_then(|length| storage.view(length));
+    let file = storage.len().and_then(|length| storage.read(length));
     salvage(file.map_err(|error| Error::reading(path, error))?)
 }
 

@@ -119,7 +119,7 @@ pub fn convert(source: &Path, out: &Path, options: &ConvertOptions, progress: Pr
     let done = opened.write(source, &temporary, options, progress).and_then(|done| {
         check_absent()?;
         FilePlace.rename(&temporary, out).map_err(|error| Error::io("renaming", out, error))?;
-        FilePlace.sync_dir(out).map_err(|error| Error::io("syncing the folder of", out, error))?;
+        FilePlace.sync_dir(out).map_err(|error| Error::io("syncing the folder", out, error))?;
         Ok(done)
     });
     done.inspect_err(|_| drop(FilePlace.remove(&temporary)))

@@ -47,7 +47,7 @@ impl<'a> Target<'a> {
         }
         let target = Self::create(store.place.as_ref(), path, COMPACT_SUFFIX)?;
         let copied = store.place.copy_permissions(path, &target.temporary);
-        match copied.map_err(|error| Error::io("setting permissions of", &target.temporary, error)) {
+        match copied.map_err(|error| Error::io("setting permissions", &target.temporary, error)) {
             Ok(()) => Ok(target),
             Err(error) => {
                 target.discard();

@@ -122,7 +122,7 @@ pub(super) fn sync_name(place: &dyn Place, path: &Path) -> Result<()> {
 }
 
 fn sync_folder(place: &dyn Place, path: &Path) -> Result<()> {
-    place.sync_dir(path).map_err(|error| Error::io("syncing the folder of", path, error))
+    place.sync_dir(path).map_err(|error| Error::io("syncing the folder", path, error))
 }
 
 fn lock(storage: &dyn Storage, path: &Path) -> Result<bool> {

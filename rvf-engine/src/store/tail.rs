@@ -31,7 +31,7 @@ pub(super) fn cut(
 ) -> Result<TailReport> {
     let saved = if tail.holds_manifest { Some(save(place, path, snapshot, tail)?) } else { None };
     let cut = storage.set_len(snapshot.root().end());
-    cut.map_err(|error| Error::io("cutting the tail of", path, error))?;
+    cut.map_err(|error| Error::io("cutting the tail", path, error))?;
     Ok(TailReport { length: tail.length, saved })
 }
 
@@ -42,7 +42,7 @@ fn save(place: &dyn Place, path: &Path, snapshot: &Snapshot, tail: Tail) -> Resu
     let stem = beside(path, &format!(".tail-{}", snapshot.epoch()));
     for attempt in 0..MOST_COPIES {
         let name = if attempt == 0 { stem.clone() } else { beside(&stem, &format!(".{attempt}")) };
-        let failed = |error| Error::io("saving the tail to", &name, error);
+        let failed = |error| Error::io("saving the tail", &name, error);
         let storage = match place.open(&name, Access::CreateNew) {
             Ok(storage) => storage,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match begun(place, &name, &bytes) {
@@ -55,11 +55,13 @@ fn save(place: &dyn Place, path: &Path, snapshot: &Snapshot, tail: Tail) -> Resu
         // What is there already can stay: the next attempt takes it up.
         return written.map(|()| name.clone()).map_err(failed);
     }
-    Err(Error::io("saving the tail to", &stem, io::Error::from(io::ErrorKind::AlreadyExists)))
+    Err(Error::io("saving the tail", &stem, io::Error::from(io::ErrorKind::AlreadyExists)))
 }
 
 /// The file at `name`, if it holds a beginning of `bytes`, or all of them.
 fn begun(place: &dyn Place, name: &Path, bytes: &Bytes) -> Option<std::sync::Arc<dyn Storage>> {
+    // A link leads to a file that is somebody else's.
+    place.resolve(name).ok().filter(|resolved| resolved == name)?;
     let storage = place.open(name, Access::Write).ok()?;
     let length = storage.len().ok().filter(|length| *length <= bytes.len() as u64)?;
     let there = storage.view(length).ok()?;

@@ -17,6 +17,8 @@ pub enum Advice {
     Compact,
     /// An uncommitted tail: the next writer cuts it.
     Tail,
+    /// A tail with a manifest: perhaps a commit that was damaged. Salvage reads it, the next writer moves it aside.
+    LostCommit,
 }
 
 /// Tells findings that the newest epoch can do without, in their messages, and what to do.
@@ -39,8 +41,10 @@ pub(super) fn advise(history: &History, findings: &mut [Finding]) -> Vec<Advice>
 }
 
 fn judge(history: &History, listed: &BTreeSet<u64>, finding: &Finding) -> Advice {
-    if matches!(finding.clause, Clause::Tail1 | Clause::Tail2) && !history.commits.is_empty() {
-        return Advice::Tail;
+    match finding.clause {
+        Clause::Tail1 if !history.commits.is_empty() => return Advice::Tail,
+        Clause::Tail2 if !history.commits.is_empty() => return Advice::LostCommit,
+        _ => {}
     }
     if !history.resolved {
         return Advice::Salvage;

@@ -146,7 +146,10 @@ fn fail(save: &Path, target: &str, input: &[u8], what: &str) {
 
 /// The execution that runs now, for the thread that watches the time.
 #[derive(Clone, Default)]
-struct Current(Arc<Mutex<Option<(Instant, &'static str, Vec<u8>)>>>);
+struct Current(Arc<Mutex<Option<Running>>>);
+
+/// An input at work: since when, for which target.
+type Running = (Instant, &'static str, Vec<u8>);
 
 impl Current {
     /// Time and memory that an input takes, or what is wrong with it.

@@ -173,7 +173,7 @@ fn move_root(file: &mut [u8], script: &mut Script<'_>) {
     let (from, to) = (from.offset, to.offset);
     let way = script.byte();
     exchange(file, from..from + PAGE_LEN, to..to + PAGE_LEN, way < 0x80);
-    if way % 2 == 0 {
+    if way.is_multiple_of(2) {
         for at in [from, to] {
             file[at + 0x100..at + 0x108].copy_from_slice(&(at as u64).to_le_bytes());
         }
@@ -192,7 +192,7 @@ fn move_table_row(file: &mut [u8], focus: Focus, script: &mut Script<'_>) {
     let (from, to) = (row(script.below(rows)), row(script.below(rows)));
     let way = script.byte();
     // Tag and alignment stand first, place and length behind them.
-    let part = if way % 2 == 0 { 0..32 } else { 8..32 };
+    let part = if way.is_multiple_of(2) { 0..32 } else { 8..32 };
     let range = |start: usize| start + part.start..start + part.end;
     exchange(file, range(from), range(to), way < 0x80);
 }

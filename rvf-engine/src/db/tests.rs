@@ -22,9 +22,9 @@ fn nearest(db: &Db, query: &[f32; 4]) -> Vec<String> {
 /// reopening or compaction that loses or revives a record (run by any compiler).
 #[test]
 fn tiny_store() {
-    let all = [(Dtype::F16, IdType::Str), (Dtype::F32, IdType::U64), (Dtype::I8, IdType::U64)];
-    // Hashing is slow in an interpreter: one store there.
-    for (dtype, id_type) in all.into_iter().take(if cfg!(miri) { 1 } else { 3 }) {
+    let kinds = [(Dtype::F16, IdType::Str), (Dtype::F32, IdType::U64), (Dtype::I8, IdType::U64)];
+    // An interpreter takes about a minute for each.
+    for (dtype, id_type) in kinds.into_iter().take(if cfg!(miri) { 1 } else { 3 }) {
         let place = MemoryPlace::default();
         let schema = Schema { dtype, id_type, ..Schema::new(4, Metric::L2) };
         let create = CreateOptions { file_id: Some([7; 16]), open: options(), ..CreateOptions::default() };
@@ -46,7 +46,10 @@ fn tiny_store() {
         db.compact(&CompactOptions { keep: 1, output: None }).unwrap();
         assert_eq!(nearest(&db, &[9.0, 0.0, 0.0, -4.0]), ["3", "2"]);
         let stored = place.bytes(Path::new(PATH)).unwrap();
-        let report = rvf_format::verify::verify(&stored.into(), &mut |_, _| {}).unwrap();
-        assert!(report.sound && report.findings.is_empty(), "{:?}", report.findings);
+        // Hashing takes an interpreter most of its time, and shows it nothing new.
+        if !cfg!(miri) {
+            let report = rvf_format::verify::verify(&stored.into(), &mut |_, _| {}).unwrap();
+            assert!(report.sound && report.findings.is_empty(), "{:?}", report.findings);
+        }
     }
 }

@@ -51,11 +51,13 @@ fn decode(dtype: Dtype, row: &[u8], components: &mut Vec<f64>) {
 
 /// The value of a finite binary16.
 fn half(bits: u16) -> f64 {
-    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f64::from(bits & 0x3FF));
-    let value = match exponent {
-        0 => fraction * 2f64.powi(-24),
-        _ => (1024.0 + fraction) * 2f64.powi(exponent - 25),
+    let (exponent, fraction) = (u32::from(bits >> 10 & 31), f64::from(bits & 0x3FF));
+    // In units of 2^-24, the smallest positive binary16; whole numbers, so exact on every machine, which `powi` is not said to be.
+    let units = match exponent {
+        0 => fraction,
+        _ => (1024.0 + fraction) * f64::from(1u32 << (exponent - 1)),
     };
+    let value = units / f64::from(1u32 << 24);
     if bits >> 15 == 1 { -value } else { value }
 }
 
@@ -70,9 +72,9 @@ mod tests {
             (0x3C00, 1.0),
             (0xC000, -2.0),
             (0x7BFF, 65504.0),
-            (0x0001, 2f64.powi(-24)),
-            (0x0400, 2f64.powi(-14)),
-            (0x83FF, -1023.0 * 2f64.powi(-24)),
+            (0x0001, 1.0 / 16_777_216.0),
+            (0x0400, 1.0 / 16_384.0),
+            (0x83FF, -1023.0 / 16_777_216.0),
             (0x3555, 1365.0 / 4096.0),
         ];
         for (bits, value) in cases {

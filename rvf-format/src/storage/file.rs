@@ -140,7 +140,7 @@ impl Storage for FileStorage {
     #[cfg(windows)]
     fn read_at(&self, mut buffer: &mut [u8], mut at: u64) -> io::Result<()> {
         while !buffer.is_empty() {
-            match std::os::windows::fs::FileExt::seek_read(&self.file, buffer, at)? {
+            match std::os::windows::fs::FileExt::seek_read(&*self.file, buffer, at)? {
                 0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
                 read => {
                     buffer = buffer.get_mut(read..).unwrap_or_default();
@@ -154,7 +154,7 @@ impl Storage for FileStorage {
     #[cfg(windows)]
     fn write_at(&self, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
         while !bytes.is_empty() {
-            match std::os::windows::fs::FileExt::seek_write(&self.file, bytes, at)? {
+            match std::os::windows::fs::FileExt::seek_write(&*self.file, bytes, at)? {
                 0 => return Err(io::Error::from(io::ErrorKind::WriteZero)),
                 written => {
                     bytes = bytes.get(written..).unwrap_or_default();

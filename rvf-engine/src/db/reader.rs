@@ -60,7 +60,7 @@ impl Reader {
     /// Db::create(&path, &Schema::new(2, Metric::L2))?.add(&[1.0f32, 2.0])?;
     /// assert_eq!(Reader::open_verified(&path)?.count(), 1);
     /// let mut bytes = std::fs::read(&path)?;
-    /// bytes[0x2000] ^= 1;
+    /// bytes[0x4FFF] ^= 1;
     /// std::fs::write(&path, bytes)?;
     /// assert!(Reader::open(&path).is_ok() && matches!(Reader::open_verified(&path), Err(Error::Unsound { .. })));
     /// # Ok::<(), Box<dyn std::error::Error>>(())

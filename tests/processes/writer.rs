@@ -64,7 +64,8 @@ pub(crate) fn hold(site: &Site) -> Result<End, String> {
 /// The store, made first if it is not there; nothing if another writer has it.
 fn open(site: &Site, wait: Duration) -> Result<Option<Db>, String> {
     let index = IndexOptions { m: Some(4), ef_construction: Some(16), threads: Some(1) };
-    let options = OpenOptions { lock_wait: wait, index, ..OpenOptions::default() };
+    // Long audit entries: within a run their WITNESS segments need hash trees.
+    let options = OpenOptions { lock_wait: wait, index, actor: "writer".repeat(150), ..OpenOptions::default() };
     let place = Arc::new(FilePlace);
     let opened = match Db::open_with(place.clone(), site.store(), &options) {
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {

@@ -1,12 +1,15 @@
 //! History: epochs stay open until compaction, kept segments stay byte for byte, tails are saved and cut.
 
 use rvf_engine::store::Edit;
-use rvf_engine::{CompactOptions, Db, Error, Id, Kind, Metric, Reader, Schema, SegmentInfo, Snapshot};
-use rvf_format::limits::LARGE_ALIGN;
+use rvf_engine::{
+    CompactOptions, CreateOptions, Db, Error, Id, Kind, Metric, OpenOptions, Reader, Schema, SegmentInfo, Snapshot,
+};
+use rvf_format::limits::{LARGE_ALIGN, TREE_MIN};
 use rvf_format::manifest::FACT_PINS;
 use rvf_format::payload::witness::Operation;
-use rvf_format::storage::Bytes;
+use rvf_format::storage::{Bytes, MemoryPlace};
 use rvf_tests::golden::{Model, lively};
+use std::sync::Arc;
 
 fn of(model: &Model) -> Snapshot {
     Snapshot::newest(Bytes::from(model.bytes())).unwrap()
@@ -170,6 +173,36 @@ fn compaction_of_long_history_stays_small_and_refuses_damage() {
     }
     assert!(std::fs::read(&path).unwrap() == bytes, "a refused compaction leaves the file as it was");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+/// Catches a compaction that makes the audit entries of a kept epoch anew although they have a hash tree, which its state hash
+/// holds; and one that leaves the tree of a WITNESS segment that is gone.
+#[test]
+fn compaction_keeps_epochs_of_a_history_that_needs_a_hash_tree() {
+    let place = MemoryPlace::default();
+    let open = OpenOptions { actor: "a".repeat(1024), ..OpenOptions::default() };
+    let create = CreateOptions { open, ..CreateOptions::default() };
+    let mut db = Db::create_with(Arc::new(place), "a.rvf", &Schema::new(1, Metric::L2), &create).unwrap();
+    let commit =
+        |db: &mut Db, commits: u64| (0..commits).for_each(|n| assert_eq!(db.add(&[n as f32]).unwrap().accepted, 1));
+    commit(&mut db, 1100);
+    let witnesses =
+        |snapshot: &Snapshot| snapshot.state().of_kind(Kind::WITNESS).map(|e| e.length.get()).max().unwrap();
+    assert!(witnesses(&db.snapshot()) > TREE_MIN, "no WITNESS segment is large enough for a tree");
+    // With and without epochs that were compacted before; at a commit that seals and at others.
+    for (keep, commits) in [(3, 5), (1, 70), (2, 64), (80, 3), (2, 0), (2, 1)] {
+        let before = db.snapshot();
+        db.compact(&CompactOptions { keep, output: None }).unwrap();
+        let after = db.snapshot();
+        for epoch in (before.epoch() + 2 - keep..=before.epoch()).filter(|epoch| before.at_epoch(*epoch).is_ok()) {
+            check_kept(&before, &after, epoch);
+        }
+        assert_eq!(findings(&after), [], "keep {keep}");
+        assert_eq!(after.log(usize::MAX).unwrap().len() as u64, after.epoch());
+        assert!(after.state().of_kind(Kind::WITNESS).count() < 4);
+        commit(&mut db, commits);
+        assert_eq!(findings(&db.snapshot()), [], "after {commits} commits");
+    }
 }
 
 #[cfg(unix)]

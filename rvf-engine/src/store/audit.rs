@@ -4,6 +4,7 @@ use super::snapshot::Snapshot;
 use crate::Result;
 use rvf_format::chain;
 use rvf_format::digest::Hash;
+use rvf_format::manifest::ManifestEntry;
 use rvf_format::payload::witness::{self, Entry, Operation, WitnessEntry};
 use rvf_format::recover::commit_at;
 use rvf_format::root::RootPage;
@@ -90,7 +91,7 @@ fn log_entry(entry: &Entry, kept: &[u64]) -> LogEntry {
 pub(crate) fn entries(snapshot: &Snapshot) -> Result<Vec<Entry>> {
     let mut found: BTreeMap<u64, Entry> = BTreeMap::new();
     for segment in snapshot.state().of_kind(Kind::WITNESS) {
-        let entries = witness::parse(snapshot.segment(segment)?, segment.offset.get())?;
+        let entries = segment_entries(snapshot, segment)?;
         found.extend(entries.into_iter().map(|entry| (entry.fixed.index.get(), entry)));
     }
     for entry in unsealed(snapshot)? {
@@ -103,6 +104,17 @@ pub(crate) fn entries(snapshot: &Snapshot) -> Result<Vec<Entry>> {
         return Err(Error::corrupt(Clause::Wit2, place, "audit entries are missing").into());
     }
     Ok(entries)
+}
+
+/// The entries of a WITNESS segment: those that its manifest entry names.
+pub(crate) fn segment_entries(snapshot: &Snapshot, segment: &ManifestEntry) -> Result<Vec<Entry>> {
+    let entries = witness::parse(snapshot.segment(segment)?, segment.offset.get())?;
+    let named = segment.base_row.get()..segment.end_row();
+    if entries.iter().map(|entry| entry.fixed.index.get()).eq(named) {
+        return Ok(entries);
+    }
+    let what = "a WITNESS segment holds other audit entries than its manifest entry names";
+    Err(Error::corrupt(Clause::Wit2, segment.offset.get(), what).into())
 }
 
 /// The entries that no WITNESS segment holds yet, by index: they stand in manifests.

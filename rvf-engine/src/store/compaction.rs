@@ -1,7 +1,7 @@
 //! The storage side of compaction: the temporary file, the last commit in it, the change of files.
 
 use super::append::Appender;
-use super::audit::{entries, next_entry};
+use super::audit::{entries, next_entry, segment_entries};
 use super::commit::{Change, Context, Store, finish, next_epoch, open_newest};
 use super::graph::Graph;
 use super::merge::{Gathered, remove_trees};
@@ -28,6 +28,10 @@ pub(crate) type Reindex<'a> = &'a mut dyn FnMut(&Snapshot, &[Run]) -> Result<Vec
 
 /// Rows of one VEC segment that compaction makes, bytes.
 const SEGMENT_BYTES: usize = 128 << 20;
+
+/// Audit entries of one WITNESS segment that compaction makes for an earlier epoch, bytes: it needs no hash tree, which would
+/// enter the state hash.
+const SEALED_BYTES: usize = TREE_MIN as usize / 2;
 
 /// The file that compaction writes, and the name that it is to get.
 pub(crate) struct Target<'a> {
@@ -111,7 +115,6 @@ pub(crate) fn write_file(
         placed: BTreeMap::new(),
         fillers: Vec::new(),
         sealed: Vec::new(),
-        sealed_entries: 0,
         previous_root: 0,
         entries: entries(before)?,
     };
@@ -145,9 +148,8 @@ struct Writer<'a> {
     placed: BTreeMap<u64, ManifestEntry>,
     /// FILLER segments between those of earlier epochs, until a manifest lists them.
     fillers: Vec<ManifestEntry>,
-    /// WITNESS segments of the new file.
+    /// WITNESS segments that were made for the new file: no hash tree belongs to them.
     sealed: Vec<ManifestEntry>,
-    sealed_entries: u64,
     previous_root: u64,
     entries: Vec<Entry>,
 }
@@ -161,7 +163,7 @@ impl Writer<'_> {
         let by_offset: BTreeMap<u64, (&Snapshot, &ManifestEntry)> = kept
             .iter()
             .flat_map(|snapshot| snapshot.state().live.iter().map(move |entry| (entry.offset.get(), (snapshot, entry))))
-            .filter(|(_, (_, entry))| is_copied(entry))
+            .filter(|(_, (_, entry))| is_copied(entry) && entry.kind() != Kind::WITNESS)
             .collect();
         for (snapshot, entry) in by_offset.into_values() {
             let placed = self.appender.copy(&snapshot.intact(entry)?, entry, true)?;
@@ -175,14 +177,18 @@ impl Writer<'_> {
     /// Writes the manifest, in full, and the root of an earlier epoch.
     fn keep(&mut self, snapshot: &Snapshot) -> Result<()> {
         self.appender.stamp(snapshot.epoch(), snapshot.root().modified_ns.get());
-        let live = self.place(snapshot, |_| true)?;
+        let mut live = self.place(snapshot, |_| true)?;
+        for segment in snapshot.state().of_kind(Kind::WITNESS) {
+            // It says which entries it holds: the others are sealed now.
+            segment_entries(snapshot, segment)?;
+        }
         let uncounted = Error::Corrupt {
             clause: Clause::Wit3,
             at: snapshot.root().own_offset.get() + 0x188,
             what: "a root counts no audit entry, not even its own",
         };
         let own = snapshot.root().witness_size.get().checked_sub(1).ok_or(uncounted)?;
-        self.seal_before(own)?;
+        live.extend(self.seal(&live, own, SEALED_BYTES)?);
         let entry = self.entries.get(own as usize).cloned().ok_or(Error::NoRoot)?;
         let mut root = *snapshot.root();
         root.previous_root.set(self.previous_root);
@@ -200,7 +206,7 @@ impl Writer<'_> {
     }
 
     /// The listed segments that `wanted` picks, in the new file; those that are not there yet are copied, in the order of their
-    /// offsets. WITNESS and FILLER are made anew.
+    /// offsets. FILLER are made anew.
     fn place(&mut self, snapshot: &Snapshot, wanted: impl Fn(&ManifestEntry) -> bool) -> Result<Vec<ManifestEntry>> {
         let live = snapshot.state().live.iter();
         let mut wanted: Vec<&ManifestEntry> = live.filter(|entry| is_copied(entry) && wanted(entry)).collect();
@@ -221,21 +227,34 @@ impl Writer<'_> {
         Ok(live)
     }
 
-    /// Seals the audit entries before `index` that are not sealed yet.
-    fn seal_before(&mut self, index: u64) -> Result<()> {
-        let range = self.sealed_entries as usize..index as usize;
-        let entries = self.entries.get(range).unwrap_or_default();
-        if entries.is_empty() {
-            return Ok(());
+    /// Segments with the audit entries before `count` that no WITNESS segment of `live` holds: those that an earlier epoch of the
+    /// new file made, and new ones of about `most` bytes.
+    fn seal(&mut self, live: &[ManifestEntry], count: u64, most: usize) -> Result<Vec<ManifestEntry>> {
+        let witnesses = live.iter().filter(|entry| entry.kind() == Kind::WITNESS && entry.space.get() == 0);
+        let mut held: Vec<(u64, u64)> = witnesses.map(|entry| (entry.base_row.get(), entry.end_row())).collect();
+        let apart = |entry: &&ManifestEntry| {
+            let (first, end) = (entry.base_row.get(), entry.end_row());
+            end <= count && held.iter().all(|other| end <= other.0 || other.1 <= first)
+        };
+        let again: Vec<ManifestEntry> = self.sealed.iter().filter(apart).copied().collect();
+        held.extend(again.iter().map(|entry| (entry.base_row.get(), entry.end_row())));
+        held.push((count, count));
+        held.sort_unstable();
+        let mut next = 0;
+        for (first, end) in held {
+            let missing = self.entries.get(next as usize..first as usize).unwrap_or_default();
+            for entries in pieces(missing, most) {
+                self.appender.append(&witness::draft(entries))?;
+            }
+            next = next.max(end);
         }
-        let from = self.appender.added.len();
-        self.appender.append(&witness::draft(entries))?;
-        self.sealed.extend_from_slice(&self.appender.added[from..]);
-        self.sealed_entries = index;
-        Ok(())
+        self.sealed.extend(
+            self.appender.added.iter().filter(|entry| entry.kind() == Kind::WITNESS && entry.length.get() < TREE_MIN),
+        );
+        Ok(again)
     }
 
-    /// Writes the manifest and root of an epoch: it lists `live`, what sealing made and all that was appended since the last one.
+    /// Writes the manifest and root of an epoch: it lists `live` and all that was appended since the last one.
     fn write_epoch(
         &mut self,
         mut root: RootPage,
@@ -244,7 +263,6 @@ impl Writer<'_> {
         entry: Entry,
     ) -> Result<State> {
         root.since_full.set(0);
-        live.extend_from_slice(&self.sealed);
         live.append(&mut self.fillers);
         let new: BTreeSet<u64> = self.appender.added.iter().map(|entry| entry.segment_id.get()).collect();
         live.retain(|entry| !new.contains(&entry.segment_id.get()));
@@ -262,8 +280,11 @@ impl Writer<'_> {
 
         let mut removed = removed_segments(before)?;
         let keeps_index = remove_index(before, &mut removed);
+        // Large WITNESS segments go on; the others and what stands in manifests become one.
+        let witnesses = before.state().of_kind(Kind::WITNESS).filter(|entry| entry.length.get() < TREE_MIN);
+        removed.extend(witnesses.map(|entry| entry.segment_id.get()));
         remove_trees(before, &mut removed)?;
-        let live = self.place(before, |entry| !removed.contains(&entry.segment_id.get()))?;
+        let mut live = self.place(before, |entry| !removed.contains(&entry.segment_id.get()))?;
         let mut next_row = root.next_row.get();
         let gathered = gather(&mut self.appender, before, &removed, &mut next_row)?;
         root.next_row.set(next_row);
@@ -273,7 +294,9 @@ impl Writer<'_> {
                 self.appender.append(&draft)?;
             }
         }
-        self.seal_before(before.root().witness_size.get())?;
+        // Pieces of earlier epochs do not go on either.
+        self.sealed.clear();
+        live.extend(self.seal(&live, before.root().witness_size.get(), usize::MAX)?);
         let entry = next_entry(Some(before.root()), Operation::COMPACT, "", &context.actor);
         Ok(self.write_epoch(root, live, &before.state().facts, entry)?.root)
     }
@@ -325,7 +348,22 @@ fn remove_index(before: &Snapshot, removed: &mut BTreeSet<u64>) -> bool {
 
 /// Whether compaction copies a segment as it is, rather than making it anew.
 fn is_copied(entry: &ManifestEntry) -> bool {
-    !matches!(entry.kind(), Kind::WITNESS | Kind::FILLER)
+    entry.kind() != Kind::FILLER
+}
+
+/// Consecutive parts of `entries`, each of one entry or of at most `most` bytes.
+fn pieces(entries: &[Entry], most: usize) -> impl Iterator<Item = &[Entry]> {
+    let mut left = entries;
+    std::iter::from_fn(move || {
+        let mut bytes = 0usize;
+        let count = left.iter().take_while(|entry| {
+            bytes = bytes.saturating_add(entry.encode().len());
+            bytes <= most
+        });
+        let (piece, rest) = left.split_at_checked(count.count().max(1))?;
+        left = rest;
+        Some(piece)
+    })
 }
 
 /// What does not go on: VEC segments with dead rows, several small ones, all journals.

@@ -90,6 +90,11 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// The file that is open for writing is not the one under its path any more: a commit to it would be lost.
+    Moved {
+        /// The path that it was opened by.
+        path: PathBuf,
+    },
     /// Another writer has the file.
     Locked {
         /// The file.
@@ -245,6 +250,7 @@ impl Error {
             Error::Io { .. } => "io",
             Error::Exists { .. } => "exists",
             Error::HardLinks { .. } => "hard_links",
+            Error::Moved { .. } => "moved",
             Error::Locked { .. } => "locked",
             Error::Frozen => "frozen",
             Error::ReadOnlyFeature => "read_only_feature",
@@ -317,6 +323,7 @@ impl Error {
             Error::Io { source, .. } => io_hint(source).into(),
             Error::Exists { .. } => "choose another name, or remove the file first".into(),
             Error::HardLinks { .. } => "compact with --output, or remove the other names first".into(),
+            Error::Moved { .. } => "open the file anew under the name that it has now; nothing was written".into(),
             Error::Locked { .. } => "try again when the other writer is done, or wait for it with --wait SECONDS".into(),
             Error::Frozen => "make a branch, or copy the file's records to a new one".into(),
             Error::ReadOnlyFeature => "use a newer rvf to write this file".into(),
@@ -350,18 +357,20 @@ impl Error {
             },
             Error::Partly { source, .. } => source.hint(),
             Error::Group { source } => source.hint(),
-            Error::Interrupted => "run it again: what was committed stays".into(),
+            Error::Interrupted => "run it again: what was committed stays, and no output file is left half written".into(),
         }
     }
 }
 
 fn io_hint(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::NotFound => "check the path; `rvf create` makes a new file",
+        io::ErrorKind::NotFound => "check the path, its folder included; `rvf create` makes a new file",
         io::ErrorKind::PermissionDenied => "check who owns the file and its folder",
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space; the last commit is intact",
-        io::ErrorKind::IsADirectory => "name a file, not a folder",
-        _ => "the last commit is intact; try again",
+        io::ErrorKind::ReadOnlyFilesystem => "copy the file to where it may be written",
+        io::ErrorKind::InvalidInput => "name a regular file: pipes and devices hold no store",
+        io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => "name a file, not a folder",
+        _ => "the last commit is intact; `rvf verify` tells whether the file can still be read",
     }
 }
 
@@ -435,6 +444,9 @@ impl fmt::Display for Error {
             Error::Exists { .. } => f.write_str("the file exists already"),
             Error::HardLinks { .. } => {
                 f.write_str("the file has several names (hard links), which compaction would split")
+            }
+            Error::Moved { .. } => {
+                f.write_str("the file was removed, renamed or replaced while it was open for writing")
             }
             Error::Locked { .. } => f.write_str("another writer has the file"),
             Error::Frozen => f.write_str("the file is frozen and takes no commits"),

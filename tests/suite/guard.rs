@@ -2,12 +2,15 @@
 
 use rvf_engine::ingest::Format;
 use rvf_engine::{
-    Db, Effort, Error, Hit, Id, IndexOptions, Metric, ReadMode, Reader, Schema, Snapshot, contain_faults, verify_path,
+    CreateOptions, Db, Effort, Error, Hit, Id, IndexOptions, Metric, ReadMode, Reader, Schema, Snapshot,
+    contain_faults, verify_path,
 };
-use rvf_format::storage::FilePlace;
+use rvf_format::storage::{Access, FilePlace, MemoryPlace, Place};
+use rvf_tests::hooked::Hooked;
 use std::fs::{File, OpenOptions};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use tempfile::TempDir;
 
@@ -29,6 +32,48 @@ fn store() -> &'static [u8] {
         drop(db);
         std::fs::read(path).unwrap()
     })
+}
+
+/// Catches a failed commit that makes a file longer, with zeros, which another program cut meanwhile.
+#[test]
+fn a_failed_commit_only_ever_shortens() {
+    let (memory, fails) = (MemoryPlace::default(), Arc::new(AtomicBool::new(false)));
+    let (other, failing) = (memory.clone(), fails.clone());
+    let place = Hooked::new(memory.clone(), move |_| match failing.load(Ordering::SeqCst) {
+        true => {
+            other.open(Path::new("a.rvf"), Access::Write)?.set_len(4096)?;
+            Err(std::io::Error::other("the device failed"))
+        }
+        false => Ok(()),
+    });
+    let options = CreateOptions::default();
+    let mut db = Db::create_with(Arc::new(place), "a.rvf", &Schema::new(1, Metric::L2), &options).unwrap();
+    fails.store(true, Ordering::SeqCst);
+    assert!(matches!(db.add(&[1.0f32]), Err(Error::Io { .. })));
+    assert_eq!(memory.bytes(Path::new("a.rvf")).unwrap().len(), 4096);
+}
+
+/// Catches a reader or writer that reads through all of a hole behind the newest root: hours, at 1 GiB a second.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_hole_behind_the_newest_root_costs_nothing() {
+    const HOLE: u64 = 8 << 40;
+    let copy = Copy::new();
+    let whole = store().len() as u64;
+    // A file system may not hold files of this size.
+    if copy.file().set_len(whole + HOLE).is_err() {
+        return;
+    }
+    let behind = rvf_format::recover::Tail { start: whole, length: HOLE, holds_manifest: false };
+    for mode in [ReadMode::Mapped, ReadMode::Verified] {
+        let reader = Reader::open_with(Arc::new(FilePlace), copy.path(), mode).unwrap();
+        assert_eq!(reader.tail(), Some(behind), "{mode:?}");
+    }
+    assert_eq!(rvf_engine::salvage_path(copy.path()).unwrap().count, ROWS as u64 + 9);
+    let db = Db::open(copy.path()).unwrap();
+    assert_eq!(db.tail_report().unwrap().length, HOLE);
+    assert_eq!(std::fs::metadata(copy.path()).unwrap().len(), whole);
+    assert_eq!(db.snapshot().tail(), None);
 }
 
 /// A folder with a copy of the store.

@@ -113,6 +113,35 @@ fn the_lock_is_seen_through_every_name() {
     assert!(is_locked(&path) && is_locked(&soft) && is_locked(&chain));
 }
 
+/// Catches a writer that goes on writing to a file which nobody will find, and one that compacts over a file of another program's.
+#[cfg(unix)]
+#[test]
+fn a_writer_whose_file_was_taken_away_says_so() {
+    let (folder, path) = store();
+    let away = folder.path().join("away.rvf");
+    let moved = |db: &mut Db| {
+        assert!(matches!(db.add(&[4.0f32]), Err(Error::Moved { .. })));
+        assert!(matches!(db.delete(&[Id::U64(0)]), Err(Error::Moved { .. })));
+        assert!(matches!(db.compact(&CompactOptions::default()), Err(Error::Moved { .. })));
+    };
+    let mut db = Db::open(&path).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    fs::rename(&path, &away).unwrap();
+    moved(&mut db);
+    assert!(!path.exists());
+    fs::write(&path, b"a file of another program").unwrap();
+    moved(&mut db);
+    assert_eq!(fs::read(&path).unwrap(), b"a file of another program");
+    assert_eq!(fs::read(&away).unwrap(), bytes, "nothing was written");
+    // The handle is as good as it was once the file has its name again.
+    fs::rename(&away, &path).unwrap();
+    assert_eq!(db.add(&[4.0f32]).unwrap().count, 4);
+    db.compact(&CompactOptions::default()).unwrap();
+    assert_eq!(Reader::open(&path).unwrap().count(), 4);
+    fs::remove_file(&path).unwrap();
+    moved(&mut db);
+}
+
 /// A place where something happens after a file was opened for writing and before its lock is tried.
 struct Between {
     act: Mutex<Option<Box<dyn FnOnce() + Send>>>,

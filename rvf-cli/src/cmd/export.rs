@@ -12,6 +12,9 @@ use rvf_engine::{Error, salvage_path};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
+/// Ids of lost records that the text names.
+const SHOWN: usize = 20;
+
 /// Write all records to a file of vectors
 ///
 /// Vectors keep the store's dtype, bits as packed bytes. Ids stand in a .jsonl file itself, else beside it in OUT's name with
@@ -76,7 +79,7 @@ fn save(args: &ExportArgs, ui: &Ui) -> Outcome {
     let ids = done.ids.as_ref().map(|path| path.display().to_string());
     let list = |losses: &[Loss]| losses.iter().map(to_json).collect::<Vec<Value>>();
     let value = json!({
-        "exported": done.exported, "out": args.out.display().to_string(), "ids": ids, "epoch": saved.epoch,
+        "exported": done.exported, "out": args.out.display().to_string(), "ids": ids, "epoch": saved.epoch, "expected": saved.expected,
         "lost": list(&saved.lost), "notes": list(&saved.notes),
     });
     ui.result(&value, || tell(args, &saved, done.exported, ids.as_deref(), ui))?;
@@ -96,7 +99,8 @@ fn to_json(loss: &Loss) -> Value {
 }
 
 fn tell(args: &ExportArgs, saved: &Salvaged, exported: u64, ids: Option<&str>, ui: &Ui) -> Result<(), Failure> {
-    ui.line(format!("exported {exported} records to {}", args.out.display()))?;
+    let of = saved.expected.map_or_else(String::new, |expected| format!("of {expected} "));
+    ui.line(format!("exported {exported} {of}records to {}", args.out.display()))?;
     ids.iter().try_for_each(|ids| ui.line(format!("their ids are in {ids}")))?;
     for (title, losses) in [("lost, or not certain:", &saved.lost), ("damaged, without loss of records:", &saved.notes)]
     {
@@ -113,7 +117,14 @@ fn tell(args: &ExportArgs, saved: &Salvaged, exported: u64, ids: Option<&str>, u
         let rows: Vec<Vec<String>> = losses.iter().map(cells).collect();
         ui.table(&["segment", "kind", "offset", "rows", "what"], &rows)?;
     }
-    Ok(())
+    let known: Vec<String> = saved.lost.iter().flat_map(|loss| &loss.ids).map(ToString::to_string).collect();
+    if known.is_empty() {
+        return Ok(());
+    }
+    let more =
+        if known.len() > SHOWN { format!(" and {} more: see --json", known.len() - SHOWN) } else { String::new() };
+    ui.line("")?;
+    ui.line(format!("ids of lost records: {}{more}", known[..known.len().min(SHOWN)].join(", ")))
 }
 
 /// Nothing is replaced unless that is asked; the store itself never.

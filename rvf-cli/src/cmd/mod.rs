@@ -77,7 +77,7 @@ fn open_writer(path: &Path, options: &OpenOptions, ui: &Ui) -> Result<Db, Failur
         let length = size(tail.length);
         match &tail.saved {
             Some(saved) => ui.warn(format!(
-                "an uncommitted tail of {length} was cut from {}; it held a manifest and is saved as {}",
+                "an uncommitted tail of {length} was cut from {}; it held a manifest and is saved as {} (behind the bytes of a copy it is what it was)",
                 path.display(),
                 saved.display()
             )),
@@ -105,14 +105,23 @@ fn open_waiting(path: &Path, options: &OpenOptions) -> rvf_engine::Result<Db> {
 fn fold(db: &mut Db, path: &Path, ui: &Ui) -> Result<Indexed, Failure> {
     let mut bar = Bar::items(ui, "indexing");
     let done = db.fold(&mut |done, total| bar.update(done, Some(total)));
-    done.map_err(|error| {
-        let again = matches!(error, Error::Interrupted | Error::Io { .. });
-        let failure = Failure::of(path)(error).and("what was committed stays, but its index was not built");
-        match again {
-            true => failure.with_hint(format!("`rvf index {}` builds the index", path.display())),
-            false => failure,
+    drop(bar);
+    let builds = format!("`rvf index {}` builds the index", path.display());
+    match done {
+        Ok(done) => return Ok(done),
+        Err(error @ Error::Interrupted) => {
+            let failure = Failure::of(path)(error).and("what was committed stays, but its index was not built");
+            return Err(failure.with_hint(builds));
         }
-    })
+        // What was asked for is done: it would be wrong to do it again.
+        Err(error) => ui.warn(format!(
+            "{}: searches compare what has no index; {builds}",
+            Failure::of(path)(error).and("what was committed stays, but its index was not built").message()
+        )),
+    }
+    let snapshot = db.snapshot();
+    let graphs = snapshot.graphs().len() as u64;
+    Ok(Indexed { indexed: snapshot.indexed(), graphs, epoch: snapshot.epoch(), written: false })
 }
 
 /// A share of neighbours to be found.

@@ -3,6 +3,7 @@
 use crate::ingest::{Exported, Format, Progress, Rows, export_rows};
 use crate::salvage::{Salvaged, salvage};
 use crate::{Error, Result};
+use rvf_format::limits::PAGE;
 use rvf_format::storage::{Access, FilePlace, Place};
 use std::path::Path;
 
@@ -13,7 +14,9 @@ use std::path::Path;
 pub fn salvage_path(path: impl AsRef<Path>) -> Result<Salvaged> {
     let path = path.as_ref();
     let storage = FilePlace.open(path, Access::Read).map_err(|error| Error::io("opening", path, error))?;
-    let file = storage.len().and_then(|length| storage.read(length));
+    // A hole at the end, of whatever size, is no reason to take memory.
+    let end = |length| storage.data_below(length).next_multiple_of(PAGE).min(length);
+    let file = storage.len().and_then(|length| storage.read(end(length)));
     salvage(file.map_err(|error| Error::reading(path, error))?)
 }
 

@@ -4,7 +4,7 @@ use super::{Element, Elements, Format, IdKind, Ids, Progress, SinkOptions, Vecto
 use crate::store::{RowId, Snapshot};
 use crate::{Error, Result};
 use rvf_format::payload::vec::IdRef;
-use rvf_format::{Dtype, IdType, Schema};
+use rvf_format::{Dtype, IdType, Kind, Schema};
 use std::path::{Path, PathBuf};
 
 /// Records that are in memory at a time.
@@ -40,9 +40,20 @@ impl Snapshot {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Output`], [`Error::Interrupted`], corruption of segments, [`Error::Truncated`]. The file does not appear then.
+    /// [`Error::Output`], [`Error::Interrupted`], [`Error::Truncated`]; MAN-5 and other corruption of segments: each is held against
+    /// the hash that was committed before its rows are written. The file does not appear then.
     pub fn export(&self, path: &Path, format: Option<Format>, progress: Progress<'_>) -> Result<Exported> {
-        let row = |at: RowId| Ok((self.id_of(at)?, self.view(at.part)?.row(at.row)));
+        for journal in self.state().of_kind(Kind::JOURNAL) {
+            self.settle(self.intact(journal))?;
+        }
+        let mut intact = None;
+        let row = |at: RowId| {
+            if intact != Some(at.part) {
+                self.parts().get(at.part as usize).map_or(Ok(()), |part| self.intact(&part.entry).map(drop))?;
+                intact = Some(at.part);
+            }
+            Ok((self.id_of(at)?, self.view(at.part)?.row(at.row)))
+        };
         let source = Rows { schema: self.schema(), total: self.count(), check: &|| self.check() };
         export_rows(&source, self.settle(self.live_rows())?.map(row), (path, format), progress)
     }

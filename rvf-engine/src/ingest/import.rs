@@ -346,6 +346,11 @@ fn as_bits<'b>(schema: &Schema, batch: &'b VectorBatch) -> Cow<'b, Elements> {
     if schema.dtype != Dtype::Binary {
         return given;
     }
+    // One bit: what a text of bits says as 1 is 128 in one of packed bytes, as an export writes it.
+    if schema.dimension == 1 && values.iter().all(|value| [0.0, 1.0, 128.0].contains(value)) {
+        let bytes = values.iter().map(|value| if *value == 0.0 { 0 } else { 0x80 });
+        return Cow::Owned(Elements::U8(bytes.collect()));
+    }
     let one_a_bit = batch.dim == schema.dimension as usize;
     let largest = if one_a_bit { 1.0 } else { 255.0 };
     if !values.iter().all(|value| value.fract() == 0.0 && (0.0..=largest).contains(value)) {

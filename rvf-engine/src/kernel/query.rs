@@ -52,7 +52,9 @@ impl<Q: QueryElement> Query<Q> {
             return Err(KernelError::QueryNotFinite);
         }
         if Q::SCALES && self.op == Op::Cosine && norm > 0.0 {
-            let scale = norm.log2().floor().exp2().recip();
+            // The power of two at or below the norm, inverted, from its bits: the same on every machine.
+            let exponent = ((norm.to_bits() >> 52) as i64 - 1023).clamp(-1022, 1022);
+            let scale = f64::from_bits(((1023 - exponent) as u64) << 52);
             self.values.get_mut().iter_mut().for_each(|value| *value = value.scaled(scale));
             self.squares = Q::squares(self.values.get());
         }

@@ -18,7 +18,7 @@ mod prove;
 mod rows;
 
 use crate::Result;
-use crate::store::{Id, Part, dead_rows};
+use crate::store::{Bits, Id, Part, dead_rows};
 use ground::Ground;
 use later::Later;
 use prove::Proof;
@@ -70,6 +70,8 @@ pub struct Salvaged {
     pub epoch: Option<u64>,
     /// Records that can be read.
     pub count: u64,
+    /// Records that the newest whole root counts; `None` if no root is whole.
+    pub expected: Option<u64>,
     /// What is lost, or not certain.
     pub lost: Vec<Loss>,
     /// Damage that costs no record.
@@ -133,7 +135,8 @@ pub fn salvage(file: Bytes) -> Result<Salvaged> {
     later.explain(&ground, proof.as_ref(), &mut lost);
     explain_gaps(proof.as_ref(), &mut notes);
     let epoch = proof.map(|proof| proof.state.root.epoch());
-    let saved = Salvaged { schema, epoch, count, lost, notes, rows, file };
+    let expected = ground.marks.last().map(|mark| mark.root.live_count.get());
+    let saved = Salvaged { schema, epoch, count, expected, lost, notes, rows, file };
     saved.check()?;
     Ok(saved)
 }
@@ -155,23 +158,28 @@ impl Rescue<'_> {
         let of_space = |entry: &&ManifestEntry| entry.space.get() == 0;
         let mut journals = Vec::new();
         let mut certain = later.is_empty();
-        for entry in live.iter().chain(&later.listed).chain(&later.found).filter(of_space) {
-            match entry.kind() {
-                Kind::VEC => {
-                    let (rows, loss) = rows::read(self.ground, entry, &self.schema, &trees);
-                    self.rows.extend(rows);
-                    self.lost.extend(loss);
+        let all: Vec<&ManifestEntry> = live.iter().chain(&later.listed).chain(&later.found).filter(of_space).collect();
+        for entry in all.iter().filter(|entry| entry.kind() == Kind::JOURNAL) {
+            match self.journal(entry) {
+                Some(journal) => journals.push(journal),
+                None => certain = false,
+            }
+        }
+        let vectors: Vec<&ManifestEntry> = all.into_iter().filter(|entry| entry.kind() == Kind::VEC).collect();
+        let dead = self.dead(&vectors, &journals)?;
+        for (entry, dead) in vectors.into_iter().zip(&dead) {
+            let (rows, loss) = rows::read(self.ground, entry, &self.schema, &trees, dead);
+            self.rows.extend(rows);
+            match loss {
+                Some(loss) if loss.rows == Some(0) => {
+                    let message = "damaged, no record is lost: its rows were replaced or deleted";
+                    self.notes.push(Loss::of(entry, message));
                 }
-                Kind::JOURNAL => match self.journal(entry) {
-                    Some(journal) => journals.push(journal),
-                    None => certain = false,
-                },
-                _ => {}
+                loss => self.lost.extend(loss),
             }
         }
         self.look_at_others(live);
         self.rows.sort_by_key(|rows| (rows.entry.base_row.get(), rows.entry.offset.get()));
-        self.bury(&journals)?;
         Ok(certain)
     }
 
@@ -218,15 +226,19 @@ impl Rescue<'_> {
         }
     }
 
-    /// Drops the rows that journals make dead.
-    fn bury(&mut self, journals: &[JournalView]) -> Result<()> {
-        let parts: Vec<Part> = self.rows.iter().map(|rows| Part::new(rows.entry)).collect();
-        // Each segment was parsed: it has as many rows as its entry says.
+    /// The rows of each VEC segment that journals make dead.
+    fn dead(&self, vectors: &[&ManifestEntry], journals: &[JournalView]) -> Result<Vec<Bits>> {
+        let part = |entry: &&ManifestEntry| {
+            let mut entry = **entry;
+            // Bits are kept for no more rows than the segment has bytes for.
+            if u64::from(entry.rows.get()).saturating_mul(self.schema.row_len() as u64) > entry.length.get() {
+                entry.rows.set(0);
+            }
+            Part::new(entry)
+        };
+        let parts: Vec<Part> = vectors.iter().map(part).collect();
         let dead = dead_rows(&parts, journals.iter().flat_map(JournalView::words), |_| Ok(()))?;
-        for (rows, dead) in self.rows.iter_mut().zip(&dead) {
-            dead.iter().flat_map(|dead| dead.iter()).for_each(|row| rows.drop_row(row));
-        }
-        Ok(())
+        Ok(dead.into_iter().map(Option::unwrap_or_default).collect())
     }
 }
 

@@ -39,14 +39,16 @@ impl Rows {
     }
 }
 
-/// The intact rows of a listed segment, and what of it is lost.
+/// The intact rows of a listed segment that are not `dead`, and what of the others is lost: no rows where all of them are dead.
 pub(super) fn read(
     ground: &Ground,
     entry: &ManifestEntry,
     schema: &Schema,
     trees: &Trees,
+    dead: &Bits,
 ) -> (Option<Rows>, Option<Loss>) {
-    let lost = |message: &str| (None, Some(Loss::of(entry, message).counting(u64::from(entry.rows.get()))));
+    let live = entry.rows.get().saturating_sub(dead.ones());
+    let lost = |message: &str| (None, Some(Loss::of(entry, message).counting(u64::from(live))));
     let at = entry.offset.get();
     let Some(bytes) = ground.bytes(at, entry.length.get()) else {
         return lost("the segment lies outside the file, which is cut: its rows are lost");
@@ -72,7 +74,7 @@ pub(super) fn read(
         None => true,
         Some(groups) => range.is_some_and(|range| all_intact(groups, range)),
     };
-    let loss = judge(&mut rows, schema, &payload, &intact);
+    let loss = judge(&mut rows, dead, schema, &payload, &intact);
     (Some(rows), loss)
 }
 
@@ -88,9 +90,10 @@ fn all_intact(groups: &[bool], (start, end): (u64, u64)) -> bool {
     groups.get(first as usize..=last as usize).is_some_and(|groups| groups.iter().all(|intact| *intact))
 }
 
-/// Finds the rows whose bytes are not proven.
+/// Drops the rows that are dead, and finds those among the others whose bytes are not proven.
 fn judge(
     rows: &mut Rows,
+    dead: &Bits,
     schema: &Schema,
     payload: &Payload,
     intact: &dyn Fn(Option<(u64, u64)>) -> bool,
@@ -109,6 +112,10 @@ fn judge(
         let named = well_formed && names.ranges(row).into_iter().all(intact);
         if !named {
             rows.nameless.set(row, count);
+        }
+        if dead.get(row) {
+            rows.gone.set(row, count);
+            continue;
         }
         if named && intact(Some((from, from + stride))) {
             continue;

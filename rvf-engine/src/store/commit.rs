@@ -128,7 +128,7 @@ impl Store {
         // The writer before may have been killed in front of its last sync; its commit is this one's ground.
         storage.sync().map_err(|error| Error::io(SYNCING, path, error))?;
         if report.is_some() {
-            // The mapping of before reaches beyond the end.
+            // Without what was behind it.
             snapshot = open_newest(storage.as_ref(), path)?;
         }
         let snapshot = Arc::new(snapshot);
@@ -148,7 +148,7 @@ impl Store {
     /// Makes `edit` the next commit. When this returns, the commit is on the medium; when it fails, the file holds the last one.
     ///
     /// # Errors
-    /// [`Error::Frozen`], [`Error::ReadOnlyFeature`], [`Error::Poisoned`], [`Error::TooLarge`], [`Error::Io`].
+    /// [`Error::Frozen`], [`Error::ReadOnlyFeature`], [`Error::Poisoned`], [`Error::Moved`], [`Error::TooLarge`], [`Error::Io`].
     pub fn commit(&mut self, edit: &Edit<'_>) -> Result<Arc<Snapshot>> {
         self.check_writable()?;
         // A file that another program cut would get a hole before the new segments.
@@ -171,7 +171,10 @@ impl Store {
     /// Cuts what a failed commit appended, before the lock can go to another writer: the page cache may show a root that the medium
     /// lacks, and no crash may bring the commit back once it was said to have failed. Says whether the handle may go on.
     fn withdraw(&self, error: &Error) -> bool {
-        let cut = self.storage.set_len(self.snapshot.root().end()).and_then(|()| self.storage.sync());
+        let end = self.snapshot.root().end();
+        // Never longer: another program may have cut the file, and zeros in the place of what it took help nobody.
+        let cut = self.storage.len().and_then(|length| if length > end { self.storage.set_len(end) } else { Ok(()) });
+        let cut = cut.and_then(|()| self.storage.sync());
         // After a failed sync nothing is known about the medium (fsyncgate): the commit is not tried again. The sync above is that
         // of the cut.
         cut.is_ok() && !matches!(error, Error::Io { action: SYNCING, .. })
@@ -187,7 +190,8 @@ impl Store {
         if self.snapshot.root().features_read_only.get() & !KNOWN_READ_ONLY != 0 {
             return Err(Error::ReadOnlyFeature);
         }
-        next_epoch(self.snapshot.root()).map(drop)
+        next_epoch(self.snapshot.root())?;
+        names::check_name(self.place.as_ref(), self.storage.as_ref(), &self.path)
     }
 
     fn append_commit(&self, edit: &Edit<'_>) -> Result<Snapshot> {
@@ -402,7 +406,6 @@ fn append_rest(appender: &mut Appender<'_>, base: &Snapshot, edit: &Edit<'_>, me
 }
 
 pub(crate) fn open_newest(storage: &dyn Storage, path: &Path) -> Result<Snapshot> {
-    let reading = |error| Error::reading(path, error);
-    let file = storage.len().and_then(|length| storage.view(length)).map_err(reading)?;
-    Snapshot::newest(file)
+    let (extent, file) = Snapshot::committed(storage, path, |end| storage.view(end))?;
+    Snapshot::within(file, extent)
 }

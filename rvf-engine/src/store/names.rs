@@ -129,6 +129,14 @@ fn lock(storage: &dyn Storage, path: &Path) -> Result<bool> {
     storage.try_lock().map_err(|error| Error::io("locking", path, error))
 }
 
+/// That a file which is open for writing is still the one under its path.
+pub(super) fn check_name(place: &dyn Place, storage: &dyn Storage, path: &Path) -> Result<()> {
+    match is_named(place, storage, path)? {
+        true => Ok(()),
+        false => Err(Error::Moved { path: path.to_owned() }),
+    }
+}
+
 /// Whether `path` leads to this very file.
 fn is_named(place: &dyn Place, storage: &dyn Storage, path: &Path) -> Result<bool> {
     let own = storage.identity().map_err(|error| Error::io("reading", path, error))?;

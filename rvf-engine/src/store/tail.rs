@@ -29,7 +29,7 @@ pub(super) fn cut(
     snapshot: &Snapshot,
     tail: Tail,
 ) -> Result<TailReport> {
-    let saved = if tail.holds_manifest { Some(save(place, path, snapshot, tail)?) } else { None };
+    let saved = if tail.holds_manifest { Some(save(place, path, storage, snapshot.epoch(), tail)?) } else { None };
     let cut = storage.set_len(snapshot.root().end());
     cut.map_err(|error| Error::io("cutting the tail", path, error))?;
     Ok(TailReport { length: tail.length, saved })
@@ -37,9 +37,10 @@ pub(super) fn cut(
 
 /// Writes the tail to a file of its own. One that holds a beginning of the same bytes, from a recovery that was interrupted, is
 /// written to its end instead.
-fn save(place: &dyn Place, path: &Path, snapshot: &Snapshot, tail: Tail) -> Result<PathBuf> {
-    let bytes = snapshot.file().slice(tail.start as usize, tail.length as usize).unwrap_or_else(|| Vec::new().into());
-    let stem = beside(path, &format!(".tail-{}", snapshot.epoch()));
+fn save(place: &dyn Place, path: &Path, storage: &dyn Storage, epoch: u64, tail: Tail) -> Result<PathBuf> {
+    let whole = storage.view(tail.start + tail.length).map_err(|error| Error::reading(path, error))?;
+    let bytes = whole.slice(tail.start as usize, tail.length as usize).unwrap_or_else(|| Vec::new().into());
+    let stem = beside(path, &format!(".tail-{epoch}"));
     for attempt in 0..MOST_COPIES {
         let name = if attempt == 0 { stem.clone() } else { beside(&stem, &format!(".{attempt}")) };
         let failed = |error| Error::io("saving the tail", &name, error);

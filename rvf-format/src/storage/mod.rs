@@ -79,6 +79,12 @@ pub trait Storage: Send + Sync {
         Bytes::filled(length, |buffer| self.read_at(buffer, 0))
     }
 
+    /// An offset from which on there are only zeros up to `top`, found without reading them: a file may have holes of any size.
+    /// `top` itself where there is no hole, or the medium does not tell.
+    fn data_below(&self, top: u64) -> u64 {
+        top
+    }
+
     /// Takes the exclusive lock of writers; `false` if another holds it. Released when the storage is dropped.
     ///
     /// # Errors

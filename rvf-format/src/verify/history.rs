@@ -138,6 +138,11 @@ fn replay(history: &mut History, findings: &mut Findings) {
             whole = false;
         }
         whole |= commit.manifest.full;
+        // At most 63 follow a full one, or the work on a hostile file would grow with its square.
+        let before = index.checked_sub(1).and_then(|before| history.commits.get(before));
+        let follows = before
+            .is_some_and(|before| before.root.since_full.get().checked_add(1) == Some(commit.root.since_full.get()));
+        whole &= commit.manifest.full || follows;
         if !whole {
             continue;
         }

@@ -1,7 +1,7 @@
 //! The index as the command shows it: `index`, imports that renew it, efforts of `query`, `bench`, deep verification.
 
 use super::refusal::refused;
-use super::{Answer, Place, has_keys, npy};
+use super::{Answer, Place, binary, has_keys, npy};
 use serde_json::{Value, json};
 
 const ROWS: usize = 3000;
@@ -65,6 +65,42 @@ fn index_covers_all_records_once() {
     refused(&place, "index a.rvf --m 1", 2, "index_option", "m is 1");
     refused(&place, "index a.rvf --ef-construction 5000", 2, "index_option", "ef-construction is 5000");
     refused(&place, "index none.rvf", 3, "not_found", "none.rvf");
+}
+
+/// Ids from 0, as `--id` takes them.
+fn first_ids(count: usize) -> String {
+    (0..count).map(|id| id.to_string()).collect::<Vec<_>>().join(",")
+}
+
+/// Catches a deletion that makes the index which an import was told not to make.
+#[test]
+fn deletions_build_no_first_index() {
+    let place = place();
+    let done = place.ok("delete a.rvf --id 1,2");
+    assert_eq!((&done["count"], &done["epoch"]), (&json!(ROWS - 2), &json!(3)));
+    assert_eq!(place.ok("info a.rvf")["indexed"], 0);
+    // The index that is there is renewed when half of it is gone.
+    place.ok("index a.rvf");
+    assert_eq!(place.ok(&format!("delete a.rvf --id {}", first_ids(1600)).replace(" 0,1,2,", " 0,"))["epoch"], 6);
+}
+
+/// Catches a commit that is reported as failed because there was no room for the index behind it.
+#[cfg(unix)]
+#[test]
+fn a_commit_without_room_for_its_index_is_done() {
+    let place = place();
+    place.ok("index a.rvf");
+    // In blocks of 512 bytes: room for a commit and not for a graph. A process that ignores SIGXFSZ gets an error.
+    let blocks = (place.bytes("a.rvf").len() + 65_536) / 512;
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &script, &binary().to_string_lossy(), "delete", "a.rvf", "--json", "--id"]);
+    let answer = Answer::of(command.arg(first_ids(1600)).current_dir(place.path("")).output().unwrap());
+    assert_eq!(answer.exit, 0, "{answer:?}");
+    assert_eq!(lines(&answer)[0]["deleted"], 1600);
+    assert!(answer.stderr.contains("its index was not built"), "{answer:?}");
+    assert_eq!(place.ok("info a.rvf")["count"], ROWS - 1600);
+    place.ok("verify a.rvf");
 }
 
 #[test]

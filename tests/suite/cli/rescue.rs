@@ -26,6 +26,40 @@ fn an_undamaged_store_is_saved_as_it_is_exported() {
     refused(&place, "export a.rvf b.npy --salvage --at 1", 2, "usage", "--at");
 }
 
+/// Catches an export that copies damage as if it were sound: a bit of a row, or of what tells which rows are dead.
+#[test]
+fn damage_is_not_exported() {
+    let place = Place::with_store();
+    place.ok("delete a.rvf --id 2");
+    let whole = place.bytes("a.rvf");
+    for kind in ["VEC", "JOURNAL"] {
+        damage(&place, kind, if kind == "VEC" { 260 } else { 200 });
+        for out in ["out.npy", "out.jsonl"] {
+            let error = refused(&place, &format!("export a.rvf {out}"), 4, "corrupt", "MAN-5");
+            assert!(error["hint"].as_str().unwrap().contains("--salvage"), "{error}");
+            assert!(!place.path(out).exists() && !place.path("out.ids.npy").exists());
+        }
+        place.write("a.rvf", &whole);
+    }
+    assert_eq!(place.ok("export a.rvf out.npy")["exported"], 5);
+}
+
+/// What was replaced or deleted is not counted as lost.
+#[test]
+fn damage_to_dead_rows_loses_nothing() {
+    let place = Place::with_store();
+    place.ok("delete a.rvf --id 0,1,2,3,5");
+    damage(&place, "VEC", 260);
+    let value = place.exits("export a.rvf out.jsonl --salvage", 1);
+    let counts = (&value["exported"], &value["expected"], &value["lost"][0]["rows"]);
+    assert_eq!(counts, (&0.into(), &1.into(), &1.into()));
+    place.write("one.jsonl", "{\"id\":4,\"vector\":[1,2,3]}\n");
+    place.ok("import a.rvf one.jsonl");
+    let value = place.ok("export a.rvf saved.jsonl --salvage");
+    assert_eq!((&value["exported"], &value["expected"]), (&1.into(), &1.into()));
+    assert_eq!(value["notes"][0]["kind"], "VEC", "{value}");
+}
+
 #[test]
 fn what_is_lost_is_listed() {
     let place = Place::with_store();
@@ -39,6 +73,7 @@ fn what_is_lost_is_listed() {
     assert_eq!(String::from_utf8(place.bytes("out.jsonl")).unwrap(), "{\"id\":6,\"vector\":[1,2,3]}\n");
     let text = place.run(&["export", "a.rvf", "text.jsonl", "--salvage"]);
     assert!(text.exit == 1 && text.stdout.contains("lost, or not certain:"), "{text:?}");
+    assert!(text.stdout.starts_with("exported 1 of 7 records"), "{text:?}");
     let verified = place.exits("verify a.rvf", 1);
     assert!(verified["advice"][0].as_str().unwrap().contains("--salvage"), "{verified}");
 }

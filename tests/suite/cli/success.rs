@@ -149,6 +149,12 @@ fn bits_go_in_and_out_of_binary_stores() {
     place.ok("import c.rvf packed.npy --metric hamming --dim 9 --ids packed.ids.npy");
     assert_eq!(place.ok("get c.rvf 0 1 --with-vector"), place.ok("get b.rvf 0 1 --with-vector"));
     assert_eq!(ids(&place.ok("query c.rvf --id 1 -k 1")["hits"]), [1]);
+    // A single bit: exported as a packed byte.
+    place.write("bit.jsonl", "{\"id\":0,\"vector\":[1]}\n{\"id\":1,\"vector\":[0]}\n");
+    place.ok("import d.rvf bit.jsonl --metric hamming");
+    place.ok("export d.rvf byte.jsonl");
+    place.ok("import e.rvf byte.jsonl --metric hamming --dim 1");
+    assert_eq!(place.ok("get d.rvf 0 1 --with-vector"), place.ok("get e.rvf 0 1 --with-vector"));
 }
 
 #[test]

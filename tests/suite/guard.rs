@@ -39,7 +39,7 @@ fn store() -> &'static [u8] {
 fn a_failed_commit_only_ever_shortens() {
     let (memory, fails) = (MemoryPlace::default(), Arc::new(AtomicBool::new(false)));
     let (other, failing) = (memory.clone(), fails.clone());
-    let place = Hooked::new(memory.clone(), move |_| match failing.load(Ordering::SeqCst) {
+    let place = Hooked::new(memory.clone(), move |_| match failing.swap(false, Ordering::SeqCst) {
         true => {
             other.open(Path::new("a.rvf"), Access::Write)?.set_len(4096)?;
             Err(std::io::Error::other("the device failed"))

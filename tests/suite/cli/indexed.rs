@@ -75,13 +75,17 @@ fn first_ids(count: usize) -> String {
 /// Catches a deletion that makes the index which an import was told not to make.
 #[test]
 fn deletions_build_no_first_index() {
-    let place = place();
+    // More than a commit leaves without an index.
+    const MANY: usize = 5000;
+    let place = Place::new();
+    place.write("rows.npy", npy(MANY, DIM, &noise(MANY * DIM, 1)));
+    place.ok("import a.rvf rows.npy --metric l2 --no-index");
     let done = place.ok("delete a.rvf --id 1,2");
-    assert_eq!((&done["count"], &done["epoch"]), (&json!(ROWS - 2), &json!(3)));
+    assert_eq!((&done["count"], &done["epoch"]), (&json!(MANY - 2), &json!(3)));
     assert_eq!(place.ok("info a.rvf")["indexed"], 0);
     // The index that is there is renewed when half of it is gone.
     place.ok("index a.rvf");
-    assert_eq!(place.ok(&format!("delete a.rvf --id {}", first_ids(1600)).replace(" 0,1,2,", " 0,"))["epoch"], 6);
+    assert_eq!(place.ok(&format!("delete a.rvf --id {}", first_ids(2600)).replace(" 0,1,2,", " 0,"))["epoch"], 6);
 }
 
 /// Catches a commit that is reported as failed because there was no room for the index behind it.

@@ -1,7 +1,7 @@
 //! [`Failure`]: what is told when a command fails, and the exit code.
 
 use rvf_engine::Error;
-use rvf_engine::ingest::{FileFault, InputError, InputFault, SinkFault};
+use rvf_engine::ingest::InputError;
 use serde_json::{Map, Value, json};
 use std::io;
 use std::path::Path;
@@ -9,8 +9,6 @@ use std::path::Path;
 /// The answer of a command is no.
 pub(crate) const NO: u8 = 1;
 const USAGE: u8 = 2;
-const NOT_NOW: u8 = 3;
-const REFUSED: u8 = 4;
 
 /// Why a command failed.
 #[derive(Debug, Default)]
@@ -56,7 +54,7 @@ impl Failure {
             None => error.to_string(),
         };
         Self {
-            exit: exit_of(error),
+            exit: error.exit_code(),
             kind: error.kind(),
             message,
             clause,
@@ -160,37 +158,5 @@ fn place(error: &Error, path: &Path, clause: Option<&str>) -> Option<String> {
         Some(offset) => Some(format!("{place} at offset {offset}")),
         None if place.is_empty() => None,
         None => Some(place),
-    }
-}
-
-fn exit_of(error: &Error) -> u8 {
-    match error {
-        Error::Corrupt { .. }
-        | Error::Unsound { .. }
-        | Error::NotRvf
-        | Error::PublishedRvf
-        | Error::Newer { .. }
-        | Error::NoRoot
-        | Error::ReadOnlyFeature
-        | Error::Legacy(_) => REFUSED,
-        Error::Io { .. }
-        | Error::Truncated { .. }
-        | Error::Locked { .. }
-        | Error::Frozen
-        | Error::Poisoned
-        | Error::Interrupted => NOT_NOW,
-        Error::Input(error) => match error.fault() {
-            InputFault::File(FileFault::NotFound | FileFault::Directory | FileFault::NotRegular | FileFault::Io(_)) => {
-                NOT_NOW
-            }
-            _ => USAGE,
-        },
-        Error::Output(error) => match error.fault() {
-            SinkFault::Io(_) | SinkFault::Directory => NOT_NOW,
-            _ => USAGE,
-        },
-        Error::InFile { source, .. } | Error::Partly { source, .. } => exit_of(source),
-        Error::Group { source } => exit_of(source),
-        _ => USAGE,
     }
 }

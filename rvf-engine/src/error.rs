@@ -279,6 +279,50 @@ impl Error {
         }
     }
 
+    /// The exit code of a command that ends with it, and the status of a call from C: 2 what was asked makes no sense, 3 not now,
+    /// 4 the file is refused.
+    ///
+    /// ```
+    /// use rvf_engine::{Error, Reader};
+    /// assert_eq!(Reader::open("no such file.rvf").err().map(|error| error.exit_code()), Some(3));
+    /// assert_eq!(Error::NotRvf.exit_code(), 4);
+    /// ```
+    pub fn exit_code(&self) -> u8 {
+        const USAGE: u8 = 2;
+        const NOT_NOW: u8 = 3;
+        const REFUSED: u8 = 4;
+        match self {
+            Error::Corrupt { .. }
+            | Error::Unsound { .. }
+            | Error::NotRvf
+            | Error::PublishedRvf
+            | Error::Newer { .. }
+            | Error::NoRoot
+            | Error::ReadOnlyFeature
+            | Error::Legacy(_) => REFUSED,
+            Error::Io { .. }
+            | Error::Truncated { .. }
+            | Error::Moved { .. }
+            | Error::Locked { .. }
+            | Error::Frozen
+            | Error::Poisoned
+            | Error::Interrupted => NOT_NOW,
+            Error::Input(error) => match error.fault() {
+                InputFault::File(
+                    FileFault::NotFound | FileFault::Directory | FileFault::NotRegular | FileFault::Io(_),
+                ) => NOT_NOW,
+                _ => USAGE,
+            },
+            Error::Output(error) => match error.fault() {
+                SinkFault::Io(_) | SinkFault::Directory => NOT_NOW,
+                _ => USAGE,
+            },
+            Error::InFile { source, .. } | Error::Partly { source, .. } => source.exit_code(),
+            Error::Group { source } => source.exit_code(),
+            _ => USAGE,
+        }
+    }
+
     /// The clause that the file breaks, if that is what is wrong.
     pub fn clause(&self) -> Option<Clause> {
         match self {
@@ -323,7 +367,7 @@ impl Error {
             Error::Io { source, .. } => io_hint(source).into(),
             Error::Exists { .. } => "choose another name, or remove the file first".into(),
             Error::HardLinks { .. } => "compact with --output, or remove the other names first".into(),
-            Error::Moved { .. } => "open the file anew under the name that it has now; nothing was written".into(),
+            Error::Moved { .. } => "open the file anew under the name that it has now; nothing was written to what has its name".into(),
             Error::Locked { .. } => "try again when the other writer is done, or wait for it with --wait SECONDS".into(),
             Error::Frozen => "make a branch, or copy the file's records to a new one".into(),
             Error::ReadOnlyFeature => "use a newer rvf to write this file".into(),
@@ -355,7 +399,12 @@ impl Error {
                 }
                 _ => source.hint(),
             },
-            Error::Partly { source, .. } => source.hint(),
+            Error::Partly { committed, source } => match **source {
+                Error::Interrupted | Error::Io { .. } => format!(
+                    "run it for the rest: the first {committed} records are there, and would be added again where the input gives no ids"
+                ),
+                _ => source.hint(),
+            },
             Error::Group { source } => source.hint(),
             Error::Interrupted => "run it again: what was committed stays, and no output file is left half written".into(),
         }
@@ -486,9 +535,12 @@ impl fmt::Display for Error {
                     (None, None) => f.write_str(")"),
                 }
             }
-            Error::Partly { committed, source } => {
-                write!(f, "{source}; {committed} records before it are committed and stay")
-            }
+            Error::Partly { committed, source } => match **source {
+                Error::Moved { .. } | Error::Truncated { .. } => {
+                    write!(f, "{source}; {committed} records had been committed to the file as it was")
+                }
+                _ => write!(f, "{source}; {committed} records before it are committed and stay"),
+            },
             Error::Group { source } => source.fmt(f),
             Error::Interrupted => f.write_str("interrupted"),
         }

@@ -1,9 +1,10 @@
 //! Verifying a file by its path: every byte, then its meaning. The checks themselves live in [`rvf_format::verify`].
 
+use crate::store::Snapshot;
 use crate::{Error, Result};
 use rvf_format::recover;
 use rvf_format::storage::{Access, FilePlace, Place};
-use rvf_format::verify::{Options, Progress, Report, verify_with};
+use rvf_format::verify::{Options, Progress, Report, verify_within};
 use std::path::Path;
 
 /// What verifying a file found.
@@ -38,11 +39,10 @@ pub fn verify_path(path: impl AsRef<Path>, progress: Progress<'_>) -> Result<Rep
 pub fn verify_path_with(path: impl AsRef<Path>, options: &VerifyOptions, progress: Progress<'_>) -> Result<Report> {
     let path = path.as_ref();
     let storage = FilePlace.open(path, Access::Read).map_err(|error| Error::io("opening", path, error))?;
-    let file = storage.len().and_then(|length| storage.view(length));
-    let file = file.map_err(|error| Error::reading(path, error))?;
+    let (extent, file) = Snapshot::committed(storage.as_ref(), path, |end| storage.view(end))?;
     // What a writer leaves uncommitted the next one may cut; what is committed stays.
     let end = recover::newest(&file).map_or(file.len(), |commit| commit.root.end() as usize);
-    let report = verify_with(&file, options, progress);
+    let report = verify_within(&file, &extent, options, progress);
     file.check(end)?;
     Ok(report?)
 }

@@ -4,7 +4,7 @@ use crate::identity;
 use crate::limits::{PAGE, PAGE_LEN, ROOT_MAGIC};
 use crate::manifest::{Manifest, is_manifest_header};
 use crate::root::RootPage;
-use crate::storage::{Bytes, Storage};
+use crate::storage::{Bytes, Storage, before_hole};
 use crate::{Clause, Error, Result};
 use std::io;
 
@@ -39,6 +39,16 @@ pub struct Extent {
     pub manifest_behind: bool,
 }
 
+impl Extent {
+    /// What follows `root` in the file, of which `file` is as much as this says.
+    pub fn tail(&self, file: &Bytes, root: &RootPage) -> Option<Tail> {
+        let seen = tail(file, root);
+        let length = seen.map_or(0, |tail| tail.length) + self.behind;
+        let holds_manifest = seen.is_some_and(|tail| tail.holds_manifest) || self.manifest_behind;
+        (length > 0).then_some(Tail { start: root.end(), length, holds_manifest })
+    }
+}
+
 /// Bytes that are read at once in search of a root. The last page alone comes first: mostly it is one.
 const SCAN: usize = 64 * PAGE_LEN;
 
@@ -53,7 +63,7 @@ pub fn extent(storage: &dyn Storage) -> io::Result<Extent> {
     let mut manifest_behind = false;
     loop {
         // A root is no zeros. Below `top` in any case, which is a whole page.
-        top = storage.data_below(top).next_multiple_of(PAGE).min(top);
+        top = before_hole(storage, top).next_multiple_of(PAGE).min(top);
         if top == 0 {
             break;
         }

@@ -10,7 +10,7 @@ use rvf_tests::hooked::Hooked;
 use std::fs::{File, OpenOptions};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use tempfile::TempDir;
 
@@ -53,6 +53,29 @@ fn a_failed_commit_only_ever_shortens() {
     assert_eq!(memory.bytes(Path::new("a.rvf")).unwrap().len(), 4096);
 }
 
+/// Catches a commit that is said to be there though another program cut the file under it, and a writer that then cuts what the
+/// other one wrote.
+#[test]
+fn a_commit_on_a_file_that_was_cut_is_none() {
+    for at_sync in [1, 2] {
+        let copy = Copy::new();
+        let (path, syncs) = (copy.path(), Arc::new(AtomicU64::new(0)));
+        let (other, counted) = (path.clone(), syncs.clone());
+        let place = Hooked::new(FilePlace, move |_| {
+            if counted.fetch_add(1, Ordering::SeqCst) + 1 == 1000 + at_sync {
+                std::fs::write(&other, [7; 20_000])?;
+            }
+            Ok(())
+        });
+        let mut db = Db::open_with(Arc::new(place), &path, &rvf_engine::OpenOptions::default()).unwrap();
+        syncs.store(1000, Ordering::SeqCst);
+        assert!(matches!(db.add(&[1.0f32; DIM]), Err(Error::Truncated { .. })), "at sync {at_sync}");
+        assert!(matches!(db.add(&[1.0f32; DIM]), Err(Error::Poisoned)));
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(bytes.len() >= 20_000 && bytes[..20_000] == [7; 20_000], "what the other program wrote stays");
+    }
+}
+
 /// Catches a reader or writer that reads through all of a hole behind the newest root: hours, at 1 GiB a second.
 #[cfg(target_os = "linux")]
 #[test]
@@ -70,6 +93,9 @@ fn a_hole_behind_the_newest_root_costs_nothing() {
         assert_eq!(reader.tail(), Some(behind), "{mode:?}");
     }
     assert_eq!(rvf_engine::salvage_path(copy.path()).unwrap().count, ROWS as u64 + 9);
+    let report = verify_path(copy.path(), &mut |_, _| {}).unwrap();
+    assert!(report.sound && report.findings.len() == 1 && report.bytes_checked == whole + HOLE);
+    assert!(report.findings[0].message.starts_with(&HOLE.to_string()), "{}", report.findings[0].message);
     let db = Db::open(copy.path()).unwrap();
     assert_eq!(db.tail_report().unwrap().length, HOLE);
     assert_eq!(std::fs::metadata(copy.path()).unwrap().len(), whole);

@@ -120,7 +120,8 @@ fn a_writer_whose_file_was_taken_away_says_so() {
     let (folder, path) = store();
     let away = folder.path().join("away.rvf");
     let moved = |db: &mut Db| {
-        assert!(matches!(db.add(&[4.0f32]), Err(Error::Moved { .. })));
+        let error = db.add(&[4.0f32]).unwrap_err();
+        assert!(matches!(error, Error::Moved { .. }) && error.exit_code() == 3, "{error}");
         assert!(matches!(db.delete(&[Id::U64(0)]), Err(Error::Moved { .. })));
         assert!(matches!(db.compact(&CompactOptions::default()), Err(Error::Moved { .. })));
     };

@@ -1,4 +1,4 @@
-//! A place in memory that calls a function before each sync of a file: to count, to wait, to fail, to panic.
+//! A place, in memory unless another is given, that calls a function before each sync of a file: to count, to wait, to fail, to panic.
 
 use rvf_format::storage::{Access, Bytes, MemoryPlace, Place, Storage};
 use std::io;
@@ -9,23 +9,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Called with the number of the sync, from 1; its error is the sync's.
 pub type Hook = Arc<dyn Fn(u64) -> io::Result<()> + Send + Sync>;
 
-/// A [`MemoryPlace`] with a hook. Clones share it.
+/// A place with a hook. Clones share it.
 #[derive(Clone)]
-pub struct Hooked {
+pub struct Hooked<P = MemoryPlace> {
     /// Where the files are.
-    pub place: MemoryPlace,
+    pub place: P,
     hook: Hook,
     syncs: Arc<AtomicU64>,
 }
 
-struct HookedStorage {
+struct HookedStorage<P> {
     storage: Arc<dyn Storage>,
-    place: Hooked,
+    place: Hooked<P>,
 }
 
-impl Hooked {
+impl<P> Hooked<P> {
     /// The files of `place`, seen through a hook.
-    pub fn new(place: MemoryPlace, hook: impl Fn(u64) -> io::Result<()> + Send + Sync + 'static) -> Self {
+    pub fn new(place: P, hook: impl Fn(u64) -> io::Result<()> + Send + Sync + 'static) -> Self {
         Self { place, hook: Arc::new(hook), syncs: Arc::default() }
     }
 
@@ -35,7 +35,7 @@ impl Hooked {
     }
 }
 
-impl Place for Hooked {
+impl<P: Place + Clone + 'static> Place for Hooked<P> {
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn Storage>> {
         Ok(Arc::new(HookedStorage { storage: self.place.open(path, access)?, place: self.clone() }))
     }
@@ -57,7 +57,7 @@ impl Place for Hooked {
     }
 }
 
-impl Storage for HookedStorage {
+impl<P: Send + Sync> Storage for HookedStorage<P> {
     fn len(&self) -> io::Result<u64> {
         self.storage.len()
     }

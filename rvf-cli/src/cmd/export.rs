@@ -3,7 +3,7 @@
 use super::{Outcome, open_reader};
 use crate::args::ReadArgs;
 use crate::failure::{Failure, NO};
-use crate::output::{self, Ui};
+use crate::output::{self, Ui, plain};
 use crate::progress::{Bar, catch_interrupts};
 use clap::Args;
 use rvf_engine::ingest::{Format, ids_companion};
@@ -60,7 +60,9 @@ pub(crate) fn run(args: &ExportArgs, ui: &Ui) -> Outcome {
     drop(bar);
     let done = done.map_err(Failure::of(&args.file))?;
     let ids = done.ids.as_ref().map(|path| path.display().to_string());
-    let value = json!({ "exported": done.exported, "out": args.out.display().to_string(), "ids": ids });
+    let value = json!({
+        "exported": done.exported, "out": args.out.display().to_string(), "ids": ids, "epoch": snapshot.epoch(),
+    });
     ui.result(&value, || {
         ui.line(format!("exported {} records to {}", done.exported, args.out.display()))?;
         ids.iter().try_for_each(|ids| ui.line(format!("their ids are in {ids}")))
@@ -80,6 +82,7 @@ fn save(args: &ExportArgs, ui: &Ui) -> Outcome {
     let list = |losses: &[Loss]| losses.iter().map(to_json).collect::<Vec<Value>>();
     let value = json!({
         "exported": done.exported, "out": args.out.display().to_string(), "ids": ids, "epoch": saved.epoch, "expected": saved.expected,
+        "whole": saved.whole.map(|(epoch, count)| json!({ "epoch": epoch, "count": count })),
         "lost": list(&saved.lost), "notes": list(&saved.notes),
     });
     ui.result(&value, || tell(args, &saved, done.exported, ids.as_deref(), ui))?;
@@ -99,8 +102,15 @@ fn to_json(loss: &Loss) -> Value {
 }
 
 fn tell(args: &ExportArgs, saved: &Salvaged, exported: u64, ids: Option<&str>, ui: &Ui) -> Result<(), Failure> {
-    let of = saved.expected.map_or_else(String::new, |expected| format!("of {expected} "));
-    ui.line(format!("exported {exported} {of}records to {}", args.out.display()))?;
+    let (of, but) = match saved.expected {
+        Some(expected) if exported <= expected => (format!("of {expected} "), String::new()),
+        Some(expected) => {
+            let but = format!(", more than the {expected} of the newest epoch: some were deleted or replaced");
+            (String::new(), but)
+        }
+        None => (String::new(), String::new()),
+    };
+    ui.line(format!("exported {exported} {of}records to {}{but}", args.out.display()))?;
     ids.iter().try_for_each(|ids| ui.line(format!("their ids are in {ids}")))?;
     for (title, losses) in [("lost, or not certain:", &saved.lost), ("damaged, without loss of records:", &saved.notes)]
     {
@@ -117,14 +127,31 @@ fn tell(args: &ExportArgs, saved: &Salvaged, exported: u64, ids: Option<&str>, u
         let rows: Vec<Vec<String>> = losses.iter().map(cells).collect();
         ui.table(&["segment", "kind", "offset", "rows", "what"], &rows)?;
     }
-    let known: Vec<String> = saved.lost.iter().flat_map(|loss| &loss.ids).map(ToString::to_string).collect();
-    if known.is_empty() {
+    tell_ids(saved, ui)?;
+    let Some((epoch, count)) = saved.whole else { return Ok(()) };
+    let file = args.file.display();
+    ui.line("")?;
+    ui.line(format!("epoch {epoch} lost nothing: `rvf export {file} OUT --at {epoch}` writes its {count} records"))
+}
+
+/// Which records are lost, as far as their ids are intact.
+fn tell_ids(saved: &Salvaged, ui: &Ui) -> Result<(), Failure> {
+    let known: Vec<String> = saved.lost.iter().flat_map(|loss| &loss.ids).map(|id| plain(&id.to_string())).collect();
+    let lost: u64 = saved.lost.iter().filter_map(|loss| loss.rows).sum();
+    let unknown = lost.saturating_sub(known.len() as u64);
+    if lost == 0 {
         return Ok(());
     }
-    let more =
-        if known.len() > SHOWN { format!(" and {} more: see --json", known.len() - SHOWN) } else { String::new() };
     ui.line("")?;
-    ui.line(format!("ids of lost records: {}{more}", known[..known.len().min(SHOWN)].join(", ")))
+    if !known.is_empty() {
+        let more = known.len().saturating_sub(SHOWN);
+        let more = if more > 0 { format!(" and {more} more: see --json") } else { String::new() };
+        ui.line(format!("ids of lost records: {}{more}", known[..known.len().min(SHOWN)].join(", ")))?;
+    }
+    if unknown > 0 {
+        ui.line(format!("lost records whose ids are unknown: {unknown}"))?;
+    }
+    Ok(())
 }
 
 /// Nothing is replaced unless that is asked; the store itself never.

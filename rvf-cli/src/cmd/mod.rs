@@ -77,7 +77,7 @@ fn open_writer(path: &Path, options: &OpenOptions, ui: &Ui) -> Result<Db, Failur
         let length = size(tail.length);
         match &tail.saved {
             Some(saved) => ui.warn(format!(
-                "an uncommitted tail of {length} was cut from {}; it held a manifest and is saved as {} (behind the bytes of a copy it is what it was)",
+                "an uncommitted tail of {length} was cut from {}; it held a manifest and is saved as {}; to look into it, append it to a copy of the file",
                 path.display(),
                 saved.display()
             )),

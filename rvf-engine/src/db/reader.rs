@@ -6,9 +6,9 @@ use crate::index::{IndexProgress, reindex};
 use crate::store::{Id, RowId, Snapshot};
 use crate::{Error, Result};
 use half::f16;
-use rvf_format::Dtype;
 use rvf_format::storage::{Access, FilePlace, Place};
-use rvf_format::verify::{Report, verify};
+use rvf_format::verify::{Finding, Options, Report, verify_within};
+use rvf_format::{Clause, Dtype};
 use std::ops::{ControlFlow, Deref};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,7 +51,7 @@ impl Reader {
     }
 
     /// Opens a file for reading: reads it into memory, verifies all of it as [`crate::verify_path`] does, and uses these bytes
-    /// only. An uncommitted tail is no reason to refuse.
+    /// only. An uncommitted tail is no reason to refuse, unless it holds a manifest (TAIL-2).
     ///
     /// ```
     /// # use rvf_engine::*;
@@ -161,17 +161,19 @@ fn open_newest(place: &dyn Place, path: &Path, mode: ReadMode) -> Result<((u64, 
         ReadMode::Verified => storage.read(end),
     })?;
     if mode == ReadMode::Verified {
-        refuse_unsound(verify(&file, &mut |_, _| {})?)?;
+        refuse_unsound(verify_within(&file, &extent, &Options::default(), &mut |_, _| {})?)?;
     }
     Ok((identity, Snapshot::within(file, extent)?))
 }
 
 fn refuse_unsound(report: Report) -> Result<()> {
-    if report.sound {
+    // A tail that holds a manifest may be a commit that was damaged: the one before it is not what was asked for.
+    let is_harmless = |finding: &Finding| finding.is_tail() && finding.clause != Clause::Tail2;
+    if report.sound && report.findings.iter().all(is_harmless) {
         return Ok(());
     }
     let findings = report.findings.len();
-    let damage = report.findings.into_iter().find(|finding| !finding.is_tail());
+    let damage = report.findings.into_iter().find(|finding| !is_harmless(finding));
     Err(damage.map_or(Error::NoRoot, |first| Error::Unsound {
         clause: first.clause,
         at: first.offset,

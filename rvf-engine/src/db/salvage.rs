@@ -4,7 +4,7 @@ use crate::ingest::{Exported, Format, Progress, Rows, export_rows};
 use crate::salvage::{Salvaged, salvage};
 use crate::{Error, Result};
 use rvf_format::limits::PAGE;
-use rvf_format::storage::{Access, FilePlace, Place};
+use rvf_format::storage::{Access, FilePlace, Place, before_hole};
 use std::path::Path;
 
 /// [`salvage`] of the file at a path, which is only read: once, into memory, so that what is checked is what is written.
@@ -15,7 +15,7 @@ pub fn salvage_path(path: impl AsRef<Path>) -> Result<Salvaged> {
     let path = path.as_ref();
     let storage = FilePlace.open(path, Access::Read).map_err(|error| Error::io("opening", path, error))?;
     // A hole at the end, of whatever size, is no reason to take memory.
-    let end = |length| storage.data_below(length).next_multiple_of(PAGE).min(length);
+    let end = |length| before_hole(storage.as_ref(), length).next_multiple_of(PAGE).min(length);
     let file = storage.len().and_then(|length| storage.read(end(length)));
     salvage(file.map_err(|error| Error::reading(path, error))?)
 }

@@ -4,7 +4,7 @@ use super::{Element, Elements, Format, IdKind, Ids, Progress, SinkOptions, Vecto
 use crate::store::{RowId, Snapshot};
 use crate::{Error, Result};
 use rvf_format::payload::vec::IdRef;
-use rvf_format::{Dtype, IdType, Kind, Schema};
+use rvf_format::{Dtype, IdType, Schema};
 use std::path::{Path, PathBuf};
 
 /// Records that are in memory at a time.
@@ -43,9 +43,6 @@ impl Snapshot {
     /// [`Error::Output`], [`Error::Interrupted`], [`Error::Truncated`]; MAN-5 and other corruption of segments: each is held against
     /// the hash that was committed before its rows are written. The file does not appear then.
     pub fn export(&self, path: &Path, format: Option<Format>, progress: Progress<'_>) -> Result<Exported> {
-        for journal in self.state().of_kind(Kind::JOURNAL) {
-            self.settle(self.intact(journal))?;
-        }
         let mut intact = None;
         let row = |at: RowId| {
             if intact != Some(at.part) {

@@ -7,6 +7,7 @@
 //! | `prove.rs` | which segments were live, where manifests are damaged, too |
 //! | `rows.rs` | which rows of a segment are intact |
 //! | `later.rs` | what was written behind the newest commit that can be proven |
+//! | `whole.rs` | an earlier epoch that lost nothing |
 //!
 //! A row is written if its bytes and its id have a hash that was stored for them: the BLAKE3 of a manifest's entry, a group of a hash
 //! tree that leads to it, or, where the manifests that listed its segment are damaged, the content hash of the segment. Whether it is
@@ -16,6 +17,7 @@ mod ground;
 mod later;
 mod prove;
 mod rows;
+mod whole;
 
 use crate::Result;
 use crate::store::{Bits, Id, Part, dead_rows};
@@ -76,6 +78,8 @@ pub struct Salvaged {
     pub lost: Vec<Loss>,
     /// Damage that costs no record.
     pub notes: Vec<Loss>,
+    /// Where something is lost: the newest epoch all of whose records are intact, and their number. It can be read as it is.
+    pub whole: Option<(u64, u64)>,
     /// By ascending first row.
     rows: Vec<Rows>,
     file: Bytes,
@@ -136,7 +140,8 @@ pub fn salvage(file: Bytes) -> Result<Salvaged> {
     explain_gaps(proof.as_ref(), &mut notes);
     let epoch = proof.map(|proof| proof.state.root.epoch());
     let expected = ground.marks.last().map(|mark| mark.root.live_count.get());
-    let saved = Salvaged { schema, epoch, count, expected, lost, notes, rows, file };
+    let whole = if lost.is_empty() { None } else { whole::newest_whole(&file) };
+    let saved = Salvaged { schema, epoch, count, expected, lost, notes, whole, rows, file };
     saved.check()?;
     Ok(saved)
 }

@@ -106,9 +106,9 @@ pub(crate) fn entries(snapshot: &Snapshot) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// The entries of a WITNESS segment: those that its manifest entry names.
+/// The entries of a WITNESS segment: as they were committed, and those that its manifest entry names.
 pub(crate) fn segment_entries(snapshot: &Snapshot, segment: &ManifestEntry) -> Result<Vec<Entry>> {
-    let entries = witness::parse(snapshot.segment(segment)?, segment.offset.get())?;
+    let entries = witness::parse(snapshot.intact(segment)?, segment.offset.get())?;
     let named = segment.base_row.get()..segment.end_row();
     if entries.iter().map(|entry| entry.fixed.index.get()).eq(named) {
         return Ok(entries);

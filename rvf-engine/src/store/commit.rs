@@ -161,6 +161,8 @@ impl Store {
                 self.snapshot = Arc::new(snapshot);
                 Ok(self.snapshot.clone())
             }
+            // Somebody else's file now: what was appended to it is not ours to cut.
+            Err(error @ Error::Truncated { .. }) => Err(error),
             Err(error) => {
                 self.poisoned = !self.withdraw(&error);
                 Err(error)
@@ -236,6 +238,8 @@ impl Store {
         // Mapped before the second sync: behind it nothing may fail, for the commit is there.
         let file = appender.view()?;
         appender.sync()?;
+        // Cut by another program while this was appended: then the commit stands on nothing.
+        base.check()?;
         Ok(Snapshot::of_state(file, state))
     }
 }

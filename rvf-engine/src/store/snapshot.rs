@@ -154,11 +154,7 @@ impl Snapshot {
 
     /// What follows the newest root in the file.
     pub fn tail(&self) -> Option<Tail> {
-        let start = self.state.root.end();
-        let seen = recover::tail(&self.file, &self.state.root);
-        let length = seen.map_or(0, |tail| tail.length) + self.extent.behind;
-        let holds_manifest = seen.is_some_and(|tail| tail.holds_manifest) || self.extent.manifest_behind;
-        (length > 0).then_some(Tail { start, length, holds_manifest })
+        self.extent.tail(&self.file, &self.state.root)
     }
 
     /// The segments that hold rows, by ascending row.
@@ -203,7 +199,7 @@ impl Snapshot {
         Ok(bytes.ok_or(Error::corrupt(Clause::Man4, entry.offset.get(), "a listed segment lies outside the file"))?)
     }
 
-    /// The bytes of a listed segment, checked against the hash that was committed: for what is to be written anew.
+    /// The bytes of a listed segment, checked against the hash that was committed: for journals, and what is to be written anew.
     pub(crate) fn intact(&self, entry: &ManifestEntry) -> Result<Bytes> {
         let bytes = self.segment(entry)?;
         if digest::blake3(&bytes) != entry.hash {
@@ -222,7 +218,8 @@ impl Snapshot {
     fn collect_dead(&self) -> Result<DeadRows> {
         let mut journals = Vec::new();
         for entry in self.state.of_kind(Kind::JOURNAL) {
-            journals.push(JournalView::parse(self.segment(entry)?, entry.offset.get())?);
+            // A bit decides which records there are: against the hash also where nothing is written.
+            journals.push(JournalView::parse(self.intact(entry)?, entry.offset.get())?);
         }
         let words = journals.iter().flat_map(JournalView::words);
         dead_rows(&self.parts, words, |part| part.view(&self.file, &self.state.schema).map(drop))

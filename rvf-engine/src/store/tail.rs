@@ -18,6 +18,9 @@ pub struct TailReport {
     pub saved: Option<PathBuf>,
 }
 
+/// Bytes of a tail that are written at once, and left out where all are zero.
+const PIECE: usize = 1 << 20;
+
 /// Most copies of tails behind one epoch.
 const MOST_COPIES: usize = 1000;
 
@@ -52,11 +55,21 @@ fn save(place: &dyn Place, path: &Path, storage: &dyn Storage, epoch: u64, tail:
             },
             Err(error) => return Err(failed(error)),
         };
-        let written = storage.write_at(&bytes, 0).and_then(|()| storage.sync()).and_then(|()| place.sync_dir(&name));
+        let written = copy(storage.as_ref(), &bytes).and_then(|()| storage.sync()).and_then(|()| place.sync_dir(&name));
         // What is there already can stay: the next attempt takes it up.
         return written.map(|()| name.clone()).map_err(failed);
     }
     Err(Error::io("saving the tail", &stem, io::Error::from(io::ErrorKind::AlreadyExists)))
+}
+
+/// Writes bytes from the start of a file on; what is zero stays a hole, as it may have been one.
+fn copy(storage: &dyn Storage, bytes: &Bytes) -> io::Result<()> {
+    for (index, piece) in bytes.chunks(PIECE).enumerate() {
+        if piece.iter().any(|byte| *byte != 0) {
+            storage.write_at(piece, (index * PIECE) as u64)?;
+        }
+    }
+    storage.set_len(bytes.len() as u64)
 }
 
 /// The file at `name`, if it holds a beginning of `bytes`, or all of them.

@@ -185,8 +185,8 @@ impl Storage for FileStorage {
     }
 
     #[cfg(any(target_os = "linux", target_os = "macos"))]
-    fn data_below(&self, top: u64) -> u64 {
-        before_hole(top, |from| next_data(&self.file, from))
+    fn data_from(&self, from: u64) -> u64 {
+        next_data(&self.file, from)
     }
 
     fn try_lock(&self) -> io::Result<bool> {
@@ -218,46 +218,9 @@ fn next_data(file: &File, from: u64) -> u64 {
     }
 }
 
-/// Steps back from `top` over holes, in steps that grow while nothing is met.
-#[cfg(any(target_os = "linux", target_os = "macos"))]
-fn before_hole(top: u64, next_data: impl Fn(u64) -> u64) -> u64 {
-    const STEP: u64 = 1 << 20;
-    let (mut end, mut step) = (top, STEP);
-    while end > 0 {
-        let from = end.saturating_sub(step);
-        if next_data(from) >= end {
-            end = from;
-            step = step.saturating_mul(2);
-        } else if step == STEP {
-            break;
-        } else {
-            step = (step / 4).max(STEP);
-        }
-    }
-    end
-}
-
 fn map(file: &File, length: usize) -> io::Result<Mmap> {
     // SAFETY: RVF never rewrites or cuts bytes before the newest root (spec/format.md, "Container"), and writers of other
     // programs are outside the contract that the engine documents for mapped files: they must not change the file while it
     // is open. Where one cuts it all the same, `guard.rs` puts zeros there and `Bytes::check` tells.
     unsafe { MmapOptions::new().len(length).map(file) }
-}
-
-#[cfg(all(test, any(target_os = "linux", target_os = "macos")))]
-mod tests {
-    use super::*;
-
-    /// Steps over a hole and not over data, wherever they begin and end.
-    #[test]
-    fn holes_are_stepped_over() {
-        const MIB: u64 = 1 << 20;
-        for (data, top) in
-            [(0..1, 300 * MIB), (5 * MIB..6 * MIB, 1 << 40), (7..8, 9), (0..0, 3 * MIB), (4096..8192, 8192)]
-        {
-            let next = |from: u64| if from < data.end { from.max(data.start) } else { u64::MAX };
-            let end = before_hole(top, next);
-            assert!((data.end..=top).contains(&end) && end - data.end < MIB, "{data:?} {top}: {end}");
-        }
-    }
 }

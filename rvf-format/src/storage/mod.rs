@@ -79,10 +79,10 @@ pub trait Storage: Send + Sync {
         Bytes::filled(length, |buffer| self.read_at(buffer, 0))
     }
 
-    /// An offset from which on there are only zeros up to `top`, found without reading them: a file may have holes of any size.
-    /// `top` itself where there is no hole, or the medium does not tell.
-    fn data_below(&self, top: u64) -> u64 {
-        top
+    /// The first offset from `from` on that is in no hole of the file, found without reading; the largest number if all that follows
+    /// is one. `from` itself where the medium does not tell.
+    fn data_from(&self, from: u64) -> u64 {
+        from
     }
 
     /// Takes the exclusive lock of writers; `false` if another holds it. Released when the storage is dropped.
@@ -96,6 +96,25 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// As the medium reports.
     fn identity(&self) -> io::Result<(u64, u64)>;
+}
+
+/// An offset from which on there are only holes up to `top`, found by steps back that grow while nothing is met: a file may have
+/// holes of any size. `top` itself where there is none.
+pub fn before_hole(storage: &dyn Storage, top: u64) -> u64 {
+    const STEP: u64 = 1 << 20;
+    let (mut end, mut step) = (top, STEP);
+    while end > 0 {
+        let from = end.saturating_sub(step);
+        if storage.data_from(from) >= end {
+            end = from;
+            step = step.saturating_mul(2);
+        } else if step == STEP {
+            break;
+        } else {
+            step = (step / 4).max(STEP);
+        }
+    }
+    end
 }
 
 /// How a file is opened.

@@ -21,7 +21,7 @@ pub use advice::Advice;
 
 use crate::identity::{self, FileIdentity, Recognised};
 use crate::limits::{FORMAT_VERSION, PAGE, PAGE_LEN, ROOT_MAGIC};
-use crate::recover::{self, Commit};
+use crate::recover::{self, Commit, Extent};
 use crate::root::RootPage;
 use crate::storage::Bytes;
 use crate::{Clause, Error, Result};
@@ -127,6 +127,14 @@ pub fn verify(file: &Bytes, progress: Progress<'_>) -> Result<Report> {
 /// [`Error::NotRvf`], [`Error::PublishedRvf`], [`Error::Newer`]: the file is not one of ours, or not one that this version can
 /// judge. Damage is not an error but a finding.
 pub fn verify_with(file: &Bytes, options: &Options, progress: Progress<'_>) -> Result<Report> {
+    verify_within(file, &Extent::default(), options, progress)
+}
+
+/// Verifies as much of a file as `extent` says, which ends behind its last root; what is behind is judged as a tail.
+///
+/// # Errors
+/// Those of [`verify_with`].
+pub fn verify_within(file: &Bytes, extent: &Extent, options: &Options, progress: Progress<'_>) -> Result<Report> {
     let mut findings = Findings::default();
     let mut refused = false;
     let newest = match recover::newest(file) {
@@ -145,9 +153,9 @@ pub fn verify_with(file: &Bytes, options: &Options, progress: Progress<'_>) -> R
         return Ok(Report { findings: findings.list, advice: vec![Advice::Salvage], ..Report::default() });
     }
     if !refused {
-        check_tail(file, newest.as_ref(), &mut findings);
+        check_tail(file, extent, newest.as_ref(), &mut findings);
     }
-    let mut report = Report { bytes_checked: file.len() as u64, ..Report::default() };
+    let mut report = Report { bytes_checked: file.len() as u64 + extent.behind, ..Report::default() };
     let history = match newest {
         Some(commit) => {
             report.epoch = Some(commit.root.epoch());
@@ -201,13 +209,13 @@ fn check_identity(file: &Bytes, findings: &mut Findings) {
     }
 }
 
-fn check_tail(file: &Bytes, newest: Option<&Commit>, findings: &mut Findings) {
+fn check_tail(file: &Bytes, extent: &Extent, newest: Option<&Commit>, findings: &mut Findings) {
     let Some(commit) = newest else {
         explain_roots(file, findings);
         findings.add(Clause::Tail1, 0, None, "the file holds no root that can be opened");
         return;
     };
-    let Some(tail) = recover::tail(file, &commit.root) else { return };
+    let Some(tail) = extent.tail(file, &commit.root) else { return };
     let length = tail.length;
     let epoch = commit.root.epoch();
     let message = format!(

@@ -44,6 +44,71 @@ fn damage_is_not_exported() {
     assert_eq!(place.ok("export a.rvf out.npy")["exported"], 5);
 }
 
+/// Catches a command that takes damaged deletions, or a damaged log, for what was committed: records would be lost or come back,
+/// and compaction would make the damage sound.
+#[test]
+fn damage_is_not_made_sound() {
+    let place = Place::new();
+    for n in 0..66 {
+        place.write("one.jsonl", format!("{{\"id\":{n},\"vector\":[1,{n}]}}\n"));
+        place.ok("import a.rvf one.jsonl --metric l2");
+    }
+    place.ok("delete a.rvf --id 2,5,9");
+    let whole = place.bytes("a.rvf");
+    // Past the header: the first word of the deletions, an entry of the log.
+    for (kind, lines) in [
+        (
+            "JOURNAL",
+            &[
+                "compact a.rvf",
+                "get a.rvf 2",
+                "query a.rvf --vector [1,2]",
+                "export a.rvf o.npy",
+                "import a.rvf one.jsonl",
+            ][..],
+        ),
+        ("WITNESS", &["compact a.rvf", "compact a.rvf --keep 3", "compact a.rvf --output b.rvf"]),
+    ] {
+        damage(&place, kind, 200);
+        let damaged = place.bytes("a.rvf");
+        for line in lines {
+            refused(&place, line, 4, "corrupt", "MAN-5");
+            assert!(place.bytes("a.rvf") == damaged && !place.path("b.rvf").exists(), "{line}");
+        }
+        place.write("a.rvf", &whole);
+    }
+    place.ok("compact a.rvf --keep 3");
+    assert_eq!(place.ok("info a.rvf")["count"], 63);
+    place.ok("verify a.rvf");
+}
+
+/// Catches a salvage that does not tell of records which an earlier epoch still has.
+#[test]
+fn an_epoch_that_lost_nothing_is_named() {
+    let place = Place::new();
+    for n in 0..70 {
+        place.write("one.jsonl", format!("{{\"id\":{n},\"vector\":[1,{n}]}}\n"));
+        place.ok("import a.rvf one.jsonl --metric l2");
+    }
+    // The segment that 63 others were merged into.
+    let mut bytes = place.bytes("a.rvf");
+    let map = place.ok("inspect a.rvf");
+    let all = map["segments"].as_array().unwrap().iter();
+    let live = all.filter(|one| one["kind"] == "VEC" && one["live"] == true).max_by_key(|one| one["rows"].as_u64());
+    bytes[live.unwrap()["offset"].as_u64().unwrap() as usize + 400] ^= 1;
+    place.write("a.rvf", bytes);
+    let value = place.exits("export a.rvf out.jsonl --salvage", 1);
+    let (epoch, count) = (value["whole"]["epoch"].as_u64().unwrap(), value["whole"]["count"].as_u64().unwrap());
+    assert!(epoch < 71 && count == epoch - 1 && count > value["exported"].as_u64().unwrap(), "{value}");
+    assert_eq!(place.ok(&format!("export a.rvf whole.jsonl --at {epoch}"))["exported"], count);
+    let text = place.run(&["export", "a.rvf", "text.jsonl", "--salvage"]);
+    assert!(
+        text.stdout.contains(&format!("epoch {epoch} lost nothing: `rvf export a.rvf OUT --at {epoch}`")),
+        "{text:?}"
+    );
+    assert!(text.stdout.contains("lost records whose ids are unknown: 6"), "{text:?}");
+}
+
 /// What was replaced or deleted is not counted as lost.
 #[test]
 fn damage_to_dead_rows_loses_nothing() {

@@ -1,0 +1,131 @@
+/* RVF: searching .rvf files from C. Made by cbindgen from rvf-engine/capi/src; do not edit. */
+
+#ifndef RVF_H
+#define RVF_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+// Done.
+#define RVF_OK 0
+
+// The call makes no sense: a null pointer, a query of another dimension, a component that is not finite.
+#define RVF_USAGE 2
+
+// Not now: the file is missing or cannot be read, or another program cut it.
+#define RVF_NOT_NOW 3
+
+// The file is refused: no store of this version, or damaged.
+#define RVF_REFUSED 4
+
+// A defect of the library.
+#define RVF_INTERNAL 5
+
+// A store that is open for reading. Any number of threads may search it at a time.
+typedef struct RvfReader RvfReader;
+
+// What a store holds.
+typedef struct RvfInfo {
+  // Components of a vector; of a binary store, its bits.
+  uint32_t dimension;
+  // Whether ids are numbers (1) or strings (0).
+  uint32_t numeric_ids;
+  // Live records.
+  uint64_t count;
+  // Number of the commit.
+  uint64_t epoch;
+  // Live records that an index covers.
+  uint64_t indexed;
+} RvfInfo;
+
+// How a search is done. All zero: 10 hits, the default recall, one thread.
+typedef struct RvfSearch {
+  // Hits a query; 0 for 10.
+  uint32_t k;
+  // Candidates that a walk keeps; 0 if `recall` says how hard to look.
+  uint32_t ef;
+  // Mean recall@10 to aim at, above 0 and at most 1; 0 for the default.
+  float recall;
+  // 1: compare every record.
+  uint32_t exact;
+  // Threads of a batch; 0 for 1.
+  uint32_t threads;
+} RvfSearch;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// Opens the store at `path`, UTF-8, by mapping it. On success `*reader` is to be closed by `rvf_close`; else it is null.
+//
+// # Safety
+// `path` is null or a string that ends with NUL; `reader` is null or may be written.
+int32_t rvf_open(const char *path,
+                 struct RvfReader **reader);
+
+// Closes a reader; null is allowed.
+//
+// # Safety
+// `reader` came from `rvf_open`, was not closed before, and no other thread uses it.
+void rvf_close(struct RvfReader *reader);
+
+// What the store holds.
+//
+// # Safety
+// `reader` is null or came from `rvf_open` and is open; `info` is null or may be written.
+int32_t rvf_info(const struct RvfReader *reader, struct RvfInfo *info);
+
+// Finds the nearest records to `query`, `dimension` floats: their ids and distances, nearest first, and how many they are
+// in `*found`: k, or fewer where the store has fewer. The store's ids are numbers.
+//
+// # Safety
+// Each pointer is null or valid for its length: `query` for `dimension` floats, `ids` and `distances` for `k` (10 where
+// `search.k` is 0), `search` (null for the defaults), `reader` and `found` for one. `distances` and `found` may be null.
+int32_t rvf_search(const struct RvfReader *reader,
+                   const float *query,
+                   size_t dimension,
+                   const struct RvfSearch *search,
+                   uint64_t *ids,
+                   float *distances,
+                   size_t *found);
+
+// Finds the nearest records to each of `count` queries, row-major, on `search.threads` threads. The answers of query i begin
+// at `i * k` of `ids` and `distances`; what a query has fewer than k is filled with the largest id and infinity.
+//
+// # Safety
+// Each pointer is null or valid for its length: `queries` for `count * dimension` floats, `ids` and `distances` for
+// `count * k`, `search` (null for the defaults) and `reader` for one. `distances` may be null.
+int32_t rvf_search_batch(const struct RvfReader *reader,
+                         const float *queries,
+                         size_t count,
+                         size_t dimension,
+                         const struct RvfSearch *search,
+                         uint64_t *ids,
+                         float *distances);
+
+// What went wrong in the last call of this thread that failed; empty if none did. Valid until the next call fails.
+const char *rvf_error_message(void);
+
+// The case, for machines: a stable name as `rvf --json` has it.
+const char *rvf_error_kind(void);
+
+// What to do about it.
+const char *rvf_error_hint(void);
+
+// What went wrong in the last call of this thread that failed; empty if none did. Valid until the next call fails.
+const char *rvf_error_message(void);
+
+// The case, for machines: a stable name as `rvf --json` has it.
+const char *rvf_error_kind(void);
+
+// What to do about it.
+const char *rvf_error_hint(void);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* RVF_H */

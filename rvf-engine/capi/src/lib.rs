@@ -1,0 +1,268 @@
+//! The C interface: a store is opened for reading, searched one query at a time or many, closed.
+//!
+//! ```text
+//! rvf_open -> reader -> rvf_search, rvf_search_batch (any number of threads) -> rvf_close
+//!    any failure -> a status, and rvf_error_message() of this thread
+//! ```
+//! `include/rvf.h` is made from this crate by cbindgen; a test holds them equal. No call unwinds into C: a panic becomes
+//! [`RVF_INTERNAL`].
+//!
+//! | file | owns |
+//! | --- | --- |
+//! | `lib.rs` | the calls |
+//! | `status.rs` | statuses, the last error of a thread |
+//! | `input.rs` | what pointers and lengths must be, checked as far as that can be |
+
+mod input;
+mod status;
+
+pub use status::{
+    RVF_INTERNAL, RVF_NOT_NOW, RVF_OK, RVF_REFUSED, RVF_USAGE, rvf_error_hint, rvf_error_kind, rvf_error_message,
+};
+
+use input::{into, path, reference, slice, slice_mut};
+use rvf_engine::{Effort, Error, Id, IdType, Reader, Snapshot};
+use status::{Fault, guarded};
+use std::ffi::c_char;
+use std::sync::Arc;
+
+/// A store that is open for reading. Any number of threads may search it at a time.
+pub struct RvfReader {
+    snapshot: Arc<Snapshot>,
+}
+
+/// What a store holds.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RvfInfo {
+    /// Components of a vector; of a binary store, its bits.
+    pub dimension: u32,
+    /// Whether ids are numbers (1) or strings (0).
+    pub numeric_ids: u32,
+    /// Live records.
+    pub count: u64,
+    /// Number of the commit.
+    pub epoch: u64,
+    /// Live records that an index covers.
+    pub indexed: u64,
+}
+
+/// How a search is done. All zero: 10 hits, the default recall, one thread.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RvfSearch {
+    /// Hits a query; 0 for 10.
+    pub k: u32,
+    /// Candidates that a walk keeps; 0 if `recall` says how hard to look.
+    pub ef: u32,
+    /// Mean recall@10 to aim at, above 0 and at most 1; 0 for the default.
+    pub recall: f32,
+    /// 1: compare every record.
+    pub exact: u32,
+    /// Threads of a batch; 0 for 1.
+    pub threads: u32,
+}
+
+/// Opens the store at `path`, UTF-8, by mapping it. On success `*reader` is to be closed by `rvf_close`; else it is null.
+///
+/// # Safety
+/// `path` is null or a string that ends with NUL; `reader` is null or may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvf_open(path: *const c_char, reader: *mut *mut RvfReader) -> i32 {
+    guarded(|| {
+        // SAFETY: as the caller promises.
+        let (reader, path) = unsafe { (into(reader, "reader")?, self::path(path)?) };
+        *reader = std::ptr::null_mut();
+        let snapshot = Reader::open(path)?.snapshot();
+        *reader = Box::into_raw(Box::new(RvfReader { snapshot }));
+        Ok(())
+    })
+}
+
+/// Closes a reader; null is allowed.
+///
+/// # Safety
+/// `reader` came from `rvf_open`, was not closed before, and no other thread uses it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvf_close(reader: *mut RvfReader) {
+    if !reader.is_null() {
+        // SAFETY: it was made by `Box::into_raw` in `rvf_open`, and is given back once.
+        drop(unsafe { Box::from_raw(reader) });
+    }
+}
+
+/// What the store holds.
+///
+/// # Safety
+/// `reader` is null or came from `rvf_open` and is open; `info` is null or may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvf_info(reader: *const RvfReader, info: *mut RvfInfo) -> i32 {
+    guarded(|| {
+        // SAFETY: as the caller promises.
+        let (reader, info) = unsafe { (reference(reader, "reader")?, into(info, "info")?) };
+        let snapshot = &reader.snapshot;
+        *info = RvfInfo {
+            dimension: snapshot.schema().dimension,
+            numeric_ids: u32::from(snapshot.schema().id_type == IdType::U64),
+            count: snapshot.count(),
+            epoch: snapshot.epoch(),
+            indexed: snapshot.indexed(),
+        };
+        Ok(())
+    })
+}
+
+/// Finds the nearest records to `query`, `dimension` floats: their ids and distances, nearest first, and how many they are
+/// in `*found`: k, or fewer where the store has fewer. The store's ids are numbers.
+///
+/// # Safety
+/// Each pointer is null or valid for its length: `query` for `dimension` floats, `ids` and `distances` for `k` (10 where
+/// `search.k` is 0), `search` (null for the defaults), `reader` and `found` for one. `distances` and `found` may be null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvf_search(
+    reader: *const RvfReader,
+    query: *const f32,
+    dimension: usize,
+    search: *const RvfSearch,
+    ids: *mut u64,
+    distances: *mut f32,
+    found: *mut usize,
+) -> i32 {
+    guarded(|| {
+        // SAFETY: as the caller promises; null stands for the defaults.
+        let how = How::of(unsafe { search.as_ref() })?;
+        // SAFETY: as the caller promises.
+        let (reader, query, ids) =
+            unsafe { (reference(reader, "reader")?, slice(query, dimension, "query")?, slice_mut(ids, how.k, "ids")?) };
+        // SAFETY: as the caller promises; null is allowed.
+        let (distances, found) = unsafe { (input::optional(distances, how.k)?, found.as_mut()) };
+        let count = one(&reader.snapshot, query, &how, ids, distances)?;
+        found.into_iter().for_each(|found| *found = count);
+        Ok(())
+    })
+}
+
+/// Finds the nearest records to each of `count` queries, row-major, on `search.threads` threads. The answers of query i begin
+/// at `i * k` of `ids` and `distances`; what a query has fewer than k is filled with the largest id and infinity.
+///
+/// # Safety
+/// Each pointer is null or valid for its length: `queries` for `count * dimension` floats, `ids` and `distances` for
+/// `count * k`, `search` (null for the defaults) and `reader` for one. `distances` may be null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvf_search_batch(
+    reader: *const RvfReader,
+    queries: *const f32,
+    count: usize,
+    dimension: usize,
+    search: *const RvfSearch,
+    ids: *mut u64,
+    distances: *mut f32,
+) -> i32 {
+    guarded(|| {
+        // SAFETY: as the caller promises; null stands for the defaults.
+        let how = How::of(unsafe { search.as_ref() })?;
+        let (values, hits) = (input::product(count, dimension)?, input::product(count, how.k)?);
+        // SAFETY: as the caller promises.
+        let (reader, queries, ids) =
+            unsafe { (reference(reader, "reader")?, slice(queries, values, "queries")?, slice_mut(ids, hits, "ids")?) };
+        // SAFETY: as the caller promises; null is allowed.
+        let distances = unsafe { input::optional(distances, hits)? };
+        many(&reader.snapshot, queries, dimension, &how, ids, distances)
+    })
+}
+
+/// An [`RvfSearch`] that makes sense.
+#[derive(Clone, Copy)]
+struct How {
+    k: usize,
+    effort: Effort,
+    threads: usize,
+}
+
+impl How {
+    fn of(search: Option<&RvfSearch>) -> Result<Self, Fault> {
+        let search = search.copied().unwrap_or_default();
+        let effort = match search {
+            RvfSearch { exact: 1.., .. } => Effort::Exact,
+            RvfSearch { ef: 1.., .. } => Effort::Ef(search.ef as usize),
+            RvfSearch { recall: 0.0, .. } => Effort::default(),
+            RvfSearch { recall, .. } if recall > 0.0 && recall <= 1.0 => Effort::Recall(f64::from(recall)),
+            _ => return Err(Fault::usage("recall", "a recall is above 0 and at most 1")),
+        };
+        let k = if search.k == 0 { 10 } else { search.k as usize };
+        Ok(Self { k, effort, threads: search.threads.max(1) as usize })
+    }
+}
+
+/// One query; how many hits there are.
+fn one(
+    snapshot: &Snapshot,
+    query: &[f32],
+    how: &How,
+    ids: &mut [u64],
+    mut distances: Option<&mut [f32]>,
+) -> Result<usize, Fault> {
+    if snapshot.schema().id_type != IdType::U64 {
+        return Err(Error::IdKind { expected: snapshot.schema().id_type }.into());
+    }
+    let hits = snapshot.search(query).k(how.k).effort(how.effort).run()?;
+    for (at, hit) in hits.iter().enumerate() {
+        if let (Id::U64(id), Some(to)) = (&hit.id, ids.get_mut(at)) {
+            *to = *id;
+        }
+        if let Some(to) = distances.as_deref_mut().and_then(|distances| distances.get_mut(at)) {
+            *to = hit.distance;
+        }
+    }
+    Ok(hits.len())
+}
+
+/// Queries in shares of consecutive ones, a thread a share.
+fn many(
+    snapshot: &Snapshot,
+    queries: &[f32],
+    dimension: usize,
+    how: &How,
+    ids: &mut [u64],
+    mut distances: Option<&mut [f32]>,
+) -> Result<(), Fault> {
+    ids.fill(u64::MAX);
+    distances.iter_mut().for_each(|distances| distances.fill(f32::INFINITY));
+    if dimension == 0 {
+        return Err(Fault::usage("dimension", "a query has at least one component"));
+    }
+    let share = queries.len().div_ceil(dimension).div_ceil(how.threads).max(1);
+    let mut rest = distances;
+    std::thread::scope(|scope| {
+        let mut running = Vec::new();
+        for (queries, ids) in queries.chunks(share * dimension).zip(ids.chunks_mut(share * how.k)) {
+            let (own, after) = match rest.take() {
+                Some(all) => {
+                    let (own, after) = all.split_at_mut(ids.len());
+                    (Some(own), Some(after))
+                }
+                None => (None, None),
+            };
+            rest = after;
+            running.push(scope.spawn(move || several(snapshot, queries, dimension, how, ids, own)));
+        }
+        let ended = running.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(Fault::panicked())));
+        // All are waited for before the first error counts.
+        ended.collect::<Vec<Result<(), Fault>>>().into_iter().collect()
+    })
+}
+
+fn several(
+    snapshot: &Snapshot,
+    queries: &[f32],
+    dimension: usize,
+    how: &How,
+    ids: &mut [u64],
+    mut distances: Option<&mut [f32]>,
+) -> Result<(), Fault> {
+    for (at, (query, ids)) in queries.chunks_exact(dimension).zip(ids.chunks_exact_mut(how.k)).enumerate() {
+        let own = distances.as_deref_mut().and_then(|all| all.get_mut(at * how.k..(at + 1) * how.k));
+        one(snapshot, query, how, ids, own)?;
+    }
+    Ok(())
+}

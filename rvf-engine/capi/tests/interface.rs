@@ -1,0 +1,194 @@
+//! The C interface as C sees it: raw pointers, statuses, messages; and its header.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use rvf_c::{
+    RVF_NOT_NOW, RVF_OK, RVF_REFUSED, RVF_USAGE, RvfInfo, RvfReader, RvfSearch, rvf_close, rvf_error_hint,
+    rvf_error_kind, rvf_error_message, rvf_info, rvf_open, rvf_search, rvf_search_batch,
+};
+use rvf_engine::{Db, IdType, Metric, Schema};
+use std::ffi::{CStr, CString, c_char};
+use std::path::{Path, PathBuf};
+use std::ptr::{null, null_mut};
+use tempfile::TempDir;
+
+const DIM: usize = 8;
+const ROWS: usize = 5000;
+
+fn value(row: usize, component: usize) -> f32 {
+    ((row * 7919 + component * 104_729) % 9973) as f32
+}
+
+fn rows(first: usize, count: usize) -> Vec<f32> {
+    (first..first + count).flat_map(|row| (0..DIM).map(move |component| value(row, component))).collect()
+}
+
+/// A store with an index and a row beside it.
+fn store() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.rvf");
+    let mut db = Db::create(&path, &Schema::new(DIM as u32, Metric::L2)).unwrap();
+    db.add(&rows(0, ROWS)).unwrap();
+    db.add(&rows(ROWS, 1)).unwrap();
+    (folder, path)
+}
+
+fn open(path: &Path) -> (i32, *mut RvfReader) {
+    let mut reader = null_mut();
+    let path = CString::new(path.to_str().unwrap()).unwrap();
+    // SAFETY: a string that ends with NUL, and a place for the reader.
+    (unsafe { rvf_open(path.as_ptr(), &mut reader) }, reader)
+}
+
+fn text(pointer: *const c_char) -> String {
+    // SAFETY: the library gives strings that end with NUL, and no call is between.
+    unsafe { CStr::from_ptr(pointer) }.to_str().unwrap().to_owned()
+}
+
+/// Catches a mapping of arguments to the engine that is wrong: k, effort, order, the rows of a batch, what is missing.
+#[test]
+fn searches_answer_as_the_engine_does() {
+    let (_folder, path) = store();
+    let (status, reader) = open(&path);
+    assert_eq!(status, RVF_OK);
+    let mut info = RvfInfo::default();
+    // SAFETY: an open reader, and a place for the facts.
+    assert_eq!(unsafe { rvf_info(reader, &mut info) }, RVF_OK);
+    assert_eq!((info.dimension, info.numeric_ids, info.count), (DIM as u32, 1, ROWS as u64 + 1));
+    let queries = rows(100, 41);
+    let snapshot = rvf_engine::Reader::open(&path).unwrap().snapshot();
+    for search in [
+        RvfSearch::default(),
+        RvfSearch { k: 3, ef: 200, ..RvfSearch::default() },
+        RvfSearch { k: 7, exact: 1, threads: 3, ..RvfSearch::default() },
+        RvfSearch { k: 5, recall: 0.9, threads: 100, ..RvfSearch::default() },
+    ] {
+        let k = if search.k == 0 { 10 } else { search.k as usize };
+        let (mut ids, mut distances) = (vec![0u64; 41 * k], vec![0f32; 41 * k]);
+        // SAFETY: the lengths are those of the slices.
+        let status = unsafe {
+            let (ids, distances) = (ids.as_mut_ptr(), distances.as_mut_ptr());
+            rvf_search_batch(reader, queries.as_ptr(), 41, DIM, &search, ids, distances)
+        };
+        assert_eq!(status, RVF_OK);
+        for (at, query) in queries.chunks(DIM).enumerate() {
+            let (mut own, mut far, mut found) = (vec![0u64; k], vec![0f32; k], 0);
+            // SAFETY: the lengths are those of the slices.
+            let status = unsafe {
+                rvf_search(reader, query.as_ptr(), DIM, &search, own.as_mut_ptr(), far.as_mut_ptr(), &mut found)
+            };
+            assert_eq!((status, found), (RVF_OK, k));
+            assert_eq!((&own[..], &far[..]), (&ids[at * k..][..k], &distances[at * k..][..k]));
+            assert_eq!(own[0], 100 + at as u64);
+            assert!(far.is_sorted());
+        }
+        let effort = match search {
+            RvfSearch { exact: 1, .. } => rvf_engine::Effort::Exact,
+            RvfSearch { ef: 200, .. } => rvf_engine::Effort::Ef(200),
+            RvfSearch { recall: 0.9, .. } => rvf_engine::Effort::Recall(f64::from(0.9f32)),
+            _ => rvf_engine::Effort::default(),
+        };
+        let hits = snapshot.search(&queries[..DIM]).k(k).effort(effort).run().unwrap();
+        let engine: Vec<(String, f32)> = hits.iter().map(|hit| (hit.id.to_string(), hit.distance)).collect();
+        let ours: Vec<(String, f32)> = ids.iter().map(u64::to_string).zip(distances).take(k).collect();
+        assert_eq!(ours, engine);
+    }
+    // SAFETY: an open reader, closed once.
+    unsafe { rvf_close(reader) };
+}
+
+/// What a query finds too little of is marked, not left as it was.
+#[test]
+fn fewer_records_than_k() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.rvf");
+    Db::create(&path, &Schema::new(DIM as u32, Metric::L2)).unwrap().add(&rows(0, 2)).unwrap();
+    let (_, reader) = open(&path);
+    let (query, mut ids, mut distances, mut found) = (rows(0, 1), [7u64; 10], [7f32; 10], 0);
+    // SAFETY: the lengths are those of the arrays; null stands for the defaults.
+    unsafe {
+        let status = rvf_search(reader, query.as_ptr(), DIM, null(), ids.as_mut_ptr(), null_mut(), &mut found);
+        assert_eq!((status, found), (RVF_OK, 2));
+        let (to, far) = (ids.as_mut_ptr(), distances.as_mut_ptr());
+        assert_eq!(rvf_search_batch(reader, query.as_ptr(), 1, DIM, null(), to, far), RVF_OK);
+        rvf_close(reader);
+    }
+    assert_eq!((&ids[..3], distances[2]), (&[0, 1, u64::MAX][..], f32::INFINITY));
+}
+
+/// Catches a crash, or a status without words.
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let (folder, path) = store();
+    assert_eq!((open(&folder.path().join("none.rvf")).0, text(rvf_error_kind())), (RVF_NOT_NOW, "not_found".into()));
+    assert!(!text(rvf_error_hint()).is_empty());
+    std::fs::write(folder.path().join("noise"), [7; 9000]).unwrap();
+    assert_eq!(open(&folder.path().join("noise")), (RVF_REFUSED, null_mut()));
+    let (_, reader) = open(&path);
+    let (query, mut ids) = (rows(0, 1), [0u64; 10]);
+    let ids = ids.as_mut_ptr();
+    let wrong = RvfSearch { recall: f32::NAN, ..RvfSearch::default() };
+    let huge = RvfSearch { k: u32::MAX, ..RvfSearch::default() };
+    let nan = [f32::NAN; DIM];
+    // SAFETY: null, or as long as is said; what is too long is refused before it is touched.
+    let statuses = unsafe {
+        [
+            rvf_open(null(), null_mut()),
+            rvf_info(null(), null_mut()),
+            rvf_search(null(), query.as_ptr(), DIM, null(), ids, null_mut(), null_mut()),
+            rvf_search(reader, null(), DIM, null(), ids, null_mut(), null_mut()),
+            rvf_search(reader, query.as_ptr(), DIM - 1, null(), ids, null_mut(), null_mut()),
+            rvf_search(reader, nan.as_ptr(), DIM, null(), ids, null_mut(), null_mut()),
+            rvf_search(reader, query.as_ptr(), DIM, &wrong, ids, null_mut(), null_mut()),
+            rvf_search(reader, query.as_ptr(), DIM, null(), null_mut(), null_mut(), null_mut()),
+            rvf_search_batch(reader, query.as_ptr(), 1, 0, null(), ids, null_mut()),
+            rvf_search_batch(reader, query.as_ptr(), usize::MAX, DIM, null(), ids, null_mut()),
+            rvf_search_batch(reader, query.as_ptr(), 1 << 40, DIM, &huge, ids, null_mut()),
+        ]
+    };
+    assert_eq!(statuses, [RVF_USAGE; 11]);
+    assert!(text(rvf_error_message()).contains("more elements than fit"));
+    // SAFETY: closed once; null is allowed.
+    unsafe {
+        rvf_close(reader);
+        rvf_close(null_mut());
+    }
+}
+
+#[test]
+fn string_ids_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.rvf");
+    let schema = Schema { id_type: IdType::Str, ..Schema::new(DIM as u32, Metric::L2) };
+    let mut db = Db::create(&path, &schema).unwrap();
+    let mut batch = db.batch();
+    batch.put("a", &rows(0, 1)).unwrap();
+    batch.commit().unwrap();
+    let (_, reader) = open(&path);
+    let (query, mut ids) = (rows(0, 1), [0u64; 10]);
+    // SAFETY: the lengths are those of the arrays; the reader is closed once.
+    unsafe {
+        let status = rvf_search(reader, query.as_ptr(), DIM, null(), ids.as_mut_ptr(), null_mut(), null_mut());
+        assert_eq!((status, text(rvf_error_kind())), (RVF_USAGE, "id_type".into()));
+        rvf_close(reader);
+    }
+}
+
+/// `include/rvf.h` is what cbindgen makes of the crate; RVF_WRITE_HEADER=1 writes it.
+#[test]
+fn the_header_is_current() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).unwrap();
+    let mut builder = cbindgen::Builder::new().with_config(config);
+    for file in ["lib.rs", "status.rs"] {
+        builder = builder.with_src(root.join("src").join(file));
+    }
+    let mut made = Vec::new();
+    builder.generate().unwrap().write(&mut made);
+    let header = root.join("include/rvf.h");
+    if std::env::var_os("RVF_WRITE_HEADER").is_some() {
+        std::fs::write(&header, &made).unwrap();
+    }
+    let found = std::fs::read_to_string(&header).unwrap_or_default();
+    assert!(found == String::from_utf8(made).unwrap(), "write it anew: RVF_WRITE_HEADER=1 cargo test -p rvf-capi");
+}

@@ -168,10 +168,10 @@ fn check_payload(
     }
 }
 
-/// A WITNESS segment holds the entries that its own entry in the manifest names.
+/// A WITNESS segment holds the entries that its own entry in the manifest names, in their order.
 fn check_sealed(listed: &ManifestEntry, entries: &[witness::Entry], findings: &mut Findings) {
-    let first = entries.first().map_or(0, |entry| entry.fixed.index.get());
-    if listed.base_row.get() != first || u64::from(listed.rows.get()) != entries.len() as u64 {
+    let named = listed.base_row.get()..listed.end_row();
+    if !entries.iter().map(|entry| entry.fixed.index.get()).eq(named) {
         let (at, id) = (listed.offset.get(), Some(listed.segment_id.get()));
         findings.add(Clause::Wit2, at, id, "a WITNESS segment holds other audit entries than the manifest lists");
     }

@@ -15,7 +15,7 @@ mod imports;
 mod published;
 mod store;
 
-pub use graphs::search_changed;
+pub use graphs::{Then, search_changed};
 pub use imports::import;
 pub use published::convert;
 pub use store::{exercise, survey};
@@ -96,11 +96,14 @@ fn changed(focus: Focus, script: &[u8]) -> usize {
 
 fn searched(focus: Focus, script: &[u8]) -> usize {
     let file = mutate(focus, script);
-    let (sample, renew) =
-        (script.first().copied().unwrap_or_default(), script.get(1).is_some_and(|byte| byte % 4 == 1));
+    let sample = script.first().copied().unwrap_or_default();
+    let then = match script.get(1).copied().unwrap_or_default() % 8 {
+        1 => Then::Renew,
+        2 => Then::Compact,
+        _ => Then::Nothing,
+    };
     survey(&file);
-    // A graph is made seldom: that takes longer than all else.
-    search_changed(focus.sample(sample), &file, renew);
+    search_changed(focus.sample(sample), &file, then);
     file.len()
 }
 

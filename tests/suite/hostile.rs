@@ -108,6 +108,14 @@ fn more_rows_than_bytes() {
     assert_eq!(clause_of(open_for_writing(file)), Some(Clause::Root7));
 }
 
+/// Catches a writer that drops what it does not know: VER-2.
+#[test]
+fn a_feature_that_forbids_writing() {
+    let file = Lie::in_sample(samples::bits()).root(0, 0x120..0x128, 1 << 40).done();
+    assert!(Snapshot::newest(file.as_slice().into()).unwrap().count() > 0);
+    assert!(matches!(delete(file), Err(Error::ReadOnlyFeature)));
+}
+
 #[test]
 fn a_witness_segment_that_the_manifest_counts_wrong() {
     for field in [BASE_ROW, ROWS] {

@@ -162,6 +162,8 @@ fn try_again(driver: &mut Driver, struck: Struck) -> Result<(), String> {
     let own = struck.inode.is_some() && struck.inode == driver.place.inode(Path::new(MAIN));
     match driver.put([7777]) {
         Ok(()) if own && struck.call == Call::Sync => Err("the handle commits after a failed sync".to_owned()),
+        // Nothing is uncertain then: the commit was cut off again.
+        Err(Error::Poisoned) if own && struck.call == Call::Write => Err("no commit after a failed write".to_owned()),
         Ok(()) | Err(Error::Poisoned) => Ok(()),
         Err(error) => Err(format!("the same handle: {error}")),
     }

@@ -24,8 +24,32 @@
 // A defect of the library.
 #define RVF_INTERNAL 5
 
+// Squared Euclidean distance.
+#define RVF_L2 1
+
+// Negated inner product.
+#define RVF_DOT 2
+
+// One minus the cosine.
+#define RVF_COSINE 3
+
+// Components of 32-bit floats.
+#define RVF_F32 1
+
+// Components of 16-bit floats; what is added is rounded to them.
+#define RVF_F16 2
+
+// Components that are whole numbers from -128 to 127.
+#define RVF_I8 3
+
+// Components that are whole numbers from 0 to 255.
+#define RVF_U8 4
+
 // A store that is open for reading. Any number of threads may search it at a time.
 typedef struct RvfReader RvfReader;
+
+// A store that is open for writing: it holds the file's lock. One thread at a time may use it.
+typedef struct RvfWriter RvfWriter;
 
 // What a store holds.
 typedef struct RvfInfo {
@@ -115,6 +139,48 @@ const char *rvf_error_kind(void);
 // What to do about it.
 const char *rvf_error_hint(void);
 
+// Creates a store of `dimension` components a vector, with ids that are numbers. On success `*writer` is to be closed by
+// `rvf_writer_close`; else it is null.
+//
+// # Safety
+// `path` is null or a string that ends with NUL; `writer` is null or may be written.
+int32_t rvf_create(const char *path,
+                   uint32_t dimension,
+                   uint32_t metric,
+                   uint32_t dtype,
+                   struct RvfWriter **writer);
+
+// Opens a store for writing. On success `*writer` is to be closed by `rvf_writer_close`; else it is null.
+//
+// # Safety
+// `path` is null or a string that ends with NUL; `writer` is null or may be written.
+int32_t rvf_open_writer(const char *path,
+                        struct RvfWriter **writer);
+
+// Adds `count` vectors of `dimension` floats, row-major, in one commit: with these ids, which replace records that have them, or,
+// where `ids` is null, with ids that continue from the largest. Numbers that a store of bytes does not hold exactly are refused.
+//
+// # Safety
+// `writer` is null or open and used by no other thread; `vectors` is null or valid for `count * dimension` floats; `ids` is null
+// or valid for `count`.
+int32_t rvf_add(struct RvfWriter *writer,
+                const float *vectors,
+                size_t count,
+                size_t dimension,
+                const uint64_t *ids);
+
+// Brings all records under one index, on `threads` threads (0: all that the machine has).
+//
+// # Safety
+// `writer` is null or open and used by no other thread.
+int32_t rvf_index(struct RvfWriter *writer, uint32_t threads);
+
+// Closes a writer and gives the lock back; null is allowed.
+//
+// # Safety
+// `writer` came from `rvf_create` or `rvf_open_writer`, was not closed before, and no other thread uses it.
+void rvf_writer_close(struct RvfWriter *writer);
+
 // What went wrong in the last call of this thread that failed; empty if none did. Valid until the next call fails.
 const char *rvf_error_message(void);
 
@@ -123,6 +189,48 @@ const char *rvf_error_kind(void);
 
 // What to do about it.
 const char *rvf_error_hint(void);
+
+// Creates a store of `dimension` components a vector, with ids that are numbers. On success `*writer` is to be closed by
+// `rvf_writer_close`; else it is null.
+//
+// # Safety
+// `path` is null or a string that ends with NUL; `writer` is null or may be written.
+int32_t rvf_create(const char *path,
+                   uint32_t dimension,
+                   uint32_t metric,
+                   uint32_t dtype,
+                   struct RvfWriter **writer);
+
+// Opens a store for writing. On success `*writer` is to be closed by `rvf_writer_close`; else it is null.
+//
+// # Safety
+// `path` is null or a string that ends with NUL; `writer` is null or may be written.
+int32_t rvf_open_writer(const char *path,
+                        struct RvfWriter **writer);
+
+// Adds `count` vectors of `dimension` floats, row-major, in one commit: with these ids, which replace records that have them, or,
+// where `ids` is null, with ids that continue from the largest. Numbers that a store of bytes does not hold exactly are refused.
+//
+// # Safety
+// `writer` is null or open and used by no other thread; `vectors` is null or valid for `count * dimension` floats; `ids` is null
+// or valid for `count`.
+int32_t rvf_add(struct RvfWriter *writer,
+                const float *vectors,
+                size_t count,
+                size_t dimension,
+                const uint64_t *ids);
+
+// Brings all records under one index, on `threads` threads (0: all that the machine has).
+//
+// # Safety
+// `writer` is null or open and used by no other thread.
+int32_t rvf_index(struct RvfWriter *writer, uint32_t threads);
+
+// Closes a writer and gives the lock back; null is allowed.
+//
+// # Safety
+// `writer` came from `rvf_create` or `rvf_open_writer`, was not closed before, and no other thread uses it.
+void rvf_writer_close(struct RvfWriter *writer);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -9,15 +9,22 @@
 //!
 //! | file | owns |
 //! | --- | --- |
-//! | `lib.rs` | the calls |
+//! | `lib.rs` | opening, searching, closing |
+//! | `writer.rs` | creating a store, adding to it, indexing it |
 //! | `status.rs` | statuses, the last error of a thread |
 //! | `input.rs` | what pointers and lengths must be, checked as far as that can be |
 
 mod input;
 mod status;
+mod writer;
 
 pub use status::{
     RVF_INTERNAL, RVF_NOT_NOW, RVF_OK, RVF_REFUSED, RVF_USAGE, rvf_error_hint, rvf_error_kind, rvf_error_message,
+};
+
+pub use writer::{
+    RVF_COSINE, RVF_DOT, RVF_F16, RVF_F32, RVF_I8, RVF_L2, RVF_U8, RvfWriter, rvf_add, rvf_create, rvf_index,
+    rvf_open_writer, rvf_writer_close,
 };
 
 use input::{into, path, reference, slice, slice_mut};

@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use rvf_c::{
-    RVF_NOT_NOW, RVF_OK, RVF_REFUSED, RVF_USAGE, RvfInfo, RvfReader, RvfSearch, rvf_close, rvf_error_hint,
-    rvf_error_kind, rvf_error_message, rvf_info, rvf_open, rvf_search, rvf_search_batch,
+    RVF_COSINE, RVF_F16, RVF_F32, RVF_NOT_NOW, RVF_OK, RVF_REFUSED, RVF_USAGE, RvfInfo, RvfReader, RvfSearch, rvf_add,
+    rvf_close, rvf_create, rvf_error_hint, rvf_error_kind, rvf_error_message, rvf_index, rvf_info, rvf_open,
+    rvf_open_writer, rvf_search, rvf_search_batch, rvf_writer_close,
 };
 use rvf_engine::{Db, IdType, Metric, Schema};
 use std::ffi::{CStr, CString, c_char};
@@ -97,6 +98,42 @@ fn searches_answer_as_the_engine_does() {
     unsafe { rvf_close(reader) };
 }
 
+/// Catches a store that C writes and that is another than was meant: metric, ids, index, rounding.
+#[test]
+fn a_store_is_written_from_c() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = CString::new(folder.path().join("a.rvf").to_str().unwrap()).unwrap();
+    let (vectors, ids) = (rows(0, ROWS), (0..ROWS as u64).map(|row| row * 2).collect::<Vec<_>>());
+    let (mut writer, mut again, mut reader, mut info) = (null_mut(), null_mut(), null_mut(), RvfInfo::default());
+    // SAFETY: the lengths are those of the slices; each handle is closed once.
+    unsafe {
+        assert_eq!(rvf_create(path.as_ptr(), DIM as u32, 9, RVF_F32, &mut writer), RVF_USAGE);
+        assert_eq!(rvf_create(path.as_ptr(), DIM as u32, RVF_COSINE, 7, &mut writer), RVF_USAGE);
+        assert_eq!(rvf_create(path.as_ptr(), DIM as u32, RVF_COSINE, RVF_F16, &mut writer), RVF_OK);
+        assert_eq!(rvf_create(path.as_ptr(), DIM as u32, RVF_COSINE, RVF_F16, &mut again), RVF_USAGE);
+        assert_eq!(
+            (rvf_open_writer(path.as_ptr(), &mut again), text(rvf_error_kind())),
+            (RVF_NOT_NOW, "locked".into())
+        );
+        assert_eq!(rvf_add(writer, vectors.as_ptr(), ROWS, DIM, ids.as_ptr()), RVF_OK);
+        assert_eq!(rvf_add(writer, vectors.as_ptr(), 1, DIM + 1, null()), RVF_USAGE);
+        assert_eq!(rvf_add(writer, vectors.as_ptr().add(DIM), 1, DIM, null()), RVF_OK);
+        assert_eq!(rvf_index(writer, 2), RVF_OK);
+        rvf_writer_close(writer);
+        rvf_writer_close(null_mut());
+        assert_eq!(rvf_open_writer(path.as_ptr(), &mut again), RVF_OK);
+        rvf_writer_close(again);
+        assert_eq!(rvf_open(path.as_ptr(), &mut reader), RVF_OK);
+        assert_eq!(rvf_info(reader, &mut info), RVF_OK);
+        rvf_close(reader);
+    }
+    assert_eq!((info.count, info.indexed, info.epoch), (ROWS as u64 + 1, ROWS as u64 + 1, 4));
+    let snapshot = rvf_engine::Reader::open(path.to_str().unwrap()).unwrap().snapshot();
+    assert_eq!((snapshot.schema().metric, snapshot.schema().dtype), (Metric::Cosine, rvf_engine::Dtype::F16));
+    let last = snapshot.get(&(ROWS as u64 * 2 - 1).into()).unwrap().unwrap();
+    assert_eq!(last.vector.len(), DIM);
+}
+
 /// What a query finds too little of is marked, not left as it was.
 #[test]
 fn fewer_records_than_k() {
@@ -180,7 +217,7 @@ fn the_header_is_current() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).unwrap();
     let mut builder = cbindgen::Builder::new().with_config(config);
-    for file in ["lib.rs", "status.rs"] {
+    for file in ["lib.rs", "status.rs", "writer.rs"] {
         builder = builder.with_src(root.join("src").join(file));
     }
     let mut made = Vec::new();

@@ -181,57 +181,6 @@ int32_t rvf_index(struct RvfWriter *writer, uint32_t threads);
 // `writer` came from `rvf_create` or `rvf_open_writer`, was not closed before, and no other thread uses it.
 void rvf_writer_close(struct RvfWriter *writer);
 
-// What went wrong in the last call of this thread that failed; empty if none did. Valid until the next call fails.
-const char *rvf_error_message(void);
-
-// The case, for machines: a stable name as `rvf --json` has it.
-const char *rvf_error_kind(void);
-
-// What to do about it.
-const char *rvf_error_hint(void);
-
-// Creates a store of `dimension` components a vector, with ids that are numbers. On success `*writer` is to be closed by
-// `rvf_writer_close`; else it is null.
-//
-// # Safety
-// `path` is null or a string that ends with NUL; `writer` is null or may be written.
-int32_t rvf_create(const char *path,
-                   uint32_t dimension,
-                   uint32_t metric,
-                   uint32_t dtype,
-                   struct RvfWriter **writer);
-
-// Opens a store for writing. On success `*writer` is to be closed by `rvf_writer_close`; else it is null.
-//
-// # Safety
-// `path` is null or a string that ends with NUL; `writer` is null or may be written.
-int32_t rvf_open_writer(const char *path,
-                        struct RvfWriter **writer);
-
-// Adds `count` vectors of `dimension` floats, row-major, in one commit: with these ids, which replace records that have them, or,
-// where `ids` is null, with ids that continue from the largest. Numbers that a store of bytes does not hold exactly are refused.
-//
-// # Safety
-// `writer` is null or open and used by no other thread; `vectors` is null or valid for `count * dimension` floats; `ids` is null
-// or valid for `count`.
-int32_t rvf_add(struct RvfWriter *writer,
-                const float *vectors,
-                size_t count,
-                size_t dimension,
-                const uint64_t *ids);
-
-// Brings all records under one index, on `threads` threads (0: all that the machine has).
-//
-// # Safety
-// `writer` is null or open and used by no other thread.
-int32_t rvf_index(struct RvfWriter *writer, uint32_t threads);
-
-// Closes a writer and gives the lock back; null is allowed.
-//
-// # Safety
-// `writer` came from `rvf_create` or `rvf_open_writer`, was not closed before, and no other thread uses it.
-void rvf_writer_close(struct RvfWriter *writer);
-
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus

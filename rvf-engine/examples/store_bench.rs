@@ -4,9 +4,11 @@
 
 use rvf_engine::ingest::door::{Rounding, Vectors};
 use rvf_engine::kernel::Kernels;
-use rvf_engine::{Db, Metric, Reader, Schema};
+use rvf_engine::{CreateOptions, Db, Effort, Metric, OpenOptions, Reader, Schema};
 use rvf_format::payload::witness::Operation;
+use rvf_format::storage::FilePlace;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 const DIM: usize = 384;
@@ -27,7 +29,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn run(path: &PathBuf, metric: Metric, rows: usize) -> Result<(), Box<dyn std::error::Error>> {
     let batch = vectors(BATCH * DIM);
-    let mut db = Db::create(path, &Schema::new(DIM as u32, metric))?;
+    // Without an index: what is measured is the store.
+    let open = OpenOptions { manual_index: true, ..OpenOptions::default() };
+    let create = CreateOptions { open, ..CreateOptions::default() };
+    let mut db = Db::create_with(Arc::new(FilePlace), path, &Schema::new(DIM as u32, metric), &create)?;
     let start = Instant::now();
     for _ in 0..rows / BATCH {
         db.import(Vectors::F32(&batch), None, Rounding::Refuse, Operation::IMPORT, "")?;
@@ -48,7 +53,7 @@ fn run(path: &PathBuf, metric: Metric, rows: usize) -> Result<(), Box<dyn std::e
     let reader = Reader::open(path)?;
     println!("{metric}: anonymous memory after open + {} KiB", anonymous_kib().saturating_sub(before));
     let query = &batch[..DIM];
-    let first = timed(|| reader.search(query).k(10).run().map(drop))?;
+    let first = timed(|| reader.search(query).k(10).effort(Effort::Exact).run().map(drop))?;
     println!("{metric}: first exact answer {:.1} ms", first * 1e3);
     bandwidth(&reader, query, raw, metric)
 }
@@ -68,12 +73,12 @@ fn bandwidth(reader: &Reader, query: &[f32], raw: u64, metric: Metric) -> Result
     let summed: usize = floats.iter().map(|part| part.len() * 4).sum();
     let (mut scans, mut sums, mut doubles) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..15 {
-        scans.push(timed(|| reader.search(query).k(10).run().map(drop))?);
+        scans.push(timed(|| reader.search(query).k(10).effort(Effort::Exact).run().map(drop))?);
         sums.push(timed(|| {
             std::hint::black_box(floats.iter().map(|part| kernels.sum_f32(part)).sum::<f32>());
             Ok::<_, rvf_engine::Error>(())
         })?);
-        doubles.push(timed(|| reader.search(query).k(10).threads(2).run().map(drop))?);
+        doubles.push(timed(|| reader.search(query).k(10).effort(Effort::Exact).threads(2).run().map(drop))?);
     }
     let scan = raw as f64 / median(scans) / 1e9;
     let sum = summed as f64 / median(sums) / 1e9;

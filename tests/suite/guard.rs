@@ -53,6 +53,20 @@ fn a_failed_commit_only_ever_shortens() {
     assert_eq!(memory.bytes(Path::new("a.rvf")).unwrap().len(), 4096);
 }
 
+/// Catches a verified reader that answers from an earlier commit because the newest root is damaged.
+#[test]
+fn a_verified_reader_refuses_what_may_be_a_lost_commit() {
+    let copy = Copy::new();
+    let mut bytes = store().to_vec();
+    let last = bytes.len() - 100;
+    bytes[last] ^= 1;
+    std::fs::write(copy.path(), bytes).unwrap();
+    let mapped = Reader::open(copy.path()).unwrap();
+    assert!(mapped.tail().unwrap().holds_manifest);
+    let refused = Reader::open_verified(copy.path()).err();
+    assert!(matches!(refused, Some(Error::Unsound { clause: rvf_engine::Clause::Tail2, .. })), "{refused:?}");
+}
+
 /// Catches a commit that is said to be there though another program cut the file under it, and a writer that then cuts what the
 /// other one wrote.
 #[test]

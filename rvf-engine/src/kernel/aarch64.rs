@@ -153,6 +153,14 @@ impl Simd for Neon {
         fn mul_add(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t = vfmaq_f32(c, a, b);
         fn sum(a: float32x4_t) -> f32 = vaddvq_f32(a);
     }
+
+    #[inline(always)]
+    fn store(self, a: float32x4_t, to: &mut [f32]) {
+        if let Some(full) = to.first_chunk_mut::<4>() {
+            // SAFETY: writes the 4 elements of the array, at any alignment; `self` is the proof of NEON.
+            unsafe { vst1q_f32(full.as_mut_ptr(), a) }
+        }
+    }
 }
 
 macro_rules! byte_simd {

@@ -102,6 +102,16 @@ pub(crate) fn prefetch<T>(row: &[T]) {
     }
 }
 
+/// Asks the cache for all lines of `row`, up to 32: of longer rows the hardware fetches the rest.
+#[inline(always)]
+pub(super) fn prefetch_all<T>(row: &[T]) {
+    let bytes = size_of_val(row).min(4 * PREFETCH_LINES * LINE_BYTES);
+    let start = row.as_ptr().cast::<u8>();
+    for offset in (0..bytes).step_by(LINE_BYTES) {
+        prefetch_line(start.wrapping_add(offset));
+    }
+}
+
 #[inline(always)]
 #[cfg(target_arch = "x86_64")]
 fn prefetch_line(at: *const u8) {

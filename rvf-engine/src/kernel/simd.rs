@@ -26,6 +26,8 @@ pub(super) trait Simd: Isa {
     fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     /// The sum of the lanes, by halves.
     fn sum(self, a: Self::F) -> f32;
+    /// Writes the lanes to the first `WIDTH` elements of `to`; to none of fewer.
+    fn store(self, a: Self::F, to: &mut [f32]);
 }
 
 /// Sums over bytes `T` in 32-bit lanes, all modulo 2^32. What is summed is below 2^32 (or 2^31 in magnitude) up to the

@@ -89,6 +89,7 @@ fn tolerance<T: Element>(op: Op, query: &[f32], row: &[T]) -> f64 {
 fn check_floats<T: Element>(kernels: Kernels, op: Op, query: &[f32], rows: &[T]) {
     let prepared = Query::new(op, query).unwrap();
     let out = check_calls_agree(kernels, &prepared, rows, query.len());
+    check_exact(kernels, op, query, rows);
     for (row, &got) in rows.chunks_exact(query.len()).zip(&out) {
         let exact = exact_distance(op, query, row).unwrap();
         let bound = tolerance(op, query, row);
@@ -99,6 +100,28 @@ fn check_floats<T: Element>(kernels: Kernels, op: Op, query: &[f32], rows: &[T])
             "{kernels:?} {op:?} dimension {}: {got:e}, exactly {exact:e} +- {bound:e}",
             query.len()
         );
+    }
+}
+
+/// The distances in f64 have the same bits at every level, and are those of terms summed one after the other.
+fn check_exact<T: Element>(kernels: Kernels, op: Op, query: &[f32], rows: &[T]) {
+    let rows: Vec<&[T]> = rows.chunks_exact(query.len()).collect();
+    let mut out = vec![1.0; 2];
+    kernels.exact_distances(op, query, &rows, &mut out).unwrap();
+    assert_eq!(out.len(), rows.len());
+    for (row, got) in rows.iter().zip(out) {
+        assert_eq!(got.to_bits(), exact_distance(op, query, row).unwrap().to_bits(), "{kernels:?} {op:?}");
+        let pairs = || query.iter().zip(*row).map(|(q, r)| (q.to_f64(), r.to_f64()));
+        let dot: f64 = pairs().map(|(q, r)| q * r).sum();
+        let (qq, rr) = pairs().fold((0.0, 0.0), |(qq, rr), (q, r)| (qq + q * q, rr + r * r));
+        let sum = match op {
+            Op::L2 => pairs().map(|(q, r)| (q - r) * (q - r)).sum(),
+            Op::Dot => -dot,
+            Op::Cosine if qq * rr == 0.0 => 1.0,
+            Op::Cosine => (1.0 - dot / (qq * rr).sqrt()).clamp(0.0, 2.0),
+        };
+        let bound = tolerance(op, query, row) * 2f64.powi(-24);
+        assert!((got - sum).abs() <= bound, "{kernels:?} {op:?}: {got:e}, one by one {sum:e} +- {bound:e}");
     }
 }
 
@@ -296,7 +319,8 @@ fn sums_that_overflow_on_the_way_are_computed_again() {
     let query = Query::new(Op::Dot, &[f32::MAX, f32::MAX, 3.0]).unwrap();
     let l2 = Query::new(Op::L2, &[f32::MAX]).unwrap();
     for kernels in all_levels() {
-        assert_eq!(kernels.distance(&query, &[2.0f32, -2.0, 5.0]), Ok(-15.0));
+        assert_eq!(kernels.distance(&query, &[2.0f32, -2.0, 0.0]), Ok(0.0));
+        assert_eq!(kernels.distance(&query, &[2.0f32, -1.0, 5.0]), Ok(-f32::MAX));
         assert_eq!(kernels.distance(&query, &[2.0f32, 2.0, 5.0]), Ok(f32::NEG_INFINITY));
         assert_eq!(kernels.distance(&l2, &[f32::MIN]), Ok(f32::INFINITY));
     }

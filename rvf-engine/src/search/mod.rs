@@ -153,8 +153,11 @@ impl Search<'_> {
         }
         let query = self.query.check(schema)?;
         let found = self.snapshot.find(id.as_ref());
-        let distance = |at| refine::distance_to(self.snapshot, &query, at);
-        self.snapshot.settle(found.and_then(|found| found.map(distance).transpose()))
+        let distance = |at| {
+            let distances = refine::distances(self.snapshot, &query, self.kernels, &[at])?;
+            Ok(distances.first().copied())
+        };
+        self.snapshot.settle(found.and_then(|found| found.map_or(Ok(None), distance)))
     }
 
     /// [`Search::run`], and what it took.

@@ -1,15 +1,14 @@
 //! Which graphs are walked and which parts are scanned, and doing it.
 //!
 //! ```text
-//! graphs that are worth a walk -> walk -> stored rows ----+
-//! parts in no graph, parts of graphs that are not --> scan +-> pool -> binary64 -> k hits
+//! graphs that are worth a walk -> walk -> the nearest few ------------+
+//! parts in no graph, parts of graphs that are not -> scan -> k + 32 --+-> stored rows in binary64 -> k hits
 //! ```
 //! A search that finds fewer than min(k, count) this way, because a graph is damaged in a way that shows nowhere else, falls
 //! back to scanning all.
 
 use super::effort::{Effort, ef_for};
 use super::exact::{op_of, scan};
-use super::pool::Pool;
 use super::query::Checked;
 use super::refine::refine;
 use super::walk::GraphSearch;
@@ -33,10 +32,8 @@ pub struct Trace {
     pub damaged: usize,
 }
 
-/// Candidates beyond k whose distances are computed in binary64: after a scan, and after walks, where the f32 distances of
-/// rows that could swap places are as near but fewer are at hand.
+/// Candidates beyond k that a scan, whose distances are rounded, hands on.
 const SCAN_SLACK: usize = 32;
-const WALK_SLACK: usize = 6;
 
 /// A walk with this many candidates is taken to cost as much as scanning so many rows a candidate. (Measured on 100,000 x 384,
 /// SQ8: a walk with ef 64 measures 1,100 codes at random, in the time in which a scan reads about 1,500 f32 rows.)
@@ -59,13 +56,13 @@ pub(super) fn search(search: &Search<'_>) -> Result<(Vec<Hit>, Trace)> {
     }
     let plan = plan(snapshot, search.effort, wanted);
     if !plan.walks.is_empty() {
-        let (hits, trace) = execute(search, &checked, &plan, wanted, WALK_SLACK)?;
+        let (hits, trace) = execute(search, &checked, &plan, wanted)?;
         if hits.len() == wanted {
             return Ok((hits, trace));
         }
     }
     let all = Plan { walks: Vec::new(), parts: (0..snapshot.parts().len() as u32).collect(), ..plan };
-    execute(search, &checked, &all, wanted, SCAN_SLACK)
+    execute(search, &checked, &all, wanted)
 }
 
 fn plan(snapshot: &Snapshot, effort: Effort, wanted: usize) -> Plan<'_> {
@@ -100,30 +97,23 @@ fn is_worth_a_walk(graph: &GraphView, ef: usize) -> bool {
     live > 0 && rows < nodes
 }
 
-fn execute(
-    search: &Search<'_>,
-    query: &Checked<'_>,
-    plan: &Plan<'_>,
-    k: usize,
-    slack: usize,
-) -> Result<(Vec<Hit>, Trace)> {
+fn execute(search: &Search<'_>, query: &Checked<'_>, plan: &Plan<'_>, k: usize) -> Result<(Vec<Hit>, Trace)> {
     let snapshot = search.snapshot;
-    let capacity = k.saturating_add(slack);
     let mut trace = Trace { exact: plan.walks.is_empty(), damaged: plan.damaged, ..Trace::default() };
-    let mut pool = if plan.parts.is_empty() {
-        Pool::new(snapshot, capacity)
-    } else {
-        scan(snapshot, query, &plan.parts, capacity, search.threads, search.kernels)?
-    };
+    let mut candidates = Vec::new();
+    if !plan.parts.is_empty() {
+        let capacity = k.saturating_add(SCAN_SLACK);
+        candidates = scan(snapshot, query, &plan.parts, capacity, search.threads, search.kernels)?.finish()?;
+    }
     let rows = plan.parts.iter().filter_map(|part| snapshot.parts().get(*part as usize));
     trace.distances = rows.map(|part| u64::from(part.entry.rows.get())).sum();
     for (graph, place, ef) in plan.walks.iter().copied() {
         let op = op_of(snapshot.schema().metric);
         let walk = GraphSearch { snapshot, graph, place, kernels: search.kernels, op, ef, k };
-        let Found { distances, hops } = walk.run(query, &mut pool)?;
+        let Found { distances, hops } = walk.run(query, &mut candidates)?;
         trace.distances += distances;
         trace.hops += hops;
         trace.ef = trace.ef.max(ef);
     }
-    Ok((refine(snapshot, query, pool.finish()?, k)?, trace))
+    Ok((refine(snapshot, query, search.kernels, &candidates, k)?, trace))
 }

@@ -43,10 +43,10 @@ impl<'s> Pool<'s> {
         self.candidates.extend(other.candidates);
     }
 
-    /// The candidates that are left, in no order.
-    pub(super) fn finish(mut self) -> Result<Vec<Candidate>> {
+    /// The rows that are left, in no order.
+    pub(super) fn finish(mut self) -> Result<Vec<RowId>> {
         self.shrink()?;
-        Ok(self.candidates)
+        Ok(self.candidates.into_iter().map(|candidate| candidate.at).collect())
     }
 
     fn shrink(&mut self) -> Result<()> {

@@ -2,36 +2,57 @@
 
 use super::Hit;
 use super::exact::op_of;
-use super::pool::{Candidate, nearer};
+use super::pool::nearer;
 use super::query::Checked;
-use crate::kernel::{exact_distance, exact_hamming};
+use crate::kernel::{Element, Kernels, exact_hamming};
 use crate::store::{Id, RowId, Snapshot};
 use crate::{Error, Result};
 use bytemuck::AnyBitPattern;
 use half::f16;
+use rvf_format::payload::vec::IdRef;
 use rvf_format::{Clause, Dtype};
 
-/// The final distance of each candidate, in binary64; the `k` nearest.
+/// The `k` nearest of the candidates by their distances in binary64, rounded once.
 pub(super) fn refine(
     snapshot: &Snapshot,
     query: &Checked<'_>,
-    candidates: Vec<Candidate>,
+    kernels: Kernels,
+    candidates: &[RowId],
     k: usize,
 ) -> Result<Vec<Hit>> {
-    let mut hits = Vec::with_capacity(candidates.len());
-    for candidate in candidates {
-        hits.push((distance_to(snapshot, query, candidate.at)?, snapshot.id_of(candidate.at)?));
+    let distances = distances(snapshot, query, kernels, candidates)?;
+    let mut nearest: Vec<(f32, RowId)> = distances.into_iter().zip(candidates.iter().copied()).collect();
+    nearest.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    // Ids are read where they can matter: of the k nearest, and of those as far as the k-th.
+    if let Some(last) = k.checked_sub(1).and_then(|last| nearest.get(last)).map(|last| last.0) {
+        let ties = nearest[k..].iter().take_while(|other| other.0 == last).count();
+        nearest.truncate(k + ties);
     }
-    hits.sort_by(|a, b| nearer(a.0, b.0, || a.1.cmp(&b.1)));
-    hits.truncate(k);
-    Ok(hits.into_iter().map(|(distance, id)| Hit { id: Id::from(id), distance }).collect())
+    let named: Result<Vec<(f32, IdRef<'_>)>> =
+        nearest.into_iter().map(|(distance, at)| Ok((distance, snapshot.id_of(at)?))).collect();
+    let mut named = named?;
+    named.sort_unstable_by(|a, b| nearer(a.0, b.0, || a.1.cmp(&b.1)));
+    Ok(named.into_iter().take(k).map(|(distance, id)| Hit { id: Id::from(id), distance }).collect())
 }
 
-/// The distance that a hit carries.
-pub(super) fn distance_to(snapshot: &Snapshot, query: &Checked<'_>, at: RowId) -> Result<f32> {
-    let distance = exact(snapshot, query, at)?;
+/// The distances that hits carry: one a row.
+pub(super) fn distances(
+    snapshot: &Snapshot,
+    query: &Checked<'_>,
+    kernels: Kernels,
+    rows: &[RowId],
+) -> Result<Vec<f32>> {
+    let exact = match (query, snapshot.schema().dtype) {
+        (Checked::Bits(bits), _) => hamming(snapshot, bits, rows)?,
+        (Checked::F32(query), dtype) => numbers(snapshot, query, dtype, kernels, rows)?,
+        (Checked::I8(_, query) | Checked::U8(_, query), dtype) => numbers(snapshot, query, dtype, kernels, rows)?,
+    };
+    exact.into_iter().zip(rows).map(|(distance, at)| rounded(snapshot, distance, *at)).collect()
+}
+
+fn rounded(snapshot: &Snapshot, distance: f64, at: RowId) -> Result<f32> {
     if distance.is_nan() {
-        let place = snapshot.parts().get(at.part as usize).map_or(0, |part| part.entry.offset.get());
+        let place = place_of(snapshot, at);
         return Err(Error::Corrupt { clause: Clause::Vec2, at: place, what: "a component is not a finite number" });
     }
     let rounded = (distance as f32).clamp(f32::MIN, f32::MAX);
@@ -39,31 +60,45 @@ pub(super) fn distance_to(snapshot: &Snapshot, query: &Checked<'_>, at: RowId) -
     Ok(if rounded == 0.0 { 0.0 } else { rounded })
 }
 
-fn exact(snapshot: &Snapshot, query: &Checked<'_>, at: RowId) -> Result<f64> {
-    let row = snapshot.view(at.part)?.row(at.row);
-    let op = op_of(snapshot.schema().metric);
-    let floats: &[f32] = match query {
-        Checked::Bits(bits) => {
-            let distance = exact_hamming(bits, row).map_err(|_| mismatch(snapshot, at))?;
-            return Ok(distance as f64);
-        }
-        Checked::F32(floats) => floats,
-        Checked::I8(_, floats) | Checked::U8(_, floats) => floats,
+fn hamming(snapshot: &Snapshot, bits: &[u8], rows: &[RowId]) -> Result<Vec<f64>> {
+    let distance = |at: &RowId| {
+        let row = snapshot.view(at.part)?.row(at.row);
+        exact_hamming(bits, row).map(|distance| distance as f64).map_err(|_| mismatch(snapshot, *at))
     };
-    let distance = match snapshot.schema().dtype {
-        Dtype::F32 => exact_distance(op, floats, cast::<f32>(row)),
-        Dtype::F16 => exact_distance(op, floats, cast::<f16>(row)),
-        Dtype::I8 => exact_distance(op, floats, cast::<i8>(row)),
-        Dtype::U8 | Dtype::Binary => exact_distance(op, floats, row),
-    };
-    distance.map_err(|_| mismatch(snapshot, at))
+    rows.iter().map(distance).collect()
 }
 
-fn cast<T: AnyBitPattern>(row: &[u8]) -> &[T] {
-    bytemuck::try_cast_slice(row).unwrap_or_default()
+fn numbers(snapshot: &Snapshot, query: &[f32], dtype: Dtype, kernels: Kernels, rows: &[RowId]) -> Result<Vec<f64>> {
+    match dtype {
+        Dtype::F32 => of_element::<f32>(snapshot, query, kernels, rows),
+        Dtype::F16 => of_element::<f16>(snapshot, query, kernels, rows),
+        Dtype::I8 => of_element::<i8>(snapshot, query, kernels, rows),
+        Dtype::U8 | Dtype::Binary => of_element::<u8>(snapshot, query, kernels, rows),
+    }
+}
+
+fn of_element<T: Element + AnyBitPattern>(
+    snapshot: &Snapshot,
+    query: &[f32],
+    kernels: Kernels,
+    rows: &[RowId],
+) -> Result<Vec<f64>> {
+    let mut stored: Vec<&[T]> = Vec::with_capacity(rows.len());
+    for at in rows {
+        stored.push(bytemuck::try_cast_slice(snapshot.view(at.part)?.row(at.row)).unwrap_or_default());
+    }
+    let mut distances = Vec::with_capacity(rows.len());
+    let measured = kernels.exact_distances(op_of(snapshot.schema().metric), query, &stored, &mut distances);
+    let first = rows.first().copied().unwrap_or(RowId { part: 0, row: 0 });
+    measured.map_err(|_| mismatch(snapshot, first))?;
+    Ok(distances)
+}
+
+fn place_of(snapshot: &Snapshot, at: RowId) -> u64 {
+    snapshot.parts().get(at.part as usize).map_or(0, |part| part.entry.offset.get())
 }
 
 fn mismatch(snapshot: &Snapshot, at: RowId) -> Error {
-    let place = snapshot.parts().get(at.part as usize).map_or(0, |part| part.entry.offset.get());
-    Error::Corrupt { clause: Clause::Vec1, at: place, what: "rows are not of the query's length" }
+    let what = "rows are not of the query's length";
+    Error::Corrupt { clause: Clause::Vec1, at: place_of(snapshot, at), what }
 }

@@ -1,19 +1,19 @@
 //! One graph searched: the query in the form of what the graph walks on, the walk, the nearest again on stored rows.
 
-use super::pool::{Candidate, Pool};
 use super::query::Checked;
 use crate::hnsw::{Entry, Found, Links, Rows, Scratch, Walk};
 use crate::kernel::{Against, BitQuery, Kernels, Op, Query};
 use crate::quant::{CodeQuery, Sq8};
-use crate::store::{GraphView, Snapshot};
+use crate::store::{GraphView, RowId, Snapshot};
 use crate::{Error, Result};
 use bytemuck::AnyBitPattern;
 use half::f16;
 use rvf_format::payload::quant::QuantView;
 use rvf_format::{Clause, Dtype};
 
-/// Candidates beyond k that are measured again on stored rows, where the walk was on codes.
+/// Candidates beyond k that are measured again on stored rows: where the walk was on codes, and where it was on those rows.
 const RERANKED: usize = 16;
+const ROUNDED: usize = 6;
 
 /// A graph to be searched.
 pub(super) struct GraphSearch<'s> {
@@ -28,27 +28,27 @@ pub(super) struct GraphSearch<'s> {
 }
 
 impl GraphSearch<'_> {
-    /// Walks, and puts what was found into the pool, measured on stored rows.
-    pub(super) fn run(&self, query: &Checked<'_>, pool: &mut Pool<'_>) -> Result<Found> {
+    /// Walks, and adds what was found to the candidates.
+    pub(super) fn run(&self, query: &Checked<'_>, candidates: &mut Vec<RowId>) -> Result<Found> {
         match (query, &self.graph.quant, self.snapshot.schema().dtype) {
-            (Checked::F32(values), Some(quant), dtype) => self.on_codes(values, quant, dtype, pool),
-            (Checked::Bits(bits), ..) => self.on_rows::<u8, _>(&prepared(BitQuery::new(bits))?, pool),
-            (Checked::I8(query, _), ..) => self.on_rows::<i8, _>(&prepared(Query::new(self.op, query))?, pool),
-            (Checked::U8(query, _), ..) => self.on_rows::<u8, _>(&prepared(Query::new(self.op, query))?, pool),
+            (Checked::F32(values), Some(quant), _) => self.on_codes(values, quant, candidates),
+            (Checked::Bits(bits), ..) => self.on_rows::<u8, _>(&prepared(BitQuery::new(bits))?, candidates),
+            (Checked::I8(query, _), ..) => self.on_rows::<i8, _>(&prepared(Query::new(self.op, query))?, candidates),
+            (Checked::U8(query, _), ..) => self.on_rows::<u8, _>(&prepared(Query::new(self.op, query))?, candidates),
             (Checked::F32(query), None, dtype) => {
                 let query = prepared(Query::new(self.op, query))?;
                 match dtype {
-                    Dtype::F32 => self.on_rows::<f32, _>(&query, pool),
-                    Dtype::F16 => self.on_rows::<f16, _>(&query, pool),
-                    Dtype::I8 => self.on_rows::<i8, _>(&query, pool),
-                    Dtype::U8 | Dtype::Binary => self.on_rows::<u8, _>(&query, pool),
+                    Dtype::F32 => self.on_rows::<f32, _>(&query, candidates),
+                    Dtype::F16 => self.on_rows::<f16, _>(&query, candidates),
+                    Dtype::I8 => self.on_rows::<i8, _>(&query, candidates),
+                    Dtype::U8 | Dtype::Binary => self.on_rows::<u8, _>(&query, candidates),
                 }
             }
         }
     }
 
     /// On stored rows: the walk's distances are final but for rounding.
-    fn on_rows<T, Q>(&self, query: &Q, pool: &mut Pool<'_>) -> Result<Found>
+    fn on_rows<T, Q>(&self, query: &Q, candidates: &mut Vec<RowId>) -> Result<Found>
     where
         T: AnyBitPattern,
         Q: Against<T>,
@@ -56,46 +56,30 @@ impl GraphSearch<'_> {
         let rows = self.stored::<T>()?;
         self.graph.with_scratch(|scratch| {
             let found = self.walk(query, &rows, scratch)?;
-            for (distance, node) in scratch.found().take(self.k.saturating_add(RERANKED)) {
-                pool.push(Candidate { distance: distance.min(f32::MAX), at: self.graph.row_of(node) })?;
-            }
+            self.offer(scratch, ROUNDED, candidates);
             Ok(found)
         })
     }
 
-    fn on_codes(&self, values: &[f32], quant: &QuantView, dtype: Dtype, pool: &mut Pool<'_>) -> Result<Found> {
+    fn on_codes(&self, values: &[f32], quant: &QuantView, candidates: &mut Vec<RowId>) -> Result<Found> {
         let stride = quant.facts().stride.get() as usize;
         let sq8 = Sq8::from_parts(self.op, values.len(), stride, quant.step(), quant.offsets());
         let codes: &[i8] = bytemuck::try_cast_slice(quant.codes()).map_err(|_| self.malformed())?;
         let rows = Rows::whole(codes, stride, &self.graph.table);
-        let exact = prepared(Query::new(self.op, values))?;
         self.graph.with_scratch(|scratch| {
             let found = match prepared(sq8.query(values))? {
                 CodeQuery::Code(query) => self.walk(&query, &rows, scratch)?,
                 CodeQuery::Floats(query) => self.walk(&query, &rows, scratch)?,
             };
-            let best = scratch.found().take(self.k.saturating_add(RERANKED)).map(|(_, node)| node);
-            match dtype {
-                Dtype::F16 => self.measure::<f16>(&exact, best, pool)?,
-                _ => self.measure::<f32>(&exact, best, pool)?,
-            }
+            self.offer(scratch, RERANKED, candidates);
             Ok(found)
         })
     }
 
-    /// Puts nodes into the pool with the distances of their stored rows.
-    fn measure<T>(&self, query: &Query<f32>, nodes: impl Iterator<Item = u32>, pool: &mut Pool<'_>) -> Result<()>
-    where
-        T: AnyBitPattern,
-        Query<f32>: Against<T>,
-    {
-        for node in nodes {
-            let at = self.graph.row_of(node);
-            let row: &[T] = bytemuck::try_cast_slice(self.snapshot.view(at.part)?.row(at.row)).unwrap_or_default();
-            let distance = self.kernels.distance(query, row).map_err(|_| self.malformed())?;
-            pool.push(Candidate { distance: distance.min(f32::MAX), at })?;
-        }
-        Ok(())
+    /// The nearest that the walk found: k, and some more because its distances are not final.
+    fn offer(&self, scratch: &Scratch, more: usize, candidates: &mut Vec<RowId>) {
+        let nearest = scratch.found().take(self.k.saturating_add(more));
+        candidates.extend(nearest.map(|(_, node)| self.graph.row_of(node)));
     }
 
     fn walk<T, Q>(&self, query: &Q, rows: &Rows<'_, T>, scratch: &mut Scratch) -> Result<Found>

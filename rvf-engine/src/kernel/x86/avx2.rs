@@ -123,6 +123,14 @@ impl Simd for Avx2 {
     fn sum(self, a: __m256) -> f32 {
         self.sum_8(a)
     }
+
+    #[inline(always)]
+    fn store(self, a: __m256, to: &mut [f32]) {
+        if let Some(full) = to.first_chunk_mut::<8>() {
+            // SAFETY: writes the 8 elements of the array, at any alignment; `self` is the proof of AVX.
+            unsafe { _mm256_storeu_ps(full.as_mut_ptr(), a) }
+        }
+    }
 }
 
 /// Bytes are widened to 16 bits and multiplied there. (VPMADDUBSW would save the widening, but saturates: two products

@@ -121,6 +121,14 @@ impl Simd for Avx512 {
     fn sum(self, a: __m512) -> f32 {
         self.0.sum_8(self.halves(a))
     }
+
+    #[inline(always)]
+    fn store(self, a: __m512, to: &mut [f32]) {
+        if let Some(full) = to.first_chunk_mut::<16>() {
+            // SAFETY: writes the 16 elements of the array, at any alignment; `self` is the proof of AVX-512F.
+            unsafe { _mm512_storeu_ps(full.as_mut_ptr(), a) }
+        }
+    }
 }
 
 macro_rules! byte_simd {

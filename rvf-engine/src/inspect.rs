@@ -5,7 +5,7 @@ use crate::store::{Graph, GraphView, Snapshot};
 use rvf_format::digest::Hash;
 use rvf_format::limits::FORMAT_VERSION;
 use rvf_format::manifest::ManifestEntry;
-use rvf_format::payload::index::EffortPoint;
+use rvf_format::payload::index::{self, EffortPoint};
 use rvf_format::payload::meta;
 use rvf_format::recover::commit_at;
 use rvf_format::segment::SegmentHeader;
@@ -70,6 +70,11 @@ pub struct GraphInfo {
     pub ef_construction: u32,
     /// The QUANT segment of the codes that are walked on; `None` where stored rows are.
     pub codes: Option<u64>,
+    /// What a walk reads of a record: "stored", its row; "sq8", a signed byte a component; "sq4", four bits a component of a
+    /// projection.
+    pub code: &'static str,
+    /// Bytes a record that a walk reads.
+    pub code_bytes: u32,
     /// Bytes of its segments.
     pub bytes: u64,
     /// Candidates of a walk, and the mean recall@10 that was measured with so many.
@@ -225,6 +230,12 @@ fn graph_info(graph: &Graph, view: &GraphView) -> GraphInfo {
         m: facts.m.get(),
         ef_construction: facts.ef_construction.get(),
         codes: quant.map(|quant| quant.segment_id.get()),
+        code: match view.index.facts().code {
+            index::CODE_SQ8 => "sq8",
+            index::CODE_SQ4 => "sq4",
+            _ => "stored",
+        },
+        code_bytes: view.index.facts().stride.get(),
         bytes: graph.entry.length.get() + quant.map_or(0, |quant| quant.length.get()),
         effort: view.index.effort().iter().map(point).collect(),
     }

@@ -30,6 +30,7 @@
 //! | module | floor | owns |
 //! | --- | --- | --- |
 //! | [`kernel`] | 1 | distances between numbers |
+//! | `random` | 1 | numbers that look random and are the same everywhere |
 //! | `hnsw`, `quant` | 2 | graphs over rows, codes of rows |
 //! | [`store`] | 3 | snapshots, edits, the commit |
 //! | [`search`] | 4 | walks and scans |
@@ -51,6 +52,7 @@ pub mod ingest;
 mod inspect;
 pub mod kernel;
 mod quant;
+mod random;
 pub mod salvage;
 pub mod search;
 pub mod store;

@@ -31,7 +31,7 @@ PAGE = 4096
 SEGMENT_MAGIC, ROOT_MAGIC, IDENTITY_MAGIC = 0x52564653, b"\x30\x4d\x56\x52", b"RVF single-file\0"
 VEC, INDEX, JOURNAL, MANIFEST, QUANT, META, WITNESS, FILE, FILLER, TREE = 0x01, 0x02, 0x04, 0x05, 0x06, 0x07, 0x0A, 0x40, 0x41, 0x43
 KNOWN_FORMS = {kind: (1,) for kind in (VEC, INDEX, JOURNAL, QUANT, META, WITNESS, FILE, FILLER, TREE)} | {MANIFEST: (1, 2)}
-NO_LINK, STORED_ROWS, SQ8, FEW_CELLS = 0xFFFFFFFF, 0, 1, 8
+NO_LINK, STORED_ROWS, SQ8, SQ4, FEW_CELLS = 0xFFFFFFFF, 0, 1, 2, 8
 STATELESS = {MANIFEST, WITNESS, 0x0C, FILLER}
 DTYPES = {0: "f32", 1: "f16", 3: "i8", 4: "u8", 6: "binary"}
 STORED = {"f32": "<f4", "f16": "<f2", "i8": "i1", "u8": "u1", "binary": "u1"}
@@ -237,31 +237,58 @@ def row_length(root: Root) -> int:
 
 
 class Quant:
-    """A QUANT segment: SQ8 codes."""
+    """A QUANT segment: SQ8 or SQ4 codes."""
 
     def __init__(self, data: bytes, entry: Entry, root: Root) -> None:
         self.entry, at = entry, entry.offset
         payload = Payload(data, at, entry.end, QUANT)
-        dimension, self.stride, count, code, reserved_a, step, reserved_b = QUANT_FACTS.unpack(payload.get(1, 32))
+        dimension, self.stride, count, self.code, reserved_a, step, reserved_b = QUANT_FACTS.unpack(payload.get(1, 32))
         self.step = float(np.array([step], "<u4").view("<f4")[0])
-        check(dimension == root.dimension and DTYPES[root.dtype] in ("f32", "f16") and count == entry.rows and self.stride >= dimension, "QNT-1", at, "facts against schema and manifest")
-        check(code == SQ8 and not any(reserved_a + reserved_b) and np.isfinite(self.step) and self.step > 0, "QNT-1", at, "code, step or a reserved field")
-        self.codes = payload.array(2, "i1", count * self.stride).reshape(count, self.stride)
+        check(dimension == root.dimension and count == entry.rows and codes_fit(self.code, self.stride, root), "QNT-1", at, "facts against schema and manifest")
+        check(not any(reserved_a + reserved_b) and np.isfinite(self.step) and self.step > 0, "QNT-1", at, "step or a reserved field")
+        self.codes = payload.array(2, "u1" if self.code == SQ4 else "i1", count * self.stride).reshape(count, self.stride)
         self.offsets: Vector = payload.array(3, "<f4", dimension).astype("f8") if 3 in payload.sections else np.zeros(dimension)
         check(3 not in payload.sections or METRICS[root.metric] == "l2" and np.isfinite(self.offsets).all(), "QNT-1", at, "OFFSETS")
+        check(self.code == SQ4 or 4 not in payload.sections, "QNT-1", at, "MAP")
+        self.map = payload.array(4, "i1", 2 * self.stride * dimension).reshape(-1, dimension).astype("f8") if self.code == SQ4 else None
+
+    def halves(self, codes: Vector) -> Vector:
+        """The codes of SQ4, a number each."""
+        return np.concatenate([codes & 15, codes >> 4], axis=-1).astype("f8")
 
     def components(self, codes: Vector) -> Vector:
-        """What code rows stand for."""
+        """What code rows stand for: components, or, for SQ4, those of the projection."""
+        if self.code == SQ4:
+            return (self.halves(codes) - 7.5) * self.step
         return self.offsets + self.step * codes[..., : len(self.offsets)].astype("f8")
+
+    def project(self, rows: Vector, metric: str) -> Vector:
+        """The y of rows (SQ4)."""
+        x = rows.astype("f8")
+        if metric == "cosine":
+            x = x / np.maximum(np.sqrt((x * x).sum(axis=-1, keepdims=True)), 5e-324)
+        return (x - self.offsets) @ self.map.T
 
     def verify(self, rows: Vector, metric: str) -> Iterator[RvfError]:
         """QNT-2, against the stored rows of all nodes."""
         x = rows.astype("f8")
         if metric == "cosine":
             x /= np.sqrt((x * x).sum(axis=1, keepdims=True))
+        if self.code == SQ4:
+            expected, codes = np.clip(np.floor(self.project(rows, metric) / self.step) + 8, 0, 15), self.halves(self.codes)
+            rounding = abs(x - self.offsets).max(axis=1, keepdims=True) / 127 * abs(self.map).sum(axis=1) / (2 * self.step)
+            if (abs(codes - expected) > 1 + np.ceil(rounding)).any():
+                yield RvfError("QNT-2", self.entry.offset, "a code is not that of its row")
+            return
         expected, codes = np.clip(np.rint((x - self.offsets) / self.step), -127, 127), self.codes[:, : x.shape[1]].astype("f8")
         if (codes < -127).any() or (abs(codes - expected) > 1).any() or self.codes[:, x.shape[1] :].any():
             yield RvfError("QNT-2", self.entry.offset, "a code is not that of its row")
+
+
+def codes_fit(code: int, stride: int, root: Root) -> bool:
+    """Whether code rows of a kind and length stand for rows of the schema."""
+    dtype = DTYPES[root.dtype]
+    return code == SQ8 and dtype in ("f32", "f16") and stride >= root.dimension or code == SQ4 and dtype != "binary" and 1 <= stride <= 32768
 
 
 class Index:
@@ -272,8 +299,7 @@ class Index:
         payload = Payload(data, at, entry.end, INDEX)
         (self.nodes, degree, pivots, self.cells, self.stride, self.code, reserved_a, self.m, self.ef_construction, self.seed, self.linked, reserved_b) = INDEX_FACTS.unpack(payload.get(1, 64))
         check(self.nodes and self.nodes == entry.rows and 1 <= degree <= 256 and not any(reserved_a + reserved_b), "IDX-1", at, "nodes, degree or a reserved field")
-        coded = self.code == SQ8 and DTYPES[root.dtype] in ("f32", "f16") and self.stride >= root.dimension
-        check(coded or self.code == STORED_ROWS and self.stride == row_length(root), "IDX-1", at, "code or stride")
+        check(codes_fit(self.code, self.stride, root) or self.code == STORED_ROWS and self.stride == row_length(root), "IDX-1", at, "code or stride")
         check(self.cells <= pivots <= self.nodes and (self.cells or not pivots) and self.linked <= (self.nodes if pivots else 0), "IDX-1", at, "cells, pivots or linked")
         section = payload.get(2)
         check(len(section) % INDEX_RUN.size == 0, "PAY-6", at, "RUNS is not whole")
@@ -589,12 +615,12 @@ class Snapshot:
         return [Quant(self.data, entry, self.root) for entry in self.listed(QUANT)]
 
     def quants_of(self, index: Index) -> list[Quant]:
-        """The QUANT segments that go with an INDEX: one for code 1, none for code 0."""
-        return [q for q in self.quants if index.code == SQ8 and self.goes_with(q, index)]
+        """The QUANT segments that go with an INDEX: one for codes 1 and 2, none for code 0."""
+        return [q for q in self.quants if index.code != STORED_ROWS and self.goes_with(q, index)]
 
     @staticmethod
     def goes_with(quant: Quant, index: Index) -> bool:
-        return (quant.entry.base_row, quant.entry.rows, quant.stride) == (index.entry.base_row, index.nodes, index.stride)
+        return (quant.entry.base_row, quant.entry.rows, quant.code, quant.stride) == (index.entry.base_row, index.nodes, index.code, index.stride)
 
     def runs_are_listed(self, index: Index) -> bool:
         listed = {(vec.entry.base_row, vec.count) for vec in self.vecs}
@@ -607,7 +633,7 @@ class Snapshot:
 
     def search_by_walk(self, query: Sequence[float], k: int, ef: int) -> list[Hit]:
         """Near records: a walk over each INDEX that can be used, a scan of all other rows, measured exactly."""
-        used = [i for i in self.indexes if len(i.pivots) and self.runs_are_listed(i) and len(self.quants_of(i)) == (i.code == SQ8)]
+        used = [i for i in self.indexes if len(i.pivots) and self.runs_are_listed(i) and len(self.quants_of(i)) == (i.code != STORED_ROWS)]
         covered = {base for index in used for base, _ in index.runs}
         wanted = {row for index in used for row in self.walk(index, query, max(ef, k))}
         wanted |= {vec.entry.base_row + r for vec in self.vecs if vec.entry.base_row not in covered for r in range(vec.count)} - self.dead
@@ -615,17 +641,19 @@ class Snapshot:
 
     def walk(self, index: Index, query: Sequence[float], ef: int) -> list[int]:
         """Row numbers of the `ef` nearest live nodes that a walk meets."""
-        quant = next(iter(self.quants_of(index)), None)
+        quant, metric = next(iter(self.quants_of(index)), None), self.metric
         if quant:
-            walk_rows, pivot_rows = quant.components(quant.codes), quant.components(index.pivot_rows.view("i1"))
+            walk_rows, pivot_rows = quant.components(quant.codes), quant.components(index.pivot_rows.view(quant.codes.dtype))
+            if quant.code == SQ4:
+                query, metric = quant.project(np.asarray(query, "f8"), metric), "l2" if metric == "l2" else "dot"
         else:
             walk_rows = self.stored_rows(index)
             pivot_rows = index.pivot_rows.view(walk_rows.dtype)
-        leaders = distances_to(pivot_rows[: index.cells], query, self.metric)
+        leaders = distances_to(pivot_rows[: index.cells], query, metric)
         near = np.argsort(leaders, kind="stable")[:FEW_CELLS].tolist()
         members = [pivot for cell in near for pivot in (cell, *index.cell(cell))]
         measured: dict[int, float] = {}
-        for pivot, distance in zip(members, distances_to(pivot_rows[members], query, self.metric).tolist(), strict=True):
+        for pivot, distance in zip(members, distances_to(pivot_rows[members], query, metric).tolist(), strict=True):
             if index.pivots[pivot] < index.nodes:
                 measured[int(index.pivots[pivot])] = distance
         open_nodes = [(distance, node) for node, distance in measured.items()]
@@ -644,7 +672,7 @@ class Snapshot:
                 break
             fresh = [link for link in index.neighbours(node) if link not in measured]
             if fresh:
-                for link, distance in zip(fresh, distances_to(walk_rows[fresh], query, self.metric).tolist(), strict=True):
+                for link, distance in zip(fresh, distances_to(walk_rows[fresh], query, metric).tolist(), strict=True):
                     measured[link] = distance
                     heapq.heappush(open_nodes, (distance, link))
                     keep(distance, link)
@@ -663,10 +691,10 @@ class Snapshot:
                 yield RvfError("IDX-2", at, "a run is no VEC segment, or one of two INDEX segments")
             elif deep:
                 yield from self.verify_deep(index, self.quants_of(index), dead)
-            if index.code == SQ8 and len(self.quants_of(index)) != 1:
+            if index.code != STORED_ROWS and len(self.quants_of(index)) != 1:
                 yield RvfError("QNT-1", at, "not one QUANT goes with an INDEX")
         for quant in quants:
-            if sum(index.code == SQ8 and self.goes_with(quant, index) for index in indexes) != 1:
+            if sum(self.goes_with(quant, index) for index in indexes) != 1:
                 yield RvfError("QNT-1", quant.entry.offset, "not one INDEX goes with a QUANT")
 
     def verify_deep(self, index: Index, quants: list[Quant], dead: set[int]) -> Iterator[RvfError]:

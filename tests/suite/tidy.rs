@@ -26,13 +26,14 @@ const FLOORS: [(&str, &[Floor]); 2] = [
         &[
             // 1: sees numbers, none of our types.
             ("kernel", &[]),
+            ("random", &[]),
             // The one error type wraps those of the parts.
             ("error", &["ingest"]),
             // 2: sees slices and links, no files.
-            ("hnsw", &["kernel"]),
-            ("quant", &["kernel"]),
+            ("hnsw", &["kernel", "random"]),
+            ("quant", &["kernel", "random"]),
             // 3
-            ("store", &["hnsw"]),
+            ("store", &["hnsw", "kernel", "quant"]),
             // 4: from snapshots to hits, edits, findings.
             ("search", &["hnsw", "kernel", "quant", "store"]),
             ("index", &["hnsw", "kernel", "quant", "store"]),

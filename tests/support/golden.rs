@@ -185,7 +185,10 @@ pub fn indexes_json(snapshot: &Snapshot) -> Vec<Value> {
         let view = IndexView::parse(bytes(entry), entry, snapshot.schema()).unwrap();
         let quant = quants.iter().find(|quant| quant.base_row == entry.base_row).map(|entry| {
             let quant = QuantView::parse(bytes(entry), entry, snapshot.schema()).unwrap();
-            json!({"step": quant.step(), "stride": quant.facts().stride.get(), "offsets": quant.offsets()})
+            let facts = quant.facts();
+            json!({
+                "code": facts.code, "step": quant.step(), "stride": facts.stride.get(), "offsets": quant.offsets(),
+            })
         });
         let facts = view.facts();
         let runs: Vec<_> = view.runs().iter().map(|run| (run.base_row.get(), run.rows.get())).collect();
@@ -252,6 +255,7 @@ pub fn all() -> Vec<Golden> {
         indexed().finish_with("indexed", 12, 10),
         indexed_lively().finish_with("indexed-u8", 12, 10),
         indexed_runs().finish_with("indexed-runs", 12, 10),
+        indexed_sq4().finish_with("indexed-sq4", 12, 10),
     ]
 }
 
@@ -272,6 +276,14 @@ fn indexed_lively() -> Model {
     model.put((7..1200).step_by(50));
     model.delete((11..1200).step_by(60));
     model.put(2000..2040);
+    model
+}
+
+/// A graph that is walked on codes of four bits.
+fn indexed_sq4() -> Model {
+    let mut model = Model::new(Schema { dtype: Dtype::U8, ..Schema::new(80, Metric::L2) }, 17);
+    model.put(0..1100);
+    model.index(12);
     model
 }
 

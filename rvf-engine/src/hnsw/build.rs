@@ -1,12 +1,13 @@
 //! [`build`]: inserts nodes batch by batch. See `mod.rs` for the algorithm and its departures.
 
-use super::cells::{Pivots, Random};
+use super::cells::Pivots;
 use super::rows::Rows;
 use super::scorer::Scorer;
 use super::select::{Candidate, Selector};
 use super::walk::{Entry, Links, Scratch, Walk, is_set};
 use super::{NO_LINK, heal, parallel, reach, twins};
 use crate::kernel::{KernelError, Kernels};
+use crate::random::Random;
 use std::ops::ControlFlow;
 use zerocopy::byteorder::little_endian::U32;
 

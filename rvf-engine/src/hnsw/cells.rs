@@ -18,37 +18,6 @@ pub(crate) struct Pivots<T> {
     pub(crate) rows: Vec<T>,
 }
 
-/// Numbers that look random and are the same everywhere (splitmix64, Steele et al. 2014).
-pub(super) struct Random(pub(super) u64);
-
-impl Random {
-    fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `end`, which is at least 1. (The bias is below 2^-32.)
-    pub(super) fn below(&mut self, end: usize) -> usize {
-        ((u128::from(self.draw()) * end as u128) >> 64) as usize
-    }
-
-    /// Puts `items` into a random order.
-    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
-        for last in (1..items.len()).rev() {
-            items.swap(last, self.below(last + 1));
-        }
-    }
-}
-
-impl<T> Pivots<T> {
-    /// The same pivots with their rows in another form.
-    pub(crate) fn with_rows<U>(self, rows: Vec<U>) -> Pivots<U> {
-        Pivots { nodes: self.nodes, offsets: self.offsets, rows }
-    }
-}
-
 impl<T: Copy> Pivots<T> {
     /// The first pivots of `shuffled`, nodes in random order, with further ones that must be pivots, in cells.
     pub(super) fn choose<S: Scorer<Row = T>>(
@@ -82,22 +51,5 @@ impl<T: Copy> Pivots<T> {
         }
         let pivot_rows = nodes.iter().flat_map(|node| rows.row(*node)).copied().collect();
         Ok(Self { nodes: nodes.into_iter().map(U32::new).collect(), offsets, rows: pivot_rows })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_order_comes_up_about_as_often() {
-        let mut random = Random(5);
-        let mut seen = std::collections::BTreeMap::new();
-        for _ in 0..6000 {
-            let mut items = [0, 1, 2];
-            random.shuffle(&mut items);
-            *seen.entry(items).or_insert(0) += 1;
-        }
-        assert!(seen.len() == 6 && seen.values().all(|count| (900..1100).contains(count)), "{seen:?}");
     }
 }

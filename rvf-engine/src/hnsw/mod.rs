@@ -55,6 +55,7 @@ mod visited;
 mod walk;
 
 pub(crate) use build::{Built, Kept, Params, Stopped, build};
+pub(crate) use cells::Pivots;
 pub(crate) use rows::{Rows, RunTable};
 pub(crate) use scorer::{BitRows, Halves, Numbers, Scorer};
 pub(crate) use walk::{Entry, Found, Links, Scratch, Walk};

@@ -61,6 +61,14 @@ impl Pool {
         self.bound = f32::INFINITY;
     }
 
+    /// Makes room for `ef` live nodes, of which there were to be fewer.
+    pub(super) fn widen(&mut self, ef: usize) {
+        self.ef = ef.max(self.ef);
+        if self.live < self.ef {
+            self.bound = f32::INFINITY;
+        }
+    }
+
     /// A node at this distance or farther cannot enter.
     #[inline(always)]
     pub(super) fn bound(&self) -> f32 {
@@ -72,8 +80,16 @@ impl Pool {
     pub(super) fn insert(&mut self, distance: f32, node: u32, dead: bool) {
         let key = Key::new(distance, node, dead);
         let at = self.keys.partition_point(|other| *other < key);
-        self.keys.insert(at, key);
         self.cursor = self.cursor.min(at);
+        if !dead && self.live == self.ef && self.keys.len() == self.ef {
+            // Full, and nothing but live nodes: the farthest makes room.
+            let last = self.keys.len() - 1;
+            self.keys.copy_within(at..last, at + 1);
+            self.keys[at] = key;
+            self.bound = self.keys[last].distance();
+            return;
+        }
+        self.keys.insert(at, key);
         self.live += usize::from(!dead);
         if self.live > self.ef {
             self.shrink();
@@ -106,10 +122,22 @@ impl Pool {
         Some(key.node())
     }
 
-    /// The node that [`Pool::expand`] will give next, unless a nearer one enters.
+    /// The nodes that [`Pool::expand`] will give next, unless nearer ones enter, with their distances.
     #[inline(always)]
-    pub(super) fn peek(&self) -> Option<u32> {
-        self.keys.get(self.cursor).filter(|key| !key.has(EXPANDED)).map(|key| key.node())
+    pub(super) fn soon<const N: usize>(&self) -> [Option<(f32, u32)>; N] {
+        let mut soon = [None; N];
+        let after = self.keys.get(self.cursor..).unwrap_or_default();
+        let mut count = 0;
+        for key in after {
+            if !key.has(EXPANDED) {
+                soon[count] = Some((key.distance(), key.node()));
+                count += 1;
+                if count == N {
+                    break;
+                }
+            }
+        }
+        soon
     }
 
     /// The live nodes, nearest first, with their distances.
@@ -152,7 +180,8 @@ mod tests {
         pool.begin(3);
         pool.insert(2.0, 1, false);
         pool.insert(3.0, 2, true);
-        assert_eq!((pool.peek(), pool.expand()), (Some(1), Some(1)));
+        assert_eq!((pool.soon::<2>(), pool.expand()), ([Some((2.0, 1)), Some((3.0, 2))], Some(1)));
+        assert_eq!(pool.soon::<2>(), [Some((3.0, 2)), None]);
         pool.insert(1.0, 3, false);
         assert_eq!([pool.expand(), pool.expand(), pool.expand()], [Some(3), Some(2), None]);
     }

@@ -15,6 +15,10 @@ use zerocopy::byteorder::little_endian::U32;
 
 /// Cells whose pivots are measured.
 const PROBES: usize = 4;
+/// Nodes that are expanded before what they lead to is measured: the latency of memory is paid once for all.
+const BEAM: usize = 2;
+/// Pivots that a walk begins with.
+const ENTRIES: usize = 32;
 
 /// The links of all nodes: `degree` slots a node.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +60,7 @@ pub(crate) struct Scratch {
     pool: Pool,
     visited: Visited,
     cells: Vec<(f32, u32)>,
-    fresh: Vec<u32>,
+    distances: Vec<f32>,
 }
 
 impl Scratch {
@@ -95,31 +99,50 @@ impl<T> Task<T> for Walk<'_, T> {
     #[inline(always)]
     fn run<P: Pair<T>>(self, pair: P) -> Found {
         let nodes = self.rows.len();
-        self.scratch.pool.begin(self.ef);
+        // Of the pivots few are worth an expansion: the rest of the pool is for what they lead to.
+        self.scratch.pool.begin(self.ef.min(ENTRIES));
         self.scratch.visited.begin(nodes);
         if let Some(node) = self.without {
             self.scratch.visited.insert(node);
         }
         let measured = enter(pair, &self.entry, self.rows, self.dead, self.scratch);
         let mut found = Found { distances: measured, hops: 0 };
-        let Scratch { pool, visited, fresh, .. } = self.scratch;
-        while let Some(node) = pool.expand() {
-            found.hops += 1;
-            fresh.clear();
-            for next in self.links.of(node, nodes) {
-                if visited.insert(next) {
-                    prefetch(self.rows.row(next));
-                    fresh.push(next);
+        self.scratch.pool.widen(self.ef);
+        let Scratch { pool, visited, distances, .. } = self.scratch;
+        loop {
+            // Those met now. Nodes are few a hop and fewer are new: collected, asked for and measured in loops of their own, none of
+            // which waits for the other.
+            let first = visited.met().len();
+            for _ in 0..BEAM {
+                let Some(node) = pool.expand() else { break };
+                found.hops += 1;
+                visited.insert_all(self.links.slots(node), nodes);
+            }
+            let fresh = visited.met().get(first..).unwrap_or_default();
+            let soon = pool.soon::<BEAM>();
+            if fresh.is_empty() && soon[0].is_none() {
+                break;
+            }
+            for next in fresh {
+                prefetch(self.rows.row(*next));
+            }
+            // The links of those that will be expanded next, of the pool and of the new ones.
+            for (_, next) in soon.iter().flatten() {
+                prefetch(self.links.slots(*next));
+            }
+            let near = soon[BEAM - 1].map_or(f32::INFINITY, |(distance, _)| distance);
+            found.distances += fresh.len() as u64;
+            distances.clear();
+            distances.resize(fresh.len(), 0.0);
+            for (to, next) in distances.iter_mut().zip(fresh) {
+                *to = pair.distance(self.rows.row(*next));
+                if *to < near {
+                    prefetch(self.links.slots(*next));
                 }
             }
-            if let Some(soon) = pool.peek() {
-                prefetch(self.links.slots(soon));
-            }
-            found.distances += fresh.len() as u64;
-            for next in fresh.iter().copied() {
-                let distance = pair.distance(self.rows.row(next));
-                if distance < pool.bound() {
-                    pool.insert(distance, next, is_set(self.dead, next));
+            for (distance, next) in distances.iter().zip(fresh) {
+                if *distance < pool.bound() {
+                    pool.insert(*distance, *next, is_set(self.dead, *next));
                 }
             }
         }

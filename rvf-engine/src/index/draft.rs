@@ -1,22 +1,23 @@
 //! One graph: its codes, if codes do, its links, its curve of effort; as INDEX and QUANT drafts.
 //!
-//! Whether a walk reads codes is measured: the 26 nearest by code must hold 99 % of the 10 nearest of a sample of rows. So
-//! one-dimensional rows, clusters far apart for their size and the like are walked on as they are stored.
+//! Whether walks read codes, and which, is measured: `codes.rs`. One-dimensional rows, clusters far apart for their size and the
+//! like are walked on as they are stored.
 
+use super::codes::{Coded, to_floats};
 use super::judge::{Judge, K, Truth};
 use super::{IndexOptions, IndexProgress};
 use crate::hnsw::{
-    BitRows, Built, Entry, Halves, Kept, Links, NO_LINK, Numbers, Params, Rows, RunTable, Scorer, Scratch, Stopped,
-    Walk, build,
+    BitRows, Built, Entry, Halves, Kept, Links, NO_LINK, Numbers, Params, Pivots, Rows, RunTable, Scorer, Scratch,
+    Stopped, Walk, build,
 };
-use crate::kernel::{Element, Kernels, Op};
-use crate::quant::Sq8;
+use crate::kernel::{Against, Element, Kernels, Op};
+use crate::quant::{CodeQuery, Codec};
 use crate::store::{GraphView, Origin, Run, Snapshot};
 use crate::{Error, Result};
 use bytemuck::{AnyBitPattern, NoUninit};
 use rvf_format::build::Draft;
-use rvf_format::payload::index::{self, CODE_SQ8, CODE_STORED, EffortPoint, IndexFacts, IndexParts, IndexRun};
-use rvf_format::payload::quant::{self, QuantFacts, QuantParts};
+use rvf_format::payload::index::{self, CODE_STORED, EffortPoint, IndexFacts, IndexParts, IndexRun};
+use rvf_format::payload::quant;
 use rvf_format::{Clause, Dtype, Metric};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -38,17 +39,13 @@ const M: usize = 16;
 const EF_CONSTRUCTION: usize = 128;
 /// "RVF" and a one; any number would do, but always the same.
 const SEED: u64 = 0x0031_4656_5200;
-/// Rows that recall is measured on, and those among them that codes are tried on.
+/// Rows that recall is measured on.
 const SAMPLE: usize = 100;
-const TRIED: usize = 32;
-/// Candidates that are measured again on stored rows (as in `search/walk.rs`, for k of 10), the row itself among them.
-const RERANKED: usize = 26 + 1;
-const CODES_DO: f64 = 0.99;
+/// Candidates that are measured again on stored rows: as in `search/walk.rs`, for k of 10.
+pub(super) const RERANKED: usize = 26;
 /// The share of dead nodes up to which a graph is healed rather than built anew. (Measured on 20,000 x 64 with 11 % dead: a
 /// healed graph found 0.03 to 0.06 less than a new one at ef 10 to 16.)
 const MOST_DEAD: f64 = 0.05;
-/// Rows that codes learn from.
-const TRAINED_ON: usize = 4096;
 const LADDER: [u32; 13] = [10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024];
 
 /// The drafts of one graph over the runs.
@@ -63,29 +60,49 @@ pub(crate) fn drafts(request: &Request<'_>, progress: IndexProgress<'_>) -> Resu
         Metric::Cosine => Op::Cosine,
     };
     match schema.dtype {
-        Dtype::F32 => floats(request, op, &Numbers::<f32>::new(op), progress),
-        Dtype::F16 => floats(request, op, &Halves(op), progress),
-        Dtype::I8 => on_rows(request, &Numbers::<i8>::new(op), progress),
-        Dtype::U8 => on_rows(request, &Numbers::<u8>::new(op), progress),
-        Dtype::Binary => on_rows(request, &BitRows, progress),
+        Dtype::F32 => numbers(request, op, &Numbers::<f32>::new(op), progress),
+        Dtype::F16 => numbers(request, op, &Halves(op), progress),
+        Dtype::I8 => numbers(request, op, &Numbers::<i8>::new(op), progress),
+        Dtype::U8 => numbers(request, op, &Numbers::<u8>::new(op), progress),
+        Dtype::Binary => {
+            let nodes = Nodes::of(request)?;
+            let rows = nodes.rows::<u8>(request)?;
+            let mut judge = stopped(Judge::new(&BitRows, Kernels::detect(), &rows))?;
+            let truths = truths(&mut judge, &nodes.live)?;
+            on_rows(request, &nodes, &BitRows, &rows, &mut judge, &truths, progress)
+        }
     }
 }
 
 /// A graph over stored rows.
-fn on_rows<S: Scorer>(request: &Request<'_>, scorer: &S, progress: IndexProgress<'_>) -> Result<Vec<Draft<'static>>>
+fn on_rows<S: Scorer>(
+    request: &Request<'_>,
+    nodes: &Nodes,
+    scorer: &S,
+    rows: &Rows<'_, S::Row>,
+    judge: &mut Judge<'_, S>,
+    truths: &[Truth],
+    progress: IndexProgress<'_>,
+) -> Result<Vec<Draft<'static>>>
 where
     S::Row: AnyBitPattern + NoUninit,
 {
-    let nodes = Nodes::of(request)?;
-    let rows = nodes.rows::<S::Row>(request)?;
-    let mut judge = stopped(Judge::new(scorer, Kernels::detect(), &rows))?;
-    let truths = truths(&mut judge, &nodes.live)?;
-    let made = make(request, &nodes, scorer, &rows, &mut judge, &truths, progress)?;
-    Ok(vec![made.draft(request, CODE_STORED)])
+    let made = make(request, nodes, scorer, rows, progress)?;
+    let pivot_rows = bytemuck::cast_slice(&made.built.pivots.rows).to_vec();
+    let pivots = &made.built.pivots;
+    let entry = Entry { nodes: &pivots.nodes, offsets: &pivots.offsets, rows: &pivots.rows };
+    let mut query = stopped(scorer.blank(rows.width()))?;
+    let effort = curve(made.params.degree, &made.built.links, judge, truths, rows.len(), |truth, walk| {
+        stopped(scorer.set(&mut query, rows.row(truth.node)))?;
+        walk.run(&query, rows, entry);
+        Ok(())
+    })?;
+    let stride = rows.width() * size_of::<S::Row>();
+    Ok(vec![made.draft(request, CODE_STORED, stride, pivot_rows, effort)])
 }
 
-/// A graph over codes, or over stored rows where codes do not do.
-fn floats<S: Scorer>(
+/// A graph over codes, or over stored rows where none do.
+fn numbers<S: Scorer>(
     request: &Request<'_>,
     op: Op,
     scorer: &S,
@@ -98,34 +115,51 @@ where
     let rows = nodes.rows::<S::Row>(request)?;
     let mut judge = stopped(Judge::new(scorer, Kernels::detect(), &rows))?;
     let truths = truths(&mut judge, &nodes.live)?;
-    let sq8 = trained(op, &rows, &nodes.live);
-    let codes = encoded(&sq8, &rows);
-    let code_rows = Rows::whole(&codes, sq8.stride(), &nodes.table);
-    let code_scorer = Numbers::<i8>::new(sq8.code_op());
-    if !codes_do(&code_scorer, &code_rows, &nodes.live, &mut judge, &truths)? {
-        let made = make(request, &nodes, scorer, &rows, &mut judge, &truths, progress)?;
-        return Ok(vec![made.draft(request, CODE_STORED)]);
-    }
-    let made = make(request, &nodes, &code_scorer, &code_rows, &mut judge, &truths, progress)?;
-    let index = made.draft(request, CODE_SQ8);
-    let mut facts = QuantFacts::zeroed();
-    facts.dimension.set(rows.width() as u32);
-    facts.stride.set(sq8.stride() as u32);
-    facts.count.set(rows.len());
-    facts.code = quant::CODE_SQ8;
-    facts.step.set(sq8.step.to_bits());
-    let codes = Cow::Owned(bytemuck::cast_slice::<i8, u8>(&codes).to_vec());
+    // A graph that is carried on keeps what its walks read, until it has doubled: then more may be known, or less do.
+    let carried = carried_on(request).filter(|graph| graph.table.nodes() > rows.len() / 2);
+    let coded = match carried.map(|graph| graph.codec(op)) {
+        Some(None) => None,
+        before => {
+            let before = before.flatten().map(Codec::into_owned);
+            Coded::choose(op, &rows, &nodes, before, &mut judge, &truths, request.options.threads())?
+        }
+    };
+    let Some(coded) = coded else {
+        return on_rows(request, &nodes, scorer, &rows, &mut judge, &truths, progress);
+    };
+    let (fine, width) = coded.fine();
+    let fine = Rows::whole(fine, width, &nodes.table);
+    let made = make(request, &nodes, &Numbers::<i8>::new(coded.code_op()), &fine, progress)?;
+    let pivots = &made.built.pivots.nodes;
+    let pivot_rows: Vec<u8> = pivots.iter().flat_map(|node| coded.row(node.get())).copied().collect();
+    let effort = curve(made.params.degree, &made.built.links, &mut judge, &truths, rows.len(), |truth, walk| {
+        let query = to_floats(rows.row(truth.node));
+        let codes = coded.codes();
+        match stopped(coded.codec().query(Kernels::detect(), &query))? {
+            CodeQuery::Code(query) => {
+                walk.on_codes::<i8, _>(&query, codes, &nodes.table, &made.built.pivots, &pivot_rows)
+            }
+            CodeQuery::Floats(query) => {
+                walk.on_codes::<i8, _>(&query, codes, &nodes.table, &made.built.pivots, &pivot_rows)
+            }
+            CodeQuery::Nibbles(query) => {
+                walk.on_codes::<u8, _>(&query, codes, &nodes.table, &made.built.pivots, &pivot_rows)
+            }
+        }
+        Ok(())
+    })?;
+    let (code, stride) = (coded.code(), coded.codec().stride());
+    let index = made.draft(request, code, stride, pivot_rows, effort);
     let base_row = request.runs.first().map_or(0, |run| run.base_row);
-    let quant = quant::draft(QuantParts { facts, codes, offsets: Cow::Owned(sq8.offsets), base_row });
-    Ok(vec![quant, index])
+    Ok(vec![quant::draft(coded.parts(rows.width(), base_row)), index])
 }
 
 /// The nodes of a graph to be written.
-struct Nodes {
+pub(super) struct Nodes {
     table: RunTable,
     /// A bit a node, set for rows that are dead already.
     dead: Vec<u64>,
-    live: Vec<u32>,
+    pub(super) live: Vec<u32>,
 }
 
 impl Nodes {
@@ -157,7 +191,7 @@ impl Nodes {
     }
 }
 
-fn stopped<T>(result: std::result::Result<T, impl Into<Stopped>>) -> Result<T> {
+pub(super) fn stopped<T>(result: std::result::Result<T, impl Into<Stopped>>) -> Result<T> {
     result.map_err(|why| match why.into() {
         Stopped::Interrupted => Error::Interrupted,
         Stopped::Kernel(_) => Error::Corrupt { clause: Clause::Vec2, at: 0, what: "a row to be indexed is not finite" },
@@ -171,68 +205,20 @@ fn truths<S: Scorer>(judge: &mut Judge<'_, S>, live: &[u32]) -> Result<Vec<Truth
     (0..count).map(|at| stopped(judge.truth(node(at), live))).collect()
 }
 
-fn trained<T: Element>(op: Op, rows: &Rows<'_, T>, live: &[u32]) -> Sq8 {
-    let step = live.len().div_ceil(TRAINED_ON).max(1);
-    let sample: Vec<Vec<f32>> = live.iter().step_by(step).map(|node| to_floats(rows.row(*node))).collect();
-    Sq8::train(op, rows.width(), &sample)
-}
-
-fn to_floats<T: Element>(row: &[T]) -> Vec<f32> {
-    row.iter().map(|value| value.to_f32()).collect()
-}
-
-fn encoded<T: Element>(sq8: &Sq8, rows: &Rows<'_, T>) -> Vec<i8> {
-    let mut codes = vec![0i8; rows.len() as usize * sq8.stride()];
-    let mut floats = vec![0f32; rows.width()];
-    for (node, code) in codes.chunks_exact_mut(sq8.stride()).enumerate() {
-        floats.iter_mut().zip(rows.row(node as u32)).for_each(|(to, value)| *to = value.to_f32());
-        sq8.encode(&floats, code);
-    }
-    codes
-}
-
-/// Whether the nearest by code hold the nearest.
-fn codes_do<S: Scorer>(
-    scorer: &Numbers<i8>,
-    codes: &Rows<'_, i8>,
-    live: &[u32],
-    judge: &mut Judge<'_, S>,
-    truths: &[Truth],
-) -> Result<bool> {
-    let mut coded = stopped(Judge::new(scorer, Kernels::detect(), codes))?;
-    let (mut right, mut all) = (0, 0);
-    for truth in truths.iter().take(TRIED) {
-        let distances = stopped(coded.distances(truth.node, live))?;
-        let mut nearest: Vec<(f32, u32)> = distances.into_iter().zip(live.iter().copied()).collect();
-        if nearest.len() > RERANKED {
-            nearest.select_nth_unstable_by(RERANKED - 1, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-            nearest.truncate(RERANKED);
-        }
-        let nearest: Vec<u32> = nearest.into_iter().map(|(_, node)| node).collect();
-        right += stopped(judge.right(truth, &nearest))?;
-        all += truth.wanted;
-    }
-    Ok(right as f64 >= CODES_DO * all as f64)
-}
-
-/// A graph that was built, and its curve.
-struct Made {
-    built: Built<u8>,
-    effort: Vec<EffortPoint>,
+/// A graph that was built.
+struct Made<T> {
+    built: Built<T>,
     params: Params,
     nodes: u32,
-    stride: usize,
 }
 
-fn make<W: Scorer, S: Scorer>(
+fn make<W: Scorer>(
     request: &Request<'_>,
     nodes: &Nodes,
     scorer: &W,
     rows: &Rows<'_, W::Row>,
-    judge: &mut Judge<'_, S>,
-    truths: &[Truth],
     progress: IndexProgress<'_>,
-) -> Result<Made>
+) -> Result<Made<W::Row>>
 where
     W::Row: NoUninit,
 {
@@ -249,11 +235,7 @@ where
         becomes: becoming(request, graph, &nodes.table),
     });
     let built = stopped(build(scorer, Kernels::detect(), rows, &nodes.dead, kept, &params, progress))?;
-    let effort = curve(&built, scorer, rows, judge, truths, params.degree)?;
-    let bytes = bytemuck::cast_slice::<W::Row, u8>(&built.pivots.rows).to_vec();
-    let built = Built { links: built.links, pivots: built.pivots.with_rows(bytes), linked: built.linked };
-    let stride = rows.width() * size_of::<W::Row>();
-    Ok(Made { built, effort, params, nodes: rows.len(), stride })
+    Ok(Made { built, params, nodes: rows.len() })
 }
 
 /// The graph to be carried on: the one with most live nodes, unless too much of it is dead or other options are wished.
@@ -301,30 +283,55 @@ fn becoming(request: &Request<'_>, graph: &GraphView, table: &RunTable) -> Vec<u
     (0..graph.table.nodes()).map(node_of).collect()
 }
 
+/// A walk whose recall is measured.
+struct Measured<'m> {
+    links: Links<'m>,
+    ef: usize,
+    without: Option<u32>,
+    scratch: &'m mut Scratch,
+}
+
+impl Measured<'_> {
+    fn run<T, Q: Against<T>>(self, query: &Q, rows: &Rows<'_, T>, entry: Entry<'_, T>) {
+        let Measured { links, ef, without, scratch } = self;
+        Kernels::detect().run(query, Walk { rows, links, entry, ef, dead: &[], without, scratch });
+    }
+
+    fn on_codes<T: AnyBitPattern, Q: Against<T>>(
+        self,
+        query: &Q,
+        codes: &[u8],
+        table: &RunTable,
+        pivots: &Pivots<i8>,
+        pivot_rows: &[u8],
+    ) {
+        let cast = |bytes| bytemuck::try_cast_slice(bytes).unwrap_or_default();
+        let rows = Rows::whole(cast(codes), query.row_len(), table);
+        self.run(query, &rows, Entry { nodes: &pivots.nodes, offsets: &pivots.offsets, rows: cast(pivot_rows) });
+    }
+}
+
 /// The recall of walks from the sample, for more and more candidates until nothing is gained.
-fn curve<W: Scorer, S: Scorer>(
-    built: &Built<W::Row>,
-    scorer: &W,
-    rows: &Rows<'_, W::Row>,
+fn curve<S: Scorer>(
+    degree: usize,
+    links: &[U32],
     judge: &mut Judge<'_, S>,
     truths: &[Truth],
-    degree: usize,
+    nodes: u32,
+    mut walk: impl FnMut(&Truth, Measured<'_>) -> Result<()>,
 ) -> Result<Vec<EffortPoint>> {
-    let entry = Entry { nodes: &built.pivots.nodes, offsets: &built.pivots.offsets, rows: &built.pivots.rows };
-    let links = Links::new(&built.links, degree);
-    let (mut scratch, mut query) = (Scratch::default(), stopped(scorer.blank(rows.width()))?);
+    let links = Links::new(links, degree);
+    let mut scratch = Scratch::default();
     let wanted: usize = truths.iter().map(|truth| truth.wanted).sum();
     let mut points: Vec<EffortPoint> = Vec::new();
-    for ef in LADDER.into_iter().take_while(|ef| *ef == LADDER[0] || *ef < rows.len()) {
+    for ef in LADDER.into_iter().take_while(|ef| *ef == LADDER[0] || *ef < nodes) {
         let mut right = 0;
         for truth in truths {
-            stopped(scorer.set(&mut query, rows.row(truth.node)))?;
             // Around the node itself: its links would lead to its neighbours at once, as no link of a query does. (Twins may hang
             // from it.)
-            let (ef, without) = (ef as usize, Some(truth.node).filter(|_| !truth.has_twin));
-            let walk = Walk { rows, links, entry, ef, dead: &[], without, scratch: &mut scratch };
-            Kernels::detect().run(&query, walk);
-            let found: Vec<u32> = scratch.found().map(|(_, node)| node).take(RERANKED - 1).collect();
+            let without = Some(truth.node).filter(|_| !truth.has_twin);
+            walk(truth, Measured { links, ef: ef as usize, without, scratch: &mut scratch })?;
+            let found: Vec<u32> = scratch.found().map(|(_, node)| node).take(RERANKED).collect();
             right += stopped(judge.right(truth, &found))?;
         }
         let recall = right as f64 / wanted.max(1) as f64;
@@ -337,8 +344,15 @@ fn curve<W: Scorer, S: Scorer>(
     Ok(points)
 }
 
-impl Made {
-    fn draft(self, request: &Request<'_>, code: u8) -> Draft<'static> {
+impl<T> Made<T> {
+    fn draft(
+        self,
+        request: &Request<'_>,
+        code: u8,
+        stride: usize,
+        pivot_rows: Vec<u8>,
+        effort: Vec<EffortPoint>,
+    ) -> Draft<'static> {
         let row_len = request.snapshot.schema().row_len().max(1);
         let run = |run: &Run| IndexRun {
             base_row: run.base_row.into(),
@@ -351,7 +365,7 @@ impl Made {
         facts.degree.set(self.params.degree as u32);
         facts.pivots.set(pivots.nodes.len() as u32);
         facts.cells.set(pivots.offsets.len() as u32 - 1);
-        facts.stride.set(self.stride as u32);
+        facts.stride.set(stride as u32);
         facts.code = code;
         facts.m.set(self.params.m as u32);
         facts.ef_construction.set(self.params.ef_construction as u32);
@@ -363,8 +377,8 @@ impl Made {
             links: Cow::Owned(self.built.links.as_bytes().to_vec()),
             pivots: Cow::Owned(pivots.nodes.as_bytes().to_vec()),
             cells: Cow::Owned(pivots.offsets.as_bytes().to_vec()),
-            pivot_rows: Cow::Owned(self.built.pivots.rows),
-            effort: Cow::Owned(self.effort),
+            pivot_rows: Cow::Owned(pivot_rows),
+            effort: Cow::Owned(effort),
         })
     }
 }

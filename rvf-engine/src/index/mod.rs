@@ -8,9 +8,11 @@
 //! | --- | --- |
 //! | `plan.rs` | which rows a new graph covers, when one is due |
 //! | `edit.rs` | the edit of a plan |
+//! | `codes.rs` | which codes a graph walks on |
 //! | `draft.rs` | one graph: its INDEX draft and that of its codes |
 //! | `judge.rs` | what a graph is measured by: exact neighbours of a sample of its rows |
 
+mod codes;
 mod draft;
 mod edit;
 mod judge;

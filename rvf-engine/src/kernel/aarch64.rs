@@ -2,6 +2,7 @@
 //! the token proves the CPU to have, and loads, whose bounds the line above each shows.
 
 use super::dispatch::{Isa, Work};
+use super::nibble::NibbleSimd;
 use super::simd::{BitSimd, ByteSimd, Simd};
 use half::f16;
 use std::arch::aarch64::*;
@@ -104,6 +105,16 @@ impl Neon {
             let sums = vpadalq_s16(vreinterpretq_s32_u32(acc), low);
             vreinterpretq_u32_s32(vpadalq_s16(sums, vmull_high_s8(a, b)))
         };
+        fn widen_low(a: float32x4_t) -> float64x2_t = vcvt_f64_f32(vget_low_f32(a));
+        fn widen_high(a: float32x4_t) -> float64x2_t = vcvt_high_f64_f32(a);
+        fn zero_2_f64() -> float64x2_t = vdupq_n_f64(0.0);
+        fn add_2_f64(a: float64x2_t, b: float64x2_t) -> float64x2_t = vaddq_f64(a, b);
+        fn sub_2_f64(a: float64x2_t, b: float64x2_t) -> float64x2_t = vsubq_f64(a, b);
+        fn mul_2_f64(a: float64x2_t, b: float64x2_t) -> float64x2_t = vmulq_f64(a, b);
+        /// Codes of 4 bits as signed bytes.
+        fn low_halves(a: uint8x16_t) -> int8x16_t = vreinterpretq_s8_u8(vandq_u8(a, vdupq_n_u8(15)));
+        fn high_halves(a: uint8x16_t) -> int8x16_t = vreinterpretq_s8_u8(vshrq_n_u8::<4>(a));
+        fn less_15(a: int8x16_t) -> int8x16_t = vsubq_s8(a, vdupq_n_s8(15));
         fn difference_u8(a: uint8x16_t, b: uint8x16_t) -> uint8x16_t = vabdq_u8(a, b);
         /// |a - b| fits u8, and is what VABD leaves in the bits of an i8.
         fn difference_i8(a: int8x16_t, b: int8x16_t) -> uint8x16_t = vreinterpretq_u8_s8(vabdq_s8(a, b));
@@ -154,11 +165,40 @@ impl Simd for Neon {
         fn sum(a: float32x4_t) -> f32 = vaddvq_f32(a);
     }
 
+    type D = [float64x2_t; 2];
+
     #[inline(always)]
-    fn store(self, a: float32x4_t, to: &mut [f32]) {
-        if let Some(full) = to.first_chunk_mut::<4>() {
-            // SAFETY: writes the 4 elements of the array, at any alignment; `self` is the proof of NEON.
-            unsafe { vst1q_f32(full.as_mut_ptr(), a) }
+    fn widen(self, a: float32x4_t) -> [float64x2_t; 2] {
+        [self.widen_low(a), self.widen_high(a)]
+    }
+
+    #[inline(always)]
+    fn zero_f64(self) -> [float64x2_t; 2] {
+        [self.zero_2_f64(); 2]
+    }
+
+    #[inline(always)]
+    fn add_f64(self, a: [float64x2_t; 2], b: [float64x2_t; 2]) -> [float64x2_t; 2] {
+        [self.add_2_f64(a[0], b[0]), self.add_2_f64(a[1], b[1])]
+    }
+
+    #[inline(always)]
+    fn sub_f64(self, a: [float64x2_t; 2], b: [float64x2_t; 2]) -> [float64x2_t; 2] {
+        [self.sub_2_f64(a[0], b[0]), self.sub_2_f64(a[1], b[1])]
+    }
+
+    #[inline(always)]
+    fn mul_f64(self, a: [float64x2_t; 2], b: [float64x2_t; 2]) -> [float64x2_t; 2] {
+        [self.mul_2_f64(a[0], b[0]), self.mul_2_f64(a[1], b[1])]
+    }
+
+    #[inline(always)]
+    fn store_f64(self, a: [float64x2_t; 2], to: &mut [f64]) {
+        if let Some((halves, _)) = to.first_chunk_mut::<4>().map(|full| full.as_chunks_mut::<2>()) {
+            for (half, a) in halves.iter_mut().zip(a) {
+                // SAFETY: writes the 2 elements of the array, at any alignment; `self` is the proof of NEON.
+                unsafe { vst1q_f64(half.as_mut_ptr(), a) }
+            }
         }
     }
 }
@@ -237,5 +277,42 @@ impl BitSimd for Neon {
     #[inline(always)]
     fn sum(self, acc: uint32x4_t) -> u32 {
         self.sum_u32(acc)
+    }
+}
+
+impl NibbleSimd for Neon {
+    type Acc = uint32x4_t;
+    const STEP: usize = 16;
+
+    #[inline(always)]
+    fn zero(self) -> uint32x4_t {
+        self.zero_u32()
+    }
+
+    #[inline(always)]
+    fn add_products(self, acc: [uint32x4_t; 2], low: &[i8], high: &[i8], row: &[u8]) -> [uint32x4_t; 2] {
+        let row = self.load_16_u8(row);
+        [
+            self.add_products_i8(acc[0], self.low_halves(row), self.load_16_i8(low)),
+            self.add_products_i8(acc[1], self.high_halves(row), self.load_16_i8(high)),
+        ]
+    }
+
+    #[inline(always)]
+    fn add_squares(self, acc: uint32x4_t, row: &[u8]) -> uint32x4_t {
+        let row = self.load_16_u8(row);
+        let [low, high] = [self.low_halves(row), self.high_halves(row)];
+        let acc = self.add_products_i8(acc, low, self.less_15(low));
+        self.add_products_i8(acc, high, self.less_15(high))
+    }
+
+    #[inline(always)]
+    fn add(self, a: uint32x4_t, b: uint32x4_t) -> uint32x4_t {
+        self.add_u32(a, b)
+    }
+
+    #[inline(always)]
+    fn sum(self, acc: uint32x4_t) -> i32 {
+        self.sum_u32(acc).cast_signed()
     }
 }

@@ -225,7 +225,7 @@ pub(super) fn sum_f32(cpu: Cpu, values: &[f32]) -> f32 {
 }
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-fn enter<I: Isa, T, P: Pair<T>, K: Task<T>>(isa: I, pair: P, task: K) -> K::Output {
+pub(super) fn enter<I: Isa, T, P: Pair<T>, K: Task<T>>(isa: I, pair: P, task: K) -> K::Output {
     isa.enter(Apply { pair, task, element: std::marker::PhantomData::<T> })
 }
 

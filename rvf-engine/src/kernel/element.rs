@@ -6,6 +6,9 @@ use half::f16;
 /// A number that rows are made of: `f32`, [`half::f16`], `i8` or `u8`. Sealed.
 #[expect(private_bounds, reason = "the private bound is the seal")]
 pub trait Element: Lanes {
+    /// 0.
+    const ZERO: Self;
+
     /// The value, exactly.
     fn to_f32(self) -> f32;
 
@@ -32,8 +35,10 @@ pub(super) trait Byte: Element {
 }
 
 macro_rules! element {
-    ($type:ty, $load:ident, $to_f32:expr) => {
+    ($type:ty, $zero:expr, $load:ident, $to_f32:expr) => {
         impl Element for $type {
+            const ZERO: Self = $zero;
+
             #[inline(always)]
             fn to_f32(self) -> f32 {
                 $to_f32(self)
@@ -49,10 +54,10 @@ macro_rules! element {
     };
 }
 
-element!(f32, load_f32, std::convert::identity);
-element!(f16, load_f16, f16::to_f32);
-element!(i8, load_i8, f32::from);
-element!(u8, load_u8, f32::from);
+element!(f32, 0.0, load_f32, std::convert::identity);
+element!(f16, f16::ZERO, load_f16, f16::to_f32);
+element!(i8, 0, load_i8, f32::from);
+element!(u8, 0, load_u8, f32::from);
 
 impl Byte for i8 {
     #[inline(always)]

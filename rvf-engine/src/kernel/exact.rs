@@ -20,7 +20,7 @@ type Lanes = [f64; LANES];
 pub fn exact_distance<T: Element>(op: Op, query: &[f32], row: &[T]) -> Result<f64, KernelError> {
     super::check_rows(row.len(), query.len())?;
     Ok(match op {
-        Op::L2 => sums(Plain, query, row, squared_difference),
+        Op::L2 => squared_distance(Plain, query, row),
         Op::Dot => dot(query, row),
         Op::Cosine => cosine(query, row),
     })
@@ -51,72 +51,135 @@ impl Kernels {
         out.clear();
         rows.iter().try_for_each(|row| super::check_rows(row.len(), query.len()))?;
         match self.cpu {
-            Cpu::Scalar => Exact { load: Plain, op, query, rows, out }.run(),
+            Cpu::Scalar => Exact { wide: Plain, op, query, rows, out }.run(),
             #[cfg(target_arch = "x86_64")]
-            Cpu::Avx2(isa) => isa.enter(Exact { load: Vectors(isa), op, query, rows, out }),
+            Cpu::Avx2(isa) => isa.enter(Exact { wide: Vectors(isa), op, query, rows, out }),
             #[cfg(target_arch = "x86_64")]
-            Cpu::Avx512(isa) => isa.enter(Exact { load: Vectors(isa), op, query, rows, out }),
+            Cpu::Avx512(isa) => isa.enter(Exact { wide: Vectors(isa), op, query, rows, out }),
             #[cfg(target_arch = "x86_64")]
-            Cpu::Avx512Vnni(isa) => isa.base().enter(Exact { load: Vectors(isa.base()), op, query, rows, out }),
+            Cpu::Avx512Vnni(isa) => isa.base().enter(Exact { wide: Vectors(isa.base()), op, query, rows, out }),
             #[cfg(target_arch = "aarch64")]
-            Cpu::Neon(isa) => isa.enter(Exact { load: Vectors(isa), op, query, rows, out }),
+            Cpu::Neon(isa) => isa.enter(Exact { wide: Vectors(isa), op, query, rows, out }),
         }
         Ok(())
     }
 }
 
-/// How elements become f32: exactly, whichever way.
-trait Load: Copy {
-    fn load<T: Element>(self, chunk: &[T; LANES]) -> [f32; LANES];
+/// Sixteen lanes of f64, in which each level does the same.
+trait Wide: Copy {
+    type D: Copy;
+
+    fn zero(self) -> Self::D;
+    fn load<T: Element>(self, chunk: &[T; LANES]) -> Self::D;
+    /// `a + b x c`, rounded twice, never fused: the same everywhere.
+    fn add_product(self, a: Self::D, b: Self::D, c: Self::D) -> Self::D;
+    fn sub(self, a: Self::D, b: Self::D) -> Self::D;
+    fn lanes(self, a: Self::D) -> Lanes;
 }
 
+/// Plain Rust.
 #[derive(Clone, Copy)]
 struct Plain;
 
-impl Load for Plain {
+impl Wide for Plain {
+    type D = Lanes;
+
     #[inline(always)]
-    fn load<T: Element>(self, chunk: &[T; LANES]) -> [f32; LANES] {
-        chunk.map(T::to_f32)
+    fn zero(self) -> Lanes {
+        [0.0; LANES]
+    }
+
+    #[inline(always)]
+    fn load<T: Element>(self, chunk: &[T; LANES]) -> Lanes {
+        chunk.map(T::to_f64)
+    }
+
+    #[inline(always)]
+    fn add_product(self, a: Lanes, b: Lanes, c: Lanes) -> Lanes {
+        std::array::from_fn(|lane| a[lane] + b[lane] * c[lane])
+    }
+
+    #[inline(always)]
+    fn sub(self, a: Lanes, b: Lanes) -> Lanes {
+        std::array::from_fn(|lane| a[lane] - b[lane])
+    }
+
+    #[inline(always)]
+    fn lanes(self, a: Lanes) -> Lanes {
+        a
     }
 }
 
-/// By the conversions of an instruction set.
+/// The vectors of an instruction set, as many as it takes: at most four.
 #[derive(Clone, Copy)]
 struct Vectors<S>(S);
 
-impl<S: Simd> Load for Vectors<S> {
+impl<S: Simd> Wide for Vectors<S> {
+    type D = [S::D; 4];
+
     #[inline(always)]
-    fn load<T: Element>(self, chunk: &[T; LANES]) -> [f32; LANES] {
-        let mut floats = [0f32; LANES];
-        for (to, from) in floats.chunks_exact_mut(S::WIDTH).zip(chunk.chunks_exact(S::WIDTH)) {
-            self.0.store(T::load(self.0, from), to);
+    fn zero(self) -> [S::D; 4] {
+        [self.0.zero_f64(); 4]
+    }
+
+    #[inline(always)]
+    fn load<T: Element>(self, chunk: &[T; LANES]) -> [S::D; 4] {
+        const { assert!(S::WIDTH * 4 >= LANES) };
+        let mut wide = self.zero();
+        for (to, from) in wide.iter_mut().zip(chunk.chunks_exact(S::WIDTH)) {
+            *to = self.0.widen(T::load(self.0, from));
         }
-        floats
+        wide
+    }
+
+    #[inline(always)]
+    fn add_product(self, mut a: [S::D; 4], b: [S::D; 4], c: [S::D; 4]) -> [S::D; 4] {
+        for at in 0..LANES / S::WIDTH {
+            a[at] = self.0.add_f64(a[at], self.0.mul_f64(b[at], c[at]));
+        }
+        a
+    }
+
+    #[inline(always)]
+    fn sub(self, mut a: [S::D; 4], b: [S::D; 4]) -> [S::D; 4] {
+        for at in 0..LANES / S::WIDTH {
+            a[at] = self.0.sub_f64(a[at], b[at]);
+        }
+        a
+    }
+
+    #[inline(always)]
+    fn lanes(self, a: [S::D; 4]) -> Lanes {
+        let mut lanes = [0.0; LANES];
+        for (a, to) in a.into_iter().zip(lanes.chunks_exact_mut(S::WIDTH)) {
+            self.0.store_f64(a, to);
+        }
+        lanes
     }
 }
 
-struct Exact<'a, L, T> {
-    load: L,
+struct Exact<'a, W, T> {
+    wide: W,
     op: Op,
     query: &'a [f32],
     rows: &'a [&'a [T]],
     out: &'a mut Vec<f64>,
 }
 
-impl<L: Load, T: Element> Work for Exact<'_, L, T> {
+impl<W: Wide, T: Element> Work for Exact<'_, W, T> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
-        let (load, query) = (self.load, self.query);
+        let (wide, query) = (self.wide, self.query);
         self.rows.iter().for_each(|row| prefetch_all(row));
-        let query_squares = if self.op == Op::Cosine { sums(load, query, query, product) } else { 0.0 };
+        let query_squares = if self.op == Op::Cosine { dot_and_squares(wide, query, query).1 } else { 0.0 };
         for row in self.rows {
             self.out.push(match self.op {
-                Op::L2 => sums(load, query, row, squared_difference),
-                Op::Dot => 0.0 - sums(load, query, row, product),
+                Op::L2 => squared_distance(wide, query, row),
+                Op::Dot => 0.0 - inner_product(wide, query, row),
                 Op::Cosine => {
-                    let (dot, squares) = sums_and_squares(load, query, row);
+                    let (dot, squares) = dot_and_squares(wide, query, row);
                     cosine_from_sums(dot, query_squares, squares)
                 }
             });
@@ -124,53 +187,76 @@ impl<L: Load, T: Element> Work for Exact<'_, L, T> {
     }
 }
 
-/// Rounded twice, never fused: the same everywhere.
-#[inline(always)]
-fn squared_difference(q: f64, r: f64) -> f64 {
-    (q - r) * (q - r)
+/// What is summed over chunks of a query and a row. (A trait and no closure: closures are not compiled for the instruction set.)
+trait Terms<W: Wide> {
+    fn add<T: Element>(&mut self, wide: W, q: &[f32; LANES], r: &[T; LANES]);
 }
 
-/// Products of two f32 are exact in f64, and cannot overflow it.
+/// Whole chunks of both, and what is left, filled up with zeros: they add nothing.
 #[inline(always)]
-fn product(q: f64, r: f64) -> f64 {
-    q * r
-}
-
-#[inline(always)]
-fn sums<L: Load, T: Element>(load: L, query: &[f32], row: &[T], term: impl Fn(f64, f64) -> f64 + Copy) -> f64 {
-    let mut lanes = [0f64; LANES];
+fn sum_up<W: Wide, T: Element, S: Terms<W>>(wide: W, query: &[f32], row: &[T], mut terms: S) -> S {
     let (q_chunks, q_rest) = query.as_chunks::<LANES>();
     let (r_chunks, r_rest) = row.as_chunks::<LANES>();
     for (q, r) in q_chunks.iter().zip(r_chunks) {
-        let r = load.load(r);
-        for lane in 0..LANES {
-            lanes[lane] += term(f64::from(q[lane]), f64::from(r[lane]));
-        }
+        terms.add(wide, q, r);
     }
-    for (lane, (q, r)) in lanes.iter_mut().zip(q_rest.iter().zip(r_rest)) {
-        *lane += term(f64::from(*q), r.to_f64());
+    if !q_rest.is_empty() {
+        let (mut q, mut r) = ([0.0; LANES], [T::ZERO; LANES]);
+        q.iter_mut().zip(q_rest).for_each(|(to, from)| *to = *from);
+        r.iter_mut().zip(r_rest).for_each(|(to, from)| *to = *from);
+        terms.add(wide, &q, &r);
     }
-    by_halves(lanes)
+    terms
+}
+
+/// Squares of differences.
+struct Differences<D>(D);
+
+impl<W: Wide> Terms<W> for Differences<W::D> {
+    #[inline(always)]
+    fn add<T: Element>(&mut self, wide: W, q: &[f32; LANES], r: &[T; LANES]) {
+        let difference = wide.sub(wide.load(q), wide.load(r));
+        self.0 = wide.add_product(self.0, difference, difference);
+    }
+}
+
+#[inline(always)]
+fn squared_distance<W: Wide, T: Element>(wide: W, query: &[f32], row: &[T]) -> f64 {
+    by_halves(wide.lanes(sum_up(wide, query, row, Differences(wide.zero())).0))
+}
+
+/// Products. Those of two f32 are exact in f64, and cannot overflow it.
+struct Products<D>(D);
+
+impl<W: Wide> Terms<W> for Products<W::D> {
+    #[inline(always)]
+    fn add<T: Element>(&mut self, wide: W, q: &[f32; LANES], r: &[T; LANES]) {
+        self.0 = wide.add_product(self.0, wide.load(q), wide.load(r));
+    }
+}
+
+#[inline(always)]
+fn inner_product<W: Wide, T: Element>(wide: W, query: &[f32], row: &[T]) -> f64 {
+    by_halves(wide.lanes(sum_up(wide, query, row, Products(wide.zero())).0))
+}
+
+/// Products, and squares of the row.
+struct ProductsAndSquares<D>(D, D);
+
+impl<W: Wide> Terms<W> for ProductsAndSquares<W::D> {
+    #[inline(always)]
+    fn add<T: Element>(&mut self, wide: W, q: &[f32; LANES], r: &[T; LANES]) {
+        let r = wide.load(r);
+        self.0 = wide.add_product(self.0, wide.load(q), r);
+        self.1 = wide.add_product(self.1, r, r);
+    }
 }
 
 /// The inner product, and the sum of the squares of the row.
 #[inline(always)]
-fn sums_and_squares<L: Load, T: Element>(load: L, query: &[f32], row: &[T]) -> (f64, f64) {
-    let (mut dots, mut squares) = ([0f64; LANES], [0f64; LANES]);
-    let (q_chunks, q_rest) = query.as_chunks::<LANES>();
-    let (r_chunks, r_rest) = row.as_chunks::<LANES>();
-    for (q, r) in q_chunks.iter().zip(r_chunks) {
-        let r = load.load(r).map(f64::from);
-        for lane in 0..LANES {
-            dots[lane] += f64::from(q[lane]) * r[lane];
-            squares[lane] += r[lane] * r[lane];
-        }
-    }
-    for (lane, (q, r)) in q_rest.iter().zip(r_rest).enumerate() {
-        dots[lane] += f64::from(*q) * r.to_f64();
-        squares[lane] += r.to_f64() * r.to_f64();
-    }
-    (by_halves(dots), by_halves(squares))
+fn dot_and_squares<W: Wide, T: Element>(wide: W, query: &[f32], row: &[T]) -> (f64, f64) {
+    let sums = sum_up(wide, query, row, ProductsAndSquares(wide.zero(), wide.zero()));
+    (by_halves(wide.lanes(sums.0)), by_halves(wide.lanes(sums.1)))
 }
 
 #[inline(always)]
@@ -187,12 +273,12 @@ fn by_halves(mut lanes: Lanes) -> f64 {
 
 /// The negated inner product.
 pub(super) fn dot<T: Element>(query: &[f32], row: &[T]) -> f64 {
-    0.0 - sums(Plain, query, row, product)
+    0.0 - inner_product(Plain, query, row)
 }
 
 pub(super) fn cosine<T: Element>(query: &[f32], row: &[T]) -> f64 {
-    let (dot, squares) = sums_and_squares(Plain, query, row);
-    cosine_from_sums(dot, sums(Plain, query, query, product), squares)
+    let (dot, squares) = dot_and_squares(Plain, query, row);
+    cosine_from_sums(dot, dot_and_squares(Plain, query, query).1, squares)
 }
 
 /// The Cosine distance from the inner product and the two sums of squares. Sums of squares of f32 are zero or within

@@ -12,6 +12,8 @@
 //! | `simd` | the per-pair bodies, written once over the instruction sets |
 //! | `scalar` | the same distances in plain Rust: the fallback and the oracle |
 //! | `x86`, `aarch64` | the instruction sets, a token type each |
+//! | `bytes` | floats as signed bytes |
+//! | `nibble` | [`NibbleQuery`] against rows of 4-bit codes |
 //! | `exact` | the same distances in f64, for the final candidates |
 //!
 //! **How a call runs.** `Kernels::distances(query, rows, out)` checks the lengths, then picks (level, op, element) once.
@@ -27,10 +29,12 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+mod bytes;
 mod dispatch;
 mod element;
 mod error;
 mod exact;
+mod nibble;
 mod op;
 mod query;
 mod scalar;
@@ -45,6 +49,7 @@ pub use dispatch::Against;
 pub use element::Element;
 pub use error::KernelError;
 pub use exact::{exact_distance, exact_hamming};
+pub use nibble::NibbleQuery;
 pub use query::{BitQuery, Query, QueryElement};
 
 pub(crate) use {

@@ -187,7 +187,7 @@ prepare_bytes!(u8);
 /// Elements from the start of a cache line on: a query is read once for every row, and loads that straddle two lines
 /// cost twice.
 #[derive(Clone, Debug)]
-struct Aligned<Q> {
+pub(super) struct Aligned<Q> {
     lines: Box<[Line]>,
     len: usize,
     element: PhantomData<Q>,
@@ -203,24 +203,27 @@ unsafe impl bytemuck::Zeroable for Line {}
 unsafe impl bytemuck::Pod for Line {}
 
 impl<Q: bytemuck::Pod> Aligned<Q> {
-    fn new(values: &[Q]) -> Aligned<Q> {
-        let lines = size_of_val(values).div_ceil(size_of::<Line>());
-        let lines = vec![Line([0; 64]); lines].into_boxed_slice();
-        let mut aligned = Aligned { lines, len: values.len(), element: PhantomData };
+    pub(super) fn new(values: &[Q]) -> Aligned<Q> {
+        let mut aligned = Self::zeroed(values.len());
         aligned.get_mut().copy_from_slice(values);
         aligned
+    }
+
+    pub(super) fn zeroed(len: usize) -> Aligned<Q> {
+        let lines = (len * size_of::<Q>()).div_ceil(size_of::<Line>());
+        Aligned { lines: vec![Line([0; 64]); lines].into_boxed_slice(), len, element: PhantomData }
     }
 
     fn fill(&mut self, values: impl Iterator<Item = Q>) {
         self.get_mut().iter_mut().zip(values).for_each(|(to, from)| *to = from);
     }
 
-    fn get_mut(&mut self) -> &mut [Q] {
+    pub(super) fn get_mut(&mut self) -> &mut [Q] {
         &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
     }
 
     #[inline(always)]
-    fn get(&self) -> &[Q] {
+    pub(super) fn get(&self) -> &[Q] {
         &bytemuck::cast_slice(&self.lines)[..self.len]
     }
 }

@@ -26,8 +26,17 @@ pub(super) trait Simd: Isa {
     fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     /// The sum of the lanes, by halves.
     fn sum(self, a: Self::F) -> f32;
+
+    /// As many lanes of f64.
+    type D: Copy;
+
+    fn zero_f64(self) -> Self::D;
+    fn widen(self, a: Self::F) -> Self::D;
+    fn add_f64(self, a: Self::D, b: Self::D) -> Self::D;
+    fn sub_f64(self, a: Self::D, b: Self::D) -> Self::D;
+    fn mul_f64(self, a: Self::D, b: Self::D) -> Self::D;
     /// Writes the lanes to the first `WIDTH` elements of `to`; to none of fewer.
-    fn store(self, a: Self::F, to: &mut [f32]);
+    fn store_f64(self, a: Self::D, to: &mut [f64]);
 }
 
 /// Sums over bytes `T` in 32-bit lanes, all modulo 2^32. What is summed is below 2^32 (or 2^31 in magnitude) up to the

@@ -178,6 +178,37 @@ fn check_bits(kernels: Kernels, query: &[u8], rows: &[u8]) {
     }
 }
 
+/// Codes of four bits: the same bits at every level, and those of the sums worked out one by one from the query as bytes.
+fn check_nibbles(kernels: Kernels, op: Op, query: &[f32], rows: &[u8]) {
+    let width = query.len() / 2;
+    let step = 0.37;
+    let prepared = NibbleQuery::new(op, query, step).unwrap();
+    let out = check_calls_agree(kernels, &prepared, rows, width);
+    let mut bytes = vec![0i8; query.len()];
+    let unit = kernels.bytes_of(query, &mut bytes).step;
+    for (row, got) in rows.chunks_exact(width).zip(out) {
+        let codes = row.iter().map(|byte| byte & 15).chain(row.iter().map(|byte| byte >> 4));
+        let r: Vec<i64> = codes.map(|code| 2 * i64::from(code) - 15).collect();
+        let dot: i64 = bytes.iter().zip(&r).map(|(q, r)| i64::from(*q) * r).sum();
+        let squares: i64 = r.iter().map(|r| r * r).sum();
+        let weight = if op == Op::L2 { step / unit / 4.0 } else { 0.0 };
+        assert_eq!(got, weight * squares as f32 - dot as f32, "{kernels:?} {op:?} {width} bytes");
+    }
+}
+
+/// Floats as bytes: off by half a step at most, the same at every level.
+fn check_bytes_of(kernels: Kernels, values: &[f32]) {
+    let [mut bytes, mut plain] = [vec![1i8; values.len()], vec![2i8; values.len()]];
+    let scale = kernels.bytes_of(values, &mut bytes);
+    assert_eq!(scale, Kernels::with_level(Level::Scalar).unwrap().bytes_of(values, &mut plain), "{kernels:?}");
+    assert_eq!(bytes, plain, "{kernels:?}");
+    assert!(scale.is_finite);
+    for (value, byte) in values.iter().zip(bytes) {
+        let off = f64::from(*value) - f64::from(byte) * f64::from(scale.step);
+        assert!(off.abs() <= 0.5001 * f64::from(scale.step), "{kernels:?}: {value:e} as {byte} x {:e}", scale.step);
+    }
+}
+
 /// L2 does not care which of the two is the query, and is zero from a vector to itself.
 fn check_l2_is_a_distance(kernels: Kernels, a: &[f32], b: &[f32]) {
     let [from_a, from_b] = [a, b].map(|v| Query::new(Op::L2, v).unwrap());
@@ -201,6 +232,13 @@ fn check_all(dimension: usize, query: &[f32], rows: &[f32], bytes: &[u8]) {
             check_bytes(kernels, op, &bytes[..dimension], bytes);
         }
         check_bits(kernels, &bytes[dimension..2 * dimension], bytes);
+        check_bytes_of(kernels, query);
+        let even = query.len() - query.len() % 2;
+        if even > 0 {
+            let rows = &bytes[..bytes.len() - bytes.len() % (even / 2)];
+            check_nibbles(kernels, Op::L2, &query[..even], rows);
+            check_nibbles(kernels, Op::Cosine, &query[..even], rows);
+        }
         check_l2_is_a_distance(kernels, query, &rows[..dimension]);
     }
 }
@@ -323,6 +361,26 @@ fn sums_that_overflow_on_the_way_are_computed_again() {
         assert_eq!(kernels.distance(&query, &[2.0f32, -1.0, 5.0]), Ok(-f32::MAX));
         assert_eq!(kernels.distance(&query, &[2.0f32, 2.0, 5.0]), Ok(f32::NEG_INFINITY));
         assert_eq!(kernels.distance(&l2, &[f32::MIN]), Ok(f32::INFINITY));
+    }
+}
+
+#[test]
+fn queries_of_nibbles_are_checked() {
+    let refused = |values: &[f32], step| NibbleQuery::new(Op::L2, values, step).unwrap_err();
+    assert_eq!(refused(&[], 1.0), KernelError::Dimension { got: 0 });
+    assert_eq!(refused(&[1.0; 3], 1.0), KernelError::Dimension { got: 3 });
+    assert_eq!(refused(&vec![1.0; 65_538], 1.0), KernelError::Dimension { got: 65_538 });
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        assert_eq!(refused(&[1.0, bad], 1.0), KernelError::QueryNotFinite);
+        assert_eq!(refused(&[1.0, 2.0], bad), KernelError::QueryNotFinite);
+    }
+    assert_eq!(refused(&[1.0, 2.0], 0.0), KernelError::QueryNotFinite);
+    // The longest rows of the largest codes: sums stay in range.
+    let (values, row) = (vec![f32::MAX; 65_536], vec![0xFFu8; 32_768]);
+    let query = NibbleQuery::new(Op::Dot, &values, 1.0).unwrap();
+    for kernels in all_levels() {
+        assert_eq!(kernels.distance(&query, &row), Ok(-(65_536.0 * 127.0 * 15.0)), "{kernels:?}");
+        assert!(kernels.distance(&query, &row[1..]).is_err());
     }
 }
 

@@ -7,10 +7,9 @@
 //! Inner products of codes are proportional to those of x', squared distances of codes to those of x. The step is the one
 //! with the smallest mean relative error of a row over a sample, so that a few large components do not blur all the others.
 
+use super::{CodeQuery, MOST, inverse_norm, means, relative_error, rounded};
 use crate::kernel::{KernelError, Op, Query};
 
-/// The largest code.
-const MOST: f32 = 127.0;
 /// Rows of the sample that steps are tried on.
 const TRIED_ROWS: usize = 512;
 /// Steps that are tried: each half an octave finer than the one before.
@@ -26,15 +25,6 @@ pub(crate) struct Sq8 {
     pub(crate) offsets: Vec<f32>,
     dimension: usize,
     stride: usize,
-}
-
-/// A query against codes.
-#[derive(Clone, Debug)]
-pub(crate) enum CodeQuery {
-    /// As a code: fast.
-    Code(Query<i8>),
-    /// As floats in units of the step, where a code would be cut off.
-    Floats(Query<f32>),
 }
 
 impl Sq8 {
@@ -60,7 +50,9 @@ impl Sq8 {
         let finer = |step: &f32| Some(step * std::f32::consts::FRAC_1_SQRT_2);
         let steps = std::iter::successors(Some(largest / MOST), finer).take(TRIED_STEPS);
         let usable = steps.filter(|step| step.is_normal());
-        let errors = usable.map(|step| (tried.iter().map(|row| relative_error(row, step)).sum::<f64>(), step));
+        let errors = usable.map(|step| {
+            (tried.iter().map(|row| relative_error(row, step, |value| f32::from(rounded(value)))).sum::<f64>(), step)
+        });
         sq8.step = errors.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(1.0, |(_, step)| step);
         sq8
     }
@@ -72,7 +64,7 @@ impl Sq8 {
 
     /// The operation on codes.
     pub(crate) fn code_op(&self) -> Op {
-        if self.op == Op::L2 { Op::L2 } else { Op::Dot }
+        super::code_op(self.op)
     }
 
     /// Bytes from code to code.
@@ -125,38 +117,6 @@ impl Sq8 {
     }
 }
 
-/// The nearest whole number, ties to even, cut to the range of codes. (Adding 1.5 x 2^23 leaves no bits for a fraction; a
-/// loop of it becomes vector instructions, `round_ties_even` a call.)
-#[inline(always)]
-fn rounded(value: f32) -> i8 {
-    const MAGIC: f32 = 12_582_912.0;
-    (value.clamp(-MOST, MOST) + MAGIC - MAGIC) as i8
-}
-
-fn inverse_norm(row: &[f32]) -> f64 {
-    let squares: f64 = row.iter().map(|value| f64::from(*value) * f64::from(*value)).sum();
-    if squares > 0.0 { 1.0 / squares.sqrt() } else { 0.0 }
-}
-
-fn means(dimension: usize, sample: &[Vec<f32>]) -> Vec<f32> {
-    let mut sums = vec![0f64; dimension];
-    for row in sample {
-        sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
-    }
-    sums.iter().map(|sum| (sum / sample.len().max(1) as f64) as f32).collect()
-}
-
-/// The squared error that codes of `step` make, over the row's squares; at most about 1 for a row that is lost.
-fn relative_error(row: &[f32], step: f32) -> f64 {
-    let (mut error, mut squares) = (0f64, 0f64);
-    for value in row {
-        let off = f64::from(*value) - f64::from(rounded(value / step)) * f64::from(step);
-        error += off * off;
-        squares += f64::from(*value) * f64::from(*value);
-    }
-    if squares > 0.0 { error / squares } else { 0.0 }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,6 +136,7 @@ mod tests {
         match sq8.query(query).unwrap() {
             CodeQuery::Code(query) => Kernels::detect().distances(&query, &codes, &mut out).unwrap(),
             CodeQuery::Floats(query) => Kernels::detect().distances(&query, &codes, &mut out).unwrap(),
+            CodeQuery::Nibbles(_) => unreachable!(),
         }
         out
     }

@@ -3,7 +3,7 @@
 use super::query::Checked;
 use crate::hnsw::{Entry, Found, Links, Rows, Scratch, Walk};
 use crate::kernel::{Against, BitQuery, Kernels, Op, Query};
-use crate::quant::{CodeQuery, Sq8};
+use crate::quant::{CodeQuery, Codec};
 use crate::store::{GraphView, RowId, Snapshot};
 use crate::{Error, Result};
 use bytemuck::AnyBitPattern;
@@ -30,8 +30,11 @@ pub(super) struct GraphSearch<'s> {
 impl GraphSearch<'_> {
     /// Walks, and adds what was found to the candidates.
     pub(super) fn run(&self, query: &Checked<'_>, candidates: &mut Vec<RowId>) -> Result<Found> {
-        match (query, &self.graph.quant, self.snapshot.schema().dtype) {
-            (Checked::F32(values), Some(quant), _) => self.on_codes(values, quant, candidates),
+        match (query, self.graph.codec(self.op), self.snapshot.schema().dtype) {
+            (Checked::F32(values), Some(codec), _) => self.on_codes(values, &codec, candidates),
+            (Checked::I8(_, values) | Checked::U8(_, values), Some(codec), _) => {
+                self.on_codes(values, &codec, candidates)
+            }
             (Checked::Bits(bits), ..) => self.on_rows::<u8, _>(&prepared(BitQuery::new(bits))?, candidates),
             (Checked::I8(query, _), ..) => self.on_rows::<i8, _>(&prepared(Query::new(self.op, query))?, candidates),
             (Checked::U8(query, _), ..) => self.on_rows::<u8, _>(&prepared(Query::new(self.op, query))?, candidates),
@@ -61,19 +64,22 @@ impl GraphSearch<'_> {
         })
     }
 
-    fn on_codes(&self, values: &[f32], quant: &QuantView, candidates: &mut Vec<RowId>) -> Result<Found> {
-        let stride = quant.facts().stride.get() as usize;
-        let sq8 = Sq8::from_parts(self.op, values.len(), stride, quant.step(), quant.offsets());
-        let codes: &[i8] = bytemuck::try_cast_slice(quant.codes()).map_err(|_| self.malformed())?;
-        let rows = Rows::whole(codes, stride, &self.graph.table);
+    fn on_codes(&self, values: &[f32], codec: &Codec<'_>, candidates: &mut Vec<RowId>) -> Result<Found> {
         self.graph.with_scratch(|scratch| {
-            let found = match prepared(sq8.query(values))? {
-                CodeQuery::Code(query) => self.walk(&query, &rows, scratch)?,
-                CodeQuery::Floats(query) => self.walk(&query, &rows, scratch)?,
+            let found = match prepared(codec.query(self.kernels, values))? {
+                CodeQuery::Code(query) => self.walk(&query, &self.codes::<i8>()?, scratch)?,
+                CodeQuery::Floats(query) => self.walk(&query, &self.codes::<i8>()?, scratch)?,
+                CodeQuery::Nibbles(query) => self.walk(&query, &self.codes::<u8>()?, scratch)?,
             };
             self.offer(scratch, RERANKED, candidates);
             Ok(found)
         })
+    }
+
+    fn codes<T: AnyBitPattern>(&self) -> Result<Rows<'_, T>> {
+        let codes = self.graph.quant.as_ref().map(QuantView::codes).unwrap_or_default();
+        let codes = bytemuck::try_cast_slice(codes).map_err(|_| self.malformed())?;
+        Ok(Rows::whole(codes, self.graph.index.facts().stride.get() as usize, &self.graph.table))
     }
 
     /// The nearest that the walk found: k, and some more because its distances are not final.

@@ -4,9 +4,11 @@ use super::rows::{Fault, RowId};
 use super::snapshot::Snapshot;
 use crate::Result;
 use crate::hnsw::{RunTable, Scratch};
+use crate::kernel::Op;
+use crate::quant::{Codec, Projection, Sq4, Sq8};
 use rvf_format::manifest::ManifestEntry;
-use rvf_format::payload::index::{CODE_SQ8, IndexView};
-use rvf_format::payload::quant::QuantView;
+use rvf_format::payload::index::{CODE_STORED, IndexView};
+use rvf_format::payload::quant::{CODE_SQ4, QuantView};
 use rvf_format::{Clause, Error, Kind};
 use std::sync::{Mutex, OnceLock};
 
@@ -72,12 +74,13 @@ impl GraphView {
         let (entry, schema) = (&graph.entry, snapshot.schema());
         let index = IndexView::parse(snapshot.segment(entry)?, entry, schema)?;
         let quant = match (index.facts().code, graph.quant) {
-            (CODE_SQ8, Some(quant)) => Some(QuantView::parse(snapshot.segment(&quant)?, &quant, schema)?),
-            (CODE_SQ8, None) => return Err(wrong(Clause::Qnt1, entry, "a graph has no codes to walk on")),
-            _ => None,
+            (CODE_STORED, _) => None,
+            (_, Some(quant)) => Some(QuantView::parse(snapshot.segment(&quant)?, &quant, schema)?),
+            (_, None) => return Err(wrong(Clause::Qnt1, entry, "a graph has no codes to walk on")),
         };
-        if quant.as_ref().is_some_and(|quant| quant.facts().stride != index.facts().stride) {
-            return Err(wrong(Clause::Qnt1, entry, "codes are not as long as those of the graph's pivots"));
+        let kind = |quant: &QuantView| (quant.facts().code, quant.facts().stride);
+        if quant.as_ref().is_some_and(|quant| kind(quant) != (index.facts().code, index.facts().stride)) {
+            return Err(wrong(Clause::Qnt1, entry, "codes are not those of the graph's pivots"));
         }
         let mut parts = Vec::with_capacity(index.runs().len());
         for run in index.runs() {
@@ -91,6 +94,20 @@ impl GraphView {
             Self { index, quant, table, parts, dead: Vec::new(), live: 0, scratches: Mutex::new(Vec::new()) };
         view.collect_dead(snapshot)?;
         Ok(view)
+    }
+
+    /// How rows became the codes that walks read, for an operation on rows; `None` where walks read the rows.
+    pub(crate) fn codec(&self, op: Op) -> Option<Codec<'_>> {
+        let quant = self.quant.as_ref()?;
+        let [dimension, stride] = [quant.facts().dimension, quant.facts().stride].map(|fact| fact.get() as usize);
+        if quant.facts().code != CODE_SQ4 {
+            return Some(Codec::Sq8(Sq8::from_parts(op, dimension, stride, quant.step(), quant.offsets())));
+        }
+        // Sections are aligned; the bytes are those of this machine's numbers.
+        let map = bytemuck::try_cast_slice(quant.map()).unwrap_or_default().into();
+        let offsets = bytemuck::try_cast_slice(quant.offset_bytes()).unwrap_or_default().into();
+        let projection = Projection { op, dimension, outputs: 2 * stride, map, offsets };
+        Some(Codec::Sq4(Sq4 { projection, step: quant.step() }))
     }
 
     fn collect_dead(&mut self, snapshot: &Snapshot) -> Result<()> {

@@ -1,7 +1,7 @@
-//! QUANT: a signed byte a component, for the nodes of an INDEX (SQ8).
+//! QUANT: codes for the nodes of an INDEX: a signed byte a component (SQ8), or four bits a component of a projection (SQ4).
 //!
 //! ```text
-//! | FACTS | CODES: count x stride | OFFSETS, if not all 0 |
+//! | FACTS | CODES: count x stride | OFFSETS, if not all 0 | MAP, for SQ4: 2 stride x dimension |
 //! ```
 //! Geometry is checked by [`QuantView::parse`]; what CODES hold is judged against the rows by deep verification only.
 
@@ -23,7 +23,7 @@ layout! {
         0x04 stride: "u32" U32,
         /// Code rows.
         0x08 count: "u32" U32,
-        /// [`CODE_SQ8`].
+        /// [`CODE_SQ8`] or [`CODE_SQ4`].
         0x0C code: "u8" u8,
         /// 0.
         0x0D reserved_a: "[3]" [u8; 3],
@@ -41,18 +41,27 @@ pub const TAG_CODES: u32 = 2;
 /// Section of the offsets, one a component.
 pub const TAG_OFFSETS: u32 = 3;
 
+/// Section of the projection, a row of signed bytes a projected component.
+pub const TAG_MAP: u32 = 4;
+
 /// A signed byte a component.
 pub const CODE_SQ8: u8 = 1;
+/// Four bits a projected component, two to a byte.
+pub const CODE_SQ4: u8 = 2;
+/// Bytes of the longest code row of [`CODE_SQ4`].
+pub const MOST_SQ4_STRIDE: u32 = 32_768;
 
 /// What a QUANT to be written holds.
 #[derive(Clone, Debug)]
 pub struct QuantParts<'a> {
     /// Facts.
     pub facts: QuantFacts,
-    /// `count` x `stride` signed bytes.
+    /// `count` x `stride` bytes.
     pub codes: Cow<'a, [u8]>,
     /// One a component, for metric l2 only; empty: all 0, and the section is left out.
     pub offsets: Cow<'a, [f32]>,
+    /// 2 `stride` x `dimension` signed bytes for [`CODE_SQ4`], else empty.
+    pub map: Cow<'a, [u8]>,
     /// `base_row` of the INDEX.
     pub base_row: u64,
 }
@@ -63,10 +72,13 @@ pub fn draft<'a>(parts: QuantParts<'a>) -> Draft<'a> {
         .rows(parts.base_row, parts.facts.count.get())
         .section(TAG_FACTS, parts.facts.as_bytes().to_vec())
         .section(TAG_CODES, parts.codes);
-    if parts.offsets.is_empty() {
-        return draft;
-    }
-    draft.section(TAG_OFFSETS, parts.offsets.iter().flat_map(|offset| offset.to_le_bytes()).collect::<Vec<u8>>())
+    let draft = match &parts.offsets[..] {
+        [] => draft,
+        offsets => {
+            draft.section(TAG_OFFSETS, offsets.iter().flat_map(|offset| offset.to_le_bytes()).collect::<Vec<u8>>())
+        }
+    };
+    if parts.facts.code == CODE_SQ4 { draft.section(TAG_MAP, parts.map) } else { draft }
 }
 
 /// A QUANT segment in place.
@@ -75,6 +87,7 @@ pub struct QuantView {
     facts: QuantFacts,
     codes: Bytes,
     offsets: Option<Bytes>,
+    map: Bytes,
 }
 
 impl QuantView {
@@ -95,9 +108,16 @@ impl QuantView {
             Some(_) => Some(payload.required_exact(TAG_OFFSETS, dimension * 4)?),
             None => None,
         };
-        let view = Self { facts, codes, offsets };
+        let map = match facts.code {
+            CODE_SQ4 => payload.required_exact(TAG_MAP, (2 * stride).saturating_mul(dimension))?,
+            _ => Bytes::from(&[][..]),
+        };
+        let view = Self { facts, codes, offsets, map };
         if view.offsets.is_some() && schema.metric != Metric::L2 {
             return wrong(TAG_OFFSETS, "offsets stand under another metric than l2");
+        }
+        if facts.code != CODE_SQ4 && payload.section(TAG_MAP).is_some() {
+            return wrong(TAG_MAP, "a map stands beside codes of no projection");
         }
         if view.offsets().iter().any(|offset| !offset.is_finite()) {
             return wrong(TAG_OFFSETS, "an offset is not a finite number");
@@ -110,7 +130,7 @@ impl QuantView {
         &self.facts
     }
 
-    /// All code rows, `stride` bytes each, aligned to 64 bytes. The bytes are signed.
+    /// All code rows, `stride` bytes each, aligned to 64 bytes.
     pub fn codes(&self) -> &[u8] {
         &self.codes
     }
@@ -128,6 +148,16 @@ impl QuantView {
         offsets.iter().map(|offset| offset.get()).collect()
     }
 
+    /// The offsets as the bytes of binary32, aligned to 64 bytes; empty where all are 0.
+    pub fn offset_bytes(&self) -> &[u8] {
+        self.offsets.as_deref().unwrap_or_default()
+    }
+
+    /// The projection of [`CODE_SQ4`]: 2 `stride` rows of `dimension` signed bytes; else empty.
+    pub fn map(&self) -> &Bytes {
+        &self.map
+    }
+
     /// What lies between two codes; finite and above 0.
     pub fn step(&self) -> f32 {
         f32::from_bits(self.facts.step.get())
@@ -136,10 +166,8 @@ impl QuantView {
 
 fn check_facts(facts: &QuantFacts, entry: &ManifestEntry, schema: &Schema) -> core::result::Result<(), &'static str> {
     let fits = facts.dimension.get() == schema.dimension
-        && matches!(schema.dtype, Dtype::F32 | Dtype::F16)
         && facts.count.get() == entry.rows.get()
-        && facts.stride.get() >= facts.dimension.get()
-        && facts.code == CODE_SQ8
+        && walk_rows_fit(facts.code, facts.stride.get(), schema)
         && facts.reserved_a == [0; 3]
         && facts.reserved_b == [0; 12];
     if !fits {
@@ -150,6 +178,15 @@ fn check_facts(facts: &QuantFacts, entry: &ManifestEntry, schema: &Schema) -> co
         return Err("the step of a QUANT is not a finite number above 0");
     }
     Ok(())
+}
+
+/// Whether rows of `code` with this stride stand for rows of the schema.
+pub(super) fn walk_rows_fit(code: u8, stride: u32, schema: &Schema) -> bool {
+    match code {
+        CODE_SQ8 => matches!(schema.dtype, Dtype::F32 | Dtype::F16) && stride >= schema.dimension,
+        CODE_SQ4 => schema.dtype != Dtype::Binary && (1..=MOST_SQ4_STRIDE).contains(&stride),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -166,6 +203,7 @@ mod tests {
             facts,
             codes: vec![1, 2, 255, 0, 4, 5, 6, 0].into(),
             offsets: vec![0.25, -1.0, 9.0].into(),
+            map: Cow::Borrowed(&[]),
             base_row: 40,
         }
     }
@@ -217,6 +255,42 @@ mod tests {
         assert_eq!(clause(|_| {}, &schema(Dtype::F32, Metric::Dot)), Some(Clause::Qnt1), "offsets of dot");
         assert_eq!(clause(|parts| parts.offsets = Cow::Borrowed(&[]), &schema(Dtype::F32, Metric::Dot)), None);
         assert_eq!(clause(|parts| parts.offsets.to_mut()[2] = f32::NAN, &SCHEMA), Some(Clause::Qnt1));
+    }
+
+    /// Two components in two codes of half a byte.
+    fn nibbles(parts: &mut QuantParts<'static>) {
+        (parts.facts.code, parts.facts.stride) = (CODE_SQ4, 1.into());
+        (parts.codes, parts.map) = (vec![0x21, 0xF0].into(), vec![1, 2, 3, 4, 5, 255].into());
+    }
+
+    #[test]
+    fn codes_of_four_bits_have_a_map() {
+        let schema = |dtype| Schema { dtype, ..SCHEMA };
+        for dtype in [Dtype::F32, Dtype::F16, Dtype::I8, Dtype::U8] {
+            assert_eq!(clause(nibbles, &schema(dtype)), None, "{dtype:?}");
+        }
+        let mut parts = parts();
+        nibbles(&mut parts);
+        let view = parse_as(&draft(parts), &SCHEMA).unwrap();
+        assert_eq!((&view.map()[..], view.row(1)), (&[1, 2, 3, 4, 5, 255][..], &[0xF0][..]));
+        assert_eq!(view.offset_bytes().len(), 12);
+        let changed = |change: fn(&mut QuantParts<'static>)| {
+            clause(
+                |parts| {
+                    nibbles(parts);
+                    change(parts);
+                },
+                &SCHEMA,
+            )
+        };
+        assert_eq!(changed(|parts| parts.map.to_mut().truncate(5)), Some(Clause::Pay6));
+        assert_eq!(changed(|parts| parts.facts.stride = 0.into()), Some(Clause::Qnt1));
+        assert_eq!(changed(|parts| parts.facts.stride = (MOST_SQ4_STRIDE + 1).into()), Some(Clause::Qnt1));
+        let binary = Schema { dtype: Dtype::Binary, metric: Metric::Hamming, ..SCHEMA };
+        assert_eq!(clause(nibbles, &binary), Some(Clause::Qnt1));
+        // A map beside codes of bytes.
+        let stray = draft(self::parts()).section(TAG_MAP, vec![0; 6]);
+        assert_eq!(parse_as(&stray, &SCHEMA).unwrap_err().clause(), Some(Clause::Qnt1));
     }
 
     #[test]

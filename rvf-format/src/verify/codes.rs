@@ -1,9 +1,10 @@
 //! Codes of a QUANT against the rows that they stand for (QNT-2).
 
-use crate::payload::quant::QuantView;
+use crate::payload::quant::{CODE_SQ4, QuantView};
+use crate::storage::Bytes;
 use crate::{Dtype, Metric, Schema};
 
-/// The largest code; the smallest is its negative.
+/// The largest signed byte that is a code; the smallest is its negative.
 const LARGEST: f64 = 127.0;
 
 /// Works out the codes of rows, as the specification says, and compares.
@@ -12,40 +13,79 @@ pub(super) struct Coder {
     step: f64,
     offsets: Vec<f64>,
     components: Vec<f64>,
+    projection: Option<Projection>,
+}
+
+/// MAP, and for each of its rows the sum of the magnitudes.
+struct Projection {
+    map: Bytes,
+    magnitudes: Vec<f64>,
 }
 
 impl Coder {
     pub(super) fn new(schema: &Schema, quant: &QuantView) -> Self {
         let mut offsets: Vec<f64> = quant.offsets().into_iter().map(f64::from).collect();
         offsets.resize(schema.dimension as usize, 0.0);
-        Self { schema: *schema, step: f64::from(quant.step()), offsets, components: Vec::new() }
+        let projection = (quant.facts().code == CODE_SQ4).then(|| Projection::new(quant.map(), schema));
+        Self { schema: *schema, step: f64::from(quant.step()), offsets, components: Vec::new(), projection }
     }
 
-    /// Whether `code` is the code row of the stored `row`: no code off by more than 1, zero bytes behind them.
+    /// Whether `code` is the code row of the stored `row`, as near as QNT-2 asks for.
     pub(super) fn fits(&mut self, row: &[u8], code: &[u8]) -> bool {
         decode(self.schema.dtype, row, &mut self.components);
         if self.schema.metric == Metric::Cosine {
             let length = self.components.iter().map(|x| x * x).sum::<f64>().sqrt();
             self.components.iter_mut().for_each(|x| *x /= length);
         }
+        self.components.iter_mut().zip(&self.offsets).for_each(|(x, offset)| *x -= offset);
+        match &self.projection {
+            None => self.fit_bytes(code),
+            Some(projection) => projection.fits(&self.components, self.step, code),
+        }
+    }
+
+    fn fit_bytes(&self, code: &[u8]) -> bool {
         let Some((codes, rest)) = code.split_at_checked(self.components.len()) else { return false };
-        let pairs = self.components.iter().zip(&self.offsets).zip(codes);
-        let near = |((x, offset), code): ((&f64, &f64), &u8)| {
-            let expected = ((x - offset) / self.step).round_ties_even().clamp(-LARGEST, LARGEST);
+        let near = |(x, code): (&f64, &u8)| {
+            let expected = (x / self.step).round_ties_even().clamp(-LARGEST, LARGEST);
             let code = f64::from(code.cast_signed());
             code >= -LARGEST && (code - expected).abs() <= 1.0
         };
-        pairs.into_iter().all(near) && rest.iter().all(|byte| *byte == 0)
+        self.components.iter().zip(codes).all(near) && rest.iter().all(|byte| *byte == 0)
     }
 }
 
-/// The components of a row of f32 or f16; none of another dtype.
+impl Projection {
+    fn new(map: &Bytes, schema: &Schema) -> Self {
+        let sum = |row: &[u8]| row.iter().map(|m| f64::from(m.cast_signed()).abs()).sum();
+        let magnitudes = map.chunks_exact(schema.dimension.max(1) as usize).map(sum).collect();
+        Self { map: map.clone(), magnitudes }
+    }
+
+    fn fits(&self, components: &[f64], step: f64, code: &[u8]) -> bool {
+        let unit = components.iter().fold(0f64, |most, x| most.max(x.abs())) / LARGEST;
+        let low = code.iter().map(|byte| byte & 15);
+        let codes = low.chain(code.iter().map(|byte| byte >> 4));
+        let rows = self.map.chunks_exact(components.len().max(1)).zip(&self.magnitudes);
+        let near = |((row, magnitudes), code): ((&[u8], &f64), u8)| {
+            let y: f64 = row.iter().zip(components).map(|(m, x)| f64::from(m.cast_signed()) * x).sum();
+            let expected = ((y / step).floor() + 8.0).clamp(0.0, 15.0);
+            let rounding = (unit * magnitudes / (2.0 * step)).ceil();
+            (f64::from(code) - expected).abs() <= 1.0 + rounding
+        };
+        rows.zip(codes).all(near)
+    }
+}
+
+/// The components of a row of numbers; none of bits.
 fn decode(dtype: Dtype, row: &[u8], components: &mut Vec<f64>) {
     components.clear();
     match dtype {
         Dtype::F32 => components.extend(row.as_chunks::<4>().0.iter().map(|c| f64::from(f32::from_le_bytes(*c)))),
         Dtype::F16 => components.extend(row.as_chunks::<2>().0.iter().map(|c| half(u16::from_le_bytes(*c)))),
-        Dtype::I8 | Dtype::U8 | Dtype::Binary => {}
+        Dtype::I8 => components.extend(row.iter().map(|byte| f64::from(byte.cast_signed()))),
+        Dtype::U8 => components.extend(row.iter().map(|byte| f64::from(*byte))),
+        Dtype::Binary => {}
     }
 }
 
@@ -83,7 +123,8 @@ mod tests {
     }
 
     fn coder(metric: Metric, step: f64, offsets: [f64; 2]) -> Coder {
-        Coder { schema: Schema::new(2, metric), step, offsets: offsets.into(), components: Vec::new() }
+        let schema = Schema::new(2, metric);
+        Coder { schema, step, offsets: offsets.into(), components: Vec::new(), projection: None }
     }
 
     fn fits(coder: &mut Coder, row: [f32; 2], code: [i8; 3]) -> bool {
@@ -118,5 +159,22 @@ mod tests {
         assert!(fits(&mut cosine, [3e30, 4e30], [60, 80, 0]));
         assert!(!fits(&mut cosine, [3.0, 4.0], [60, 82, 0]));
         assert!(!cosine.fits(&[0; 8], &[]));
+    }
+
+    #[test]
+    fn projected_codes_are_those_of_their_row() {
+        // y is (3 x, x - 2 y, 0, 127 y) of x and y.
+        let map = Bytes::from([3, 0, 1, -2, 0, 0, 0, 127].map(i8::cast_unsigned).to_vec());
+        let schema = Schema::new(2, Metric::L2);
+        let mut coder = coder(Metric::L2, 1.0, [1.0, 0.0]);
+        coder.projection = Some(Projection::new(&map, &schema));
+        // Of (2.5, 0.25): x' is (1.5, 0.25), y (4.5, 1, 0, 31.75), codes (12, 9, 8, 15): bytes of codes 0 and 2, 1 and 3.
+        let row: Vec<u8> = [2.5f32, 0.25].iter().flat_map(|x| x.to_le_bytes()).collect();
+        assert!(coder.fits(&row, &[12 | 8 << 4, 9 | 15 << 4]));
+        // A unit is 1.5 / 127: off by 1 and by what rounding may do, which is 1 more.
+        assert!(coder.fits(&row, &[14 | 8 << 4, 9 | 15 << 4]));
+        assert!(!coder.fits(&row, &[15 | 8 << 4, 9 | 15 << 4]));
+        assert!(!coder.fits(&row, &[12 | 8 << 4, 12 | 15 << 4]));
+        assert!(!coder.fits(&row, &[12 | 8 << 4, 9 | 8 << 4]));
     }
 }

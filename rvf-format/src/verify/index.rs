@@ -6,7 +6,7 @@ use super::meaning::{is_dead, segment};
 use super::walk::Walked;
 use super::{Findings, Options};
 use crate::manifest::ManifestEntry;
-use crate::payload::index::{CODE_SQ8, IndexView};
+use crate::payload::index::{CODE_STORED, IndexView};
 use crate::payload::journal::JournalView;
 use crate::payload::quant::QuantView;
 use crate::payload::vec::VecView;
@@ -72,16 +72,20 @@ fn sound<T>(
     (views, some_damaged)
 }
 
-/// What an INDEX of codes and its QUANT have in common: first row, rows, stride.
-type Key = (u64, u32, u32);
+/// What an INDEX of codes and its QUANT have in common: first row, rows, code, stride.
+type Key = (u64, u32, u8, u32);
 
-fn key(entry: &ManifestEntry, stride: U32) -> Key {
-    (entry.base_row.get(), entry.rows.get(), stride.get())
+fn key(entry: &ManifestEntry, code: u8, stride: U32) -> Key {
+    (entry.base_row.get(), entry.rows.get(), code, stride.get())
+}
+
+fn key_of_quant(entry: &ManifestEntry, quant: &QuantView) -> Key {
+    key(entry, quant.facts().code, quant.facts().stride)
 }
 
 /// The key of an INDEX of codes.
 fn key_of(entry: &ManifestEntry, index: &IndexView) -> Option<Key> {
-    (index.facts().code == CODE_SQ8).then(|| key(entry, index.facts().stride))
+    (index.facts().code != CODE_STORED).then(|| key(entry, index.facts().code, index.facts().stride))
 }
 
 /// IDX-2: each run is a VEC segment, of no other INDEX.
@@ -111,7 +115,7 @@ fn check_pairs<'g>(graphs: &'g Graphs, findings: &mut Findings) -> BTreeMap<Key,
         *indexes.entry(key).or_default() += 1;
     }
     for listed in &graphs.quants {
-        quants.entry(key(&listed.0, listed.1.facts().stride)).or_default().push(listed);
+        quants.entry(key_of_quant(&listed.0, &listed.1)).or_default().push(listed);
     }
     let mut judge = |entry: &ManifestEntry, found: usize, some_damaged: bool, what: &str| {
         if found > 1 || (found == 0 && !some_damaged) {
@@ -126,7 +130,7 @@ fn check_pairs<'g>(graphs: &'g Graphs, findings: &mut Findings) -> BTreeMap<Key,
         }
     }
     for (entry, quant) in &graphs.quants {
-        let found = indexes.get(&key(entry, quant.facts().stride)).copied().unwrap_or(0);
+        let found = indexes.get(&key_of_quant(entry, quant)).copied().unwrap_or(0);
         judge(entry, found, graphs.some_index_damaged, "INDEX segments go with a QUANT");
     }
     let single =
@@ -177,8 +181,8 @@ fn check_pivot_rows(
     findings: &mut Findings,
 ) {
     let walk_row = |node| match index.facts().code {
-        CODE_SQ8 => quant.map(|(_, quant)| quant.row(node)),
-        _ => rows.of(index, node),
+        CODE_STORED => rows.of(index, node),
+        _ => quant.map(|(_, quant)| quant.row(node)),
     };
     let kept = index.pivot_rows().chunks(index.facts().stride.get().max(1) as usize);
     let wrong =
@@ -228,7 +232,7 @@ mod tests {
     use super::*;
     use crate::identity::encode_file_segment;
     use crate::manifest::{Facts, Manifest};
-    use crate::payload::index::{self, CODE_STORED, IndexFacts, IndexParts, IndexRun, NO_LINK};
+    use crate::payload::index::{self, CODE_SQ8, IndexFacts, IndexParts, IndexRun, NO_LINK};
     use crate::payload::quant::{self, QuantFacts, QuantParts};
     use crate::payload::vec::{self, IdColumn};
     use crate::payload::{journal, witness};
@@ -275,7 +279,13 @@ mod tests {
         let mut facts = QuantFacts::zeroed();
         (facts.dimension, facts.stride, facts.count) = (2.into(), (STRIDE as u32).into(), 5.into());
         (facts.code, facts.step) = (quant::CODE_SQ8, STEP.to_bits().into());
-        let quant = QuantParts { facts, codes: codes.concat().into(), offsets: Cow::Borrowed(&[]), base_row: 10 };
+        let quant = QuantParts {
+            facts,
+            codes: codes.concat().into(),
+            offsets: Cow::Borrowed(&[]),
+            map: Cow::Borrowed(&[]),
+            base_row: 10,
+        };
         Sample { vectors, dead: vec![21], indexes: vec![index], quants: vec![quant], space: 0 }
     }
 

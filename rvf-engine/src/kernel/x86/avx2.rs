@@ -1,6 +1,7 @@
 //! AVX2 with FMA and F16C: 8 lanes of f32, 16 bytes a step.
 
 use super::{instructions, isa, padded};
+use crate::kernel::nibble::NibbleSimd;
 use crate::kernel::simd::{ByteSimd, Simd};
 use half::f16;
 use std::arch::x86_64::*;
@@ -34,6 +35,18 @@ impl Avx2 {
         unsafe { _mm_loadu_si128(elements.as_ptr().cast()) }
     }
 
+    /// The first 32 bytes of `chunk`, or all and zeros.
+    #[inline(always)]
+    fn load_32_bytes<T: Copy + Default>(self, chunk: &[T]) -> __m256i {
+        const { assert!(size_of::<T>() == 1) };
+        let full = match chunk.first_chunk::<32>() {
+            Some(full) => full,
+            None => &padded(chunk),
+        };
+        // SAFETY: reads the 32 bytes of the array, at any alignment; `self` is the proof of AVX.
+        unsafe { _mm256_loadu_si256(full.as_ptr().cast()) }
+    }
+
     #[inline(always)]
     fn load_8_floats(self, floats: &[f32; 8]) -> __m256 {
         // SAFETY: reads the 8 elements of the array, at any alignment; `self` is the proof of AVX.
@@ -52,6 +65,21 @@ impl Avx2 {
         /// are at most 255 in magnitude: no pair of products overflows.
         fn add_products_i16(acc: __m256i, a: __m256i, b: __m256i) -> __m256i =
             _mm256_add_epi32(acc, _mm256_madd_epi16(a, b));
+        fn low_half(a: __m256) -> __m128 = _mm256_castps256_ps128(a);
+        fn high_half(a: __m256) -> __m128 = _mm256_extractf128_ps::<1>(a);
+        fn widen_half(a: __m128) -> __m256d = _mm256_cvtps_pd(a);
+        fn zero_4_f64() -> __m256d = _mm256_setzero_pd();
+        fn add_4_f64(a: __m256d, b: __m256d) -> __m256d = _mm256_add_pd(a, b);
+        fn sub_4_f64(a: __m256d, b: __m256d) -> __m256d = _mm256_sub_pd(a, b);
+        fn mul_4_f64(a: __m256d, b: __m256d) -> __m256d = _mm256_mul_pd(a, b);
+        fn zero_i32() -> __m256i = _mm256_setzero_si256();
+        /// Adds products of bytes, of `a` as u8 of at most 15 and `b` as i8, to `acc`: two of them are below 2^15.
+        fn add_u8_by_i8(acc: __m256i, a: __m256i, b: __m256i) -> __m256i =
+            _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), _mm256_set1_epi16(1)));
+        fn low_halves(a: __m256i) -> __m256i = _mm256_and_si256(a, _mm256_set1_epi8(15));
+        fn high_halves(a: __m256i) -> __m256i =
+            _mm256_and_si256(_mm256_srli_epi16::<4>(a), _mm256_set1_epi8(15));
+        fn less_15(a: __m256i) -> __m256i = _mm256_sub_epi8(a, _mm256_set1_epi8(15));
         fn halves(a: __m256) -> __m128 =
             _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
         fn halves_i32(a: __m256i) -> __m128i =
@@ -124,11 +152,40 @@ impl Simd for Avx2 {
         self.sum_8(a)
     }
 
+    type D = [__m256d; 2];
+
     #[inline(always)]
-    fn store(self, a: __m256, to: &mut [f32]) {
-        if let Some(full) = to.first_chunk_mut::<8>() {
-            // SAFETY: writes the 8 elements of the array, at any alignment; `self` is the proof of AVX.
-            unsafe { _mm256_storeu_ps(full.as_mut_ptr(), a) }
+    fn widen(self, a: __m256) -> [__m256d; 2] {
+        [self.widen_half(self.low_half(a)), self.widen_half(self.high_half(a))]
+    }
+
+    #[inline(always)]
+    fn zero_f64(self) -> [__m256d; 2] {
+        [self.zero_4_f64(); 2]
+    }
+
+    #[inline(always)]
+    fn add_f64(self, a: [__m256d; 2], b: [__m256d; 2]) -> [__m256d; 2] {
+        [self.add_4_f64(a[0], b[0]), self.add_4_f64(a[1], b[1])]
+    }
+
+    #[inline(always)]
+    fn sub_f64(self, a: [__m256d; 2], b: [__m256d; 2]) -> [__m256d; 2] {
+        [self.sub_4_f64(a[0], b[0]), self.sub_4_f64(a[1], b[1])]
+    }
+
+    #[inline(always)]
+    fn mul_f64(self, a: [__m256d; 2], b: [__m256d; 2]) -> [__m256d; 2] {
+        [self.mul_4_f64(a[0], b[0]), self.mul_4_f64(a[1], b[1])]
+    }
+
+    #[inline(always)]
+    fn store_f64(self, a: [__m256d; 2], to: &mut [f64]) {
+        if let Some((halves, _)) = to.first_chunk_mut::<8>().map(|full| full.as_chunks_mut::<4>()) {
+            for (half, a) in halves.iter_mut().zip(a) {
+                // SAFETY: writes the 4 elements of the array, at any alignment; `self` is the proof of AVX.
+                unsafe { _mm256_storeu_pd(half.as_mut_ptr(), a) }
+            }
         }
     }
 }
@@ -192,3 +249,40 @@ trait Load16: Sized {
 
 byte_simd!(i8, widen_i8);
 byte_simd!(u8, widen_u8);
+
+impl NibbleSimd for Avx2 {
+    type Acc = __m256i;
+    const STEP: usize = 32;
+
+    #[inline(always)]
+    fn zero(self) -> __m256i {
+        self.zero_i32()
+    }
+
+    #[inline(always)]
+    fn add_products(self, acc: [__m256i; 2], low: &[i8], high: &[i8], row: &[u8]) -> [__m256i; 2] {
+        let row = self.load_32_bytes(row);
+        [
+            self.add_u8_by_i8(acc[0], self.low_halves(row), self.load_32_bytes(low)),
+            self.add_u8_by_i8(acc[1], self.high_halves(row), self.load_32_bytes(high)),
+        ]
+    }
+
+    #[inline(always)]
+    fn add_squares(self, acc: __m256i, row: &[u8]) -> __m256i {
+        let row = self.load_32_bytes(row);
+        let [low, high] = [self.low_halves(row), self.high_halves(row)];
+        let acc = self.add_u8_by_i8(acc, low, self.less_15(low));
+        self.add_u8_by_i8(acc, high, self.less_15(high))
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m256i, b: __m256i) -> __m256i {
+        self.add_i32(a, b)
+    }
+
+    #[inline(always)]
+    fn sum(self, acc: __m256i) -> i32 {
+        self.last_i32(self.quarters_i32(self.halves_i32(acc)))
+    }
+}

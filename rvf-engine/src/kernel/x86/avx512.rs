@@ -2,6 +2,7 @@
 //! full ones.
 
 use super::{Avx2, instructions, isa};
+use crate::kernel::nibble::NibbleSimd;
 use crate::kernel::simd::{ByteSimd, Simd};
 use half::f16;
 use std::arch::x86_64::*;
@@ -65,6 +66,18 @@ impl Avx512 {
         /// are at most 255 in magnitude: no pair of products overflows.
         fn add_products_i16(acc: __m512i, a: __m512i, b: __m512i) -> __m512i =
             _mm512_add_epi32(acc, _mm512_madd_epi16(a, b));
+        fn low_half(a: __m512) -> __m256 = _mm512_castps512_ps256(a);
+        fn high_half(a: __m512) -> __m256 =
+            _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(a)));
+        fn widen_half(a: __m256) -> __m512d = _mm512_cvtps_pd(a);
+        fn zero_8_f64() -> __m512d = _mm512_setzero_pd();
+        fn add_8_f64(a: __m512d, b: __m512d) -> __m512d = _mm512_add_pd(a, b);
+        fn sub_8_f64(a: __m512d, b: __m512d) -> __m512d = _mm512_sub_pd(a, b);
+        fn mul_8_f64(a: __m512d, b: __m512d) -> __m512d = _mm512_mul_pd(a, b);
+        fn low_halves(a: __m256i) -> __m256i = _mm256_and_si256(a, _mm256_set1_epi8(15));
+        fn high_halves(a: __m256i) -> __m256i =
+            _mm256_and_si256(_mm256_srli_epi16::<4>(a), _mm256_set1_epi8(15));
+        fn less_15(a: __m256i) -> __m256i = _mm256_sub_epi8(a, _mm256_set1_epi8(15));
         fn halves(a: __m512) -> __m256 = _mm256_add_ps(
             _mm512_castps512_ps256(a),
             _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(a)))
@@ -122,11 +135,40 @@ impl Simd for Avx512 {
         self.0.sum_8(self.halves(a))
     }
 
+    type D = [__m512d; 2];
+
     #[inline(always)]
-    fn store(self, a: __m512, to: &mut [f32]) {
-        if let Some(full) = to.first_chunk_mut::<16>() {
-            // SAFETY: writes the 16 elements of the array, at any alignment; `self` is the proof of AVX-512F.
-            unsafe { _mm512_storeu_ps(full.as_mut_ptr(), a) }
+    fn widen(self, a: __m512) -> [__m512d; 2] {
+        [self.widen_half(self.low_half(a)), self.widen_half(self.high_half(a))]
+    }
+
+    #[inline(always)]
+    fn zero_f64(self) -> [__m512d; 2] {
+        [self.zero_8_f64(); 2]
+    }
+
+    #[inline(always)]
+    fn add_f64(self, a: [__m512d; 2], b: [__m512d; 2]) -> [__m512d; 2] {
+        [self.add_8_f64(a[0], b[0]), self.add_8_f64(a[1], b[1])]
+    }
+
+    #[inline(always)]
+    fn sub_f64(self, a: [__m512d; 2], b: [__m512d; 2]) -> [__m512d; 2] {
+        [self.sub_8_f64(a[0], b[0]), self.sub_8_f64(a[1], b[1])]
+    }
+
+    #[inline(always)]
+    fn mul_f64(self, a: [__m512d; 2], b: [__m512d; 2]) -> [__m512d; 2] {
+        [self.mul_8_f64(a[0], b[0]), self.mul_8_f64(a[1], b[1])]
+    }
+
+    #[inline(always)]
+    fn store_f64(self, a: [__m512d; 2], to: &mut [f64]) {
+        if let Some((halves, _)) = to.first_chunk_mut::<16>().map(|full| full.as_chunks_mut::<8>()) {
+            for (half, a) in halves.iter_mut().zip(a) {
+                // SAFETY: writes the 8 elements of the array, at any alignment; `self` is the proof of AVX-512F.
+                unsafe { _mm512_storeu_pd(half.as_mut_ptr(), a) }
+            }
         }
     }
 }
@@ -176,3 +218,42 @@ macro_rules! byte_simd {
 
 byte_simd!(i8, widen_i8);
 byte_simd!(u8, widen_u8);
+
+/// Codes are widened like any bytes: this is the level of CPUs that lack VNNI, and 32 bytes of codes fill its 16-bit lanes.
+impl NibbleSimd for Avx512 {
+    type Acc = __m512i;
+    const STEP: usize = 32;
+
+    #[inline(always)]
+    fn zero(self) -> __m512i {
+        self.zero_i32()
+    }
+
+    #[inline(always)]
+    fn add_products(self, acc: [__m512i; 2], low: &[i8], high: &[i8], row: &[u8]) -> [__m512i; 2] {
+        let row = self.load_32_bytes(row);
+        let [low, high] = [self.load_32_bytes(low), self.load_32_bytes(high)];
+        [
+            self.add_products_i16(acc[0], self.widen_u8(self.low_halves(row)), self.widen_i8(low)),
+            self.add_products_i16(acc[1], self.widen_u8(self.high_halves(row)), self.widen_i8(high)),
+        ]
+    }
+
+    #[inline(always)]
+    fn add_squares(self, acc: __m512i, row: &[u8]) -> __m512i {
+        let row = self.load_32_bytes(row);
+        let [low, high] = [self.low_halves(row), self.high_halves(row)];
+        let acc = self.add_products_i16(acc, self.widen_u8(low), self.widen_i8(self.less_15(low)));
+        self.add_products_i16(acc, self.widen_u8(high), self.widen_i8(self.less_15(high)))
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m512i, b: __m512i) -> __m512i {
+        self.add_i32(a, b)
+    }
+
+    #[inline(always)]
+    fn sum(self, acc: __m512i) -> i32 {
+        self.sum_i32(acc).cast_signed()
+    }
+}

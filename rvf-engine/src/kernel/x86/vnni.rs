@@ -13,6 +13,7 @@
 
 use super::avx512::first;
 use super::{Avx512, instructions, isa};
+use crate::kernel::nibble::NibbleSimd;
 use crate::kernel::simd::{BitSimd, ByteSimd};
 use std::arch::x86_64::*;
 
@@ -69,6 +70,10 @@ impl Avx512Vnni {
         fn xor(a: __m512i, b: __m512i) -> __m512i = _mm512_xor_si512(a, b);
         fn add_i64(a: __m512i, b: __m512i) -> __m512i = _mm512_add_epi64(a, b);
         fn sum_i64(a: __m512i) -> i64 = _mm512_reduce_add_epi64(a);
+        fn low_halves(a: __m512i) -> __m512i = _mm512_and_si512(a, _mm512_set1_epi8(15));
+        fn high_halves(a: __m512i) -> __m512i =
+            _mm512_and_si512(_mm512_srli_epi16::<4>(a), _mm512_set1_epi8(15));
+        fn less_15(a: __m512i) -> __m512i = _mm512_sub_epi8(a, _mm512_set1_epi8(15));
     }
 
     #[inline(always)]
@@ -149,5 +154,42 @@ impl BitSimd for Avx512Vnni {
     #[inline(always)]
     fn sum(self, acc: __m512i) -> u32 {
         self.sum_i64(acc) as u32
+    }
+}
+
+impl NibbleSimd for Avx512Vnni {
+    type Acc = __m512i;
+    const STEP: usize = 64;
+
+    #[inline(always)]
+    fn zero(self) -> __m512i {
+        self.0.zero_i32()
+    }
+
+    #[inline(always)]
+    fn add_products(self, acc: [__m512i; 2], low: &[i8], high: &[i8], row: &[u8]) -> [__m512i; 2] {
+        let row = self.load(row);
+        [
+            self.add_u8_by_i8(acc[0], self.low_halves(row), self.load(low)),
+            self.add_u8_by_i8(acc[1], self.high_halves(row), self.load(high)),
+        ]
+    }
+
+    #[inline(always)]
+    fn add_squares(self, acc: __m512i, row: &[u8]) -> __m512i {
+        let row = self.load(row);
+        let [low, high] = [self.low_halves(row), self.high_halves(row)];
+        let acc = self.add_u8_by_i8(acc, low, self.less_15(low));
+        self.add_u8_by_i8(acc, high, self.less_15(high))
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m512i, b: __m512i) -> __m512i {
+        self.0.add_i32(a, b)
+    }
+
+    #[inline(always)]
+    fn sum(self, acc: __m512i) -> i32 {
+        self.0.sum_i32(acc).cast_signed()
     }
 }

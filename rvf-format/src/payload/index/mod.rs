@@ -8,11 +8,12 @@
 
 mod graph;
 
+use super::quant;
 use crate::build::Draft;
 use crate::manifest::ManifestEntry;
 use crate::segment::Payload;
 use crate::storage::Bytes;
-use crate::{Clause, Dtype, Error, Kind, Result, Schema, layout};
+use crate::{Clause, Error, Kind, Result, Schema, layout};
 use std::borrow::Cow;
 use zerocopy::IntoBytes;
 use zerocopy::byteorder::little_endian::{U32, U64};
@@ -30,7 +31,7 @@ layout! {
         0x0C cells: "u32" U32,
         /// Bytes of a walk row.
         0x10 stride: "u32" U32,
-        /// What a walk row is: [`CODE_STORED`] or [`CODE_SQ8`].
+        /// What a walk row is: [`CODE_STORED`], [`CODE_SQ8`] or [`CODE_SQ4`].
         0x14 code: "u8" u8,
         /// 0.
         0x15 reserved_a: "[3]" [u8; 3],
@@ -89,7 +90,9 @@ pub const NO_LINK: u32 = u32::MAX;
 /// Walk rows are rows of the VEC segments.
 pub const CODE_STORED: u8 = 0;
 /// Walk rows are those of the QUANT segment: a signed byte a component.
-pub const CODE_SQ8: u8 = 1;
+pub const CODE_SQ8: u8 = quant::CODE_SQ8;
+/// Walk rows are those of the QUANT segment: four bits a projected component.
+pub const CODE_SQ4: u8 = quant::CODE_SQ4;
 /// Most slots of a node.
 pub const MAX_DEGREE: u32 = 256;
 
@@ -254,8 +257,7 @@ fn check_facts(facts: &IndexFacts, entry: &ManifestEntry, schema: &Schema) -> Ch
     }
     let walk_rows = match facts.code {
         CODE_STORED => stride as usize == schema.row_len(),
-        CODE_SQ8 => matches!(schema.dtype, Dtype::F32 | Dtype::F16) && stride >= schema.dimension,
-        _ => false,
+        code => quant::walk_rows_fit(code, stride, schema),
     };
     if !walk_rows {
         return Err("code and stride of an INDEX do not fit the schema");
@@ -292,7 +294,7 @@ fn check_runs(runs: &[IndexRun], facts: &IndexFacts, entry: &ManifestEntry) -> C
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Metric;
+    use crate::{Dtype, Metric};
 
     const SCHEMA: Schema = Schema::new(2, Metric::L2);
 
@@ -367,10 +369,12 @@ mod tests {
 
     #[test]
     fn facts_fit_the_entry_and_each_other() {
-        let breaks: [fn(&mut IndexFacts); 14] = [
+        let breaks: [fn(&mut IndexFacts); 16] = [
             |facts| facts.degree = 0.into(),
             |facts| facts.degree = 257.into(),
-            |facts| facts.code = 2,
+            |facts| facts.code = 3,
+            |facts| (facts.code, facts.stride) = (CODE_SQ4, 0.into()),
+            |facts| (facts.code, facts.stride) = (CODE_SQ4, (quant::MOST_SQ4_STRIDE + 1).into()),
             |facts| facts.stride = 7.into(),
             |facts| facts.stride = 0.into(),
             |facts| (facts.code, facts.stride) = (CODE_SQ8, 1.into()),

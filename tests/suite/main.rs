@@ -1,6 +1,7 @@
 //! One binary for every test of the workspace.
 
 mod cli;
+mod codes;
 mod corrupt;
 mod crash;
 mod damage;

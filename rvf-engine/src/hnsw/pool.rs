@@ -41,6 +41,24 @@ fn distance(ordered: u32) -> f32 {
     f32::from_bits(if ordered >> 31 == 1 { ordered & !(1 << 31) } else { !ordered })
 }
 
+/// Puts `key` before all others; the last falls out. A few are moved one by one: a call would cost more.
+#[inline(always)]
+fn shift_in(keys: &mut [Key], key: Key) {
+    if keys.len() > FEW {
+        let last = keys.len() - 1;
+        keys.copy_within(..last, 1);
+        keys[0] = key;
+        return;
+    }
+    let mut carried = key;
+    for key in keys {
+        std::mem::swap(key, &mut carried);
+    }
+}
+
+/// Keys that are compared one by one rather than by halves.
+const FEW: usize = 128;
+
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     keys: Vec<Key>,
@@ -79,14 +97,12 @@ impl Pool {
     #[inline(always)]
     pub(super) fn insert(&mut self, distance: f32, node: u32, dead: bool) {
         let key = Key::new(distance, node, dead);
-        let at = self.keys.partition_point(|other| *other < key);
+        let at = self.place_of(key);
         self.cursor = self.cursor.min(at);
         if !dead && self.live == self.ef && self.keys.len() == self.ef {
             // Full, and nothing but live nodes: the farthest makes room.
-            let last = self.keys.len() - 1;
-            self.keys.copy_within(at..last, at + 1);
-            self.keys[at] = key;
-            self.bound = self.keys[last].distance();
+            shift_in(&mut self.keys[at..], key);
+            self.bound = self.keys.last().map_or(f32::INFINITY, |last| last.distance());
             return;
         }
         self.keys.insert(at, key);
@@ -97,6 +113,19 @@ impl Pool {
         if self.live == self.ef {
             self.bound = self.keys.last().map_or(f32::INFINITY, |last| last.distance());
         }
+    }
+
+    /// How many keys are smaller. All are looked at where they are few: without a branch, several at a time.
+    #[inline(always)]
+    fn place_of(&self, key: Key) -> usize {
+        if self.keys.len() > FEW {
+            return self.keys.partition_point(|other| *other < key);
+        }
+        let mut smaller = 0;
+        for other in &self.keys {
+            smaller += u64::from(other.0 < key.0);
+        }
+        smaller as usize
     }
 
     /// Drops the farthest until `ef` live nodes are left, and the last of them is the last of all.

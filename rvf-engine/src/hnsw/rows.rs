@@ -1,5 +1,7 @@
 //! [`Rows`]: the rows of nodes where they are: in one piece, or in several runs of different segments.
 
+use crate::kernel::Pair;
+
 /// Nodes that one entry of the look-up table covers, as a power of two.
 const BLOCK_BITS: u32 = 10;
 
@@ -81,9 +83,20 @@ impl<'a, T> Rows<'a, T> {
     /// The row of a node; empty for one that is not there.
     #[inline(always)]
     pub(crate) fn row(&self, node: u32) -> &'a [T] {
+        self.row_of_width(node, self.width)
+    }
+
+    /// The same, for the width that a pair of vectors says that rows have: the compiler may know it.
+    #[inline(always)]
+    pub(super) fn row_of<P: Pair<T>>(&self, node: u32) -> &'a [T] {
+        self.row_of_width(node, if P::WIDTH > 0 { P::WIDTH } else { self.width })
+    }
+
+    #[inline(always)]
+    fn row_of_width(&self, node: u32, width: usize) -> &'a [T] {
         let (run, place) = if self.runs.is_empty() { (self.whole, node) } else { self.run_of(node) };
-        let start = place as usize * self.width;
-        run.get(start..start + self.width).unwrap_or_default()
+        let start = place as usize * width;
+        run.get(start..start + width).unwrap_or_default()
     }
 
     #[inline(always)]

@@ -59,7 +59,6 @@ pub(crate) struct Entry<'a, T> {
 pub(crate) struct Scratch {
     pool: Pool,
     visited: Visited,
-    cells: Vec<(f32, u32)>,
     distances: Vec<f32>,
 }
 
@@ -124,7 +123,7 @@ impl<T> Task<T> for Walk<'_, T> {
                 break;
             }
             for next in fresh {
-                prefetch(self.rows.row(*next));
+                prefetch(self.rows.row_of::<P>(*next));
             }
             // The links of those that will be expanded next, of the pool and of the new ones.
             for (_, next) in soon.iter().flatten() {
@@ -135,7 +134,7 @@ impl<T> Task<T> for Walk<'_, T> {
             distances.clear();
             distances.resize(fresh.len(), 0.0);
             for (to, next) in distances.iter_mut().zip(fresh) {
-                *to = pair.distance(self.rows.row(*next));
+                *to = pair.distance(self.rows.row_of::<P>(*next));
                 if *to < near {
                     prefetch(self.links.slots(*next));
                 }
@@ -153,18 +152,17 @@ impl<T> Task<T> for Walk<'_, T> {
 /// Fills the pool with the pivots of the nearest cells; how many distances that took.
 #[inline(always)]
 fn enter<T, P: Pair<T>>(pair: P, entry: &Entry<'_, T>, rows: &Rows<'_, T>, dead: &[u64], scratch: &mut Scratch) -> u64 {
-    let (width, nodes) = (rows.width(), rows.len());
+    let (width, nodes) = (if P::WIDTH > 0 { P::WIDTH } else { rows.width() }, rows.len());
     let leaders = entry.offsets.len().saturating_sub(1);
-    scratch.cells.clear();
+    let mut nearest = [(f32::INFINITY, NO_CELL); PROBES];
+    let mut measured = 0;
     for (cell, row) in entry.rows.chunks_exact(width).take(leaders).enumerate() {
-        scratch.cells.push((pair.distance(row), cell as u32));
+        let distance = pair.distance(row);
+        measured += 1;
+        admit(entry, cell, distance, nodes, dead, scratch);
+        keep_nearest(&mut nearest, (distance, cell));
     }
-    let mut measured = scratch.cells.len() as u64;
-    for index in 0..scratch.cells.len() {
-        let (distance, cell) = scratch.cells[index];
-        admit(entry, cell as usize, distance, nodes, dead, scratch);
-    }
-    for cell in nearest_cells(&mut scratch.cells) {
+    for (_, cell) in nearest {
         let offset = |at: usize| entry.offsets.get(at).map_or(0, |offset| offset.get() as usize);
         for pivot in leaders + offset(cell)..leaders + offset(cell + 1) {
             let Some(row) = entry.rows.get(pivot * width..(pivot + 1) * width) else { break };
@@ -184,15 +182,21 @@ fn admit<T>(entry: &Entry<'_, T>, pivot: usize, distance: f32, nodes: u32, dead:
     }
 }
 
-/// The nearest cells; `cells` is put in another order.
+/// Stands where there is no cell; the number after it is one, too.
+const NO_CELL: usize = usize::MAX - 1;
+
+/// Puts a cell among the nearest, if it is one of them; the farthest falls out. They are sorted.
 #[inline(always)]
-fn nearest_cells(cells: &mut [(f32, u32)]) -> [usize; PROBES] {
-    let mut nearest = [usize::MAX - 1; PROBES];
-    if cells.len() > PROBES {
-        cells.select_nth_unstable_by(PROBES, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+fn keep_nearest(nearest: &mut [(f32, usize); PROBES], cell: (f32, usize)) {
+    let is_nearer = |a: (f32, usize), b: (f32, usize)| a.0 < b.0 || b.1 == NO_CELL;
+    if is_nearer(cell, nearest[PROBES - 1]) {
+        let mut carried = cell;
+        for kept in nearest {
+            if is_nearer(carried, *kept) {
+                std::mem::swap(kept, &mut carried);
+            }
+        }
     }
-    nearest.iter_mut().zip(cells.iter()).for_each(|(to, (_, cell))| *to = *cell as usize);
-    nearest
 }
 
 /// Whether the bit of `node` is set.

@@ -23,6 +23,9 @@ pub trait Against<T>: Dispatch<T> {
 
 /// The distance from a prepared query to a row.
 pub(crate) trait Pair<T>: Copy {
+    /// Elements of a row where that is known when the code is compiled, which saves loops and checks; else 0.
+    const WIDTH: usize = 0;
+
     /// The distance to `row`, which has the query's row length. (Of another length, the excess is left out.)
     fn distance(self, row: &[T]) -> f32;
 

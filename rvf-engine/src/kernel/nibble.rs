@@ -83,38 +83,49 @@ pub(super) trait NibbleSimd: Isa {
     fn sum(self, acc: Self::Acc) -> i32;
 }
 
+/// Rows of `BYTES`, or, for 0, of any length.
 #[derive(Clone, Copy)]
-struct Vectors<'q, S, const L2: bool> {
+struct Vectors<'q, S, const L2: bool, const BYTES: usize> {
     simd: S,
     query: &'q NibbleQuery,
     low: &'q [i8],
     high: &'q [i8],
 }
 
-impl<'q, S: NibbleSimd, const L2: bool> Vectors<'q, S, L2> {
+impl<'q, S: NibbleSimd, const L2: bool, const BYTES: usize> Vectors<'q, S, L2, BYTES> {
     fn new(simd: S, query: &'q NibbleQuery) -> Self {
         let (low, high) = query.values.get().split_at(query.row_bytes());
         Vectors { simd, query, low, high }
     }
+
+    /// The bytes from `at` on: a number that the compiler knows, where it knows the length of rows.
+    #[inline(always)]
+    fn rest<T>(slice: &[T], at: usize) -> &[T] {
+        let end = if BYTES > 0 { BYTES } else { slice.len() };
+        slice.get(at..end).unwrap_or_default()
+    }
 }
 
-impl<S: NibbleSimd, const L2: bool> Pair<u8> for Vectors<'_, S, L2> {
+impl<S: NibbleSimd, const L2: bool, const BYTES: usize> Pair<u8> for Vectors<'_, S, L2, BYTES> {
+    const WIDTH: usize = BYTES;
+
     #[inline(always)]
     fn distance(self, row: &[u8]) -> f32 {
         let simd = self.simd;
         let (mut products, mut squares) = ([simd.zero(); 2], simd.zero());
-        let whole = self.low.len() - self.low.len() % S::STEP;
-        let halves = self.low.chunks_exact(S::STEP).zip(self.high.chunks_exact(S::STEP));
+        let [low, high] = [Self::rest(self.low, 0), Self::rest(self.high, 0)];
+        let row = Self::rest(row, 0);
+        let whole = low.len() - low.len() % S::STEP;
+        let halves = low.chunks_exact(S::STEP).zip(high.chunks_exact(S::STEP));
         for ((low, high), row) in halves.zip(row.chunks_exact(S::STEP)) {
             products = simd.add_products(products, low, high, row);
             if L2 {
                 squares = simd.add_squares(squares, row);
             }
         }
-        if whole < self.low.len() {
-            let [low, high] = [&self.low[whole..], &self.high[whole..]];
-            let row = row.get(whole..).unwrap_or_default();
-            products = simd.add_products(products, low, high, row);
+        if whole < low.len() {
+            let row = Self::rest(row, whole);
+            products = simd.add_products(products, Self::rest(low, whole), Self::rest(high, whole), row);
             if L2 {
                 squares = simd.add_squares(squares, row);
             }
@@ -166,9 +177,19 @@ impl Dispatch<u8> for NibbleQuery {
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 fn vectors<S: NibbleSimd, K: Task<u8>>(isa: S, query: &NibbleQuery, task: K) -> K::Output {
-    if query.op == Op::L2 {
-        enter(isa, Vectors::<_, true>::new(isa, query), task)
-    } else {
-        enter(isa, Vectors::<_, false>::new(isa, query), task)
+    match query.op {
+        Op::L2 => of_length::<S, K, true>(isa, query, task),
+        _ => of_length::<S, K, false>(isa, query, task),
+    }
+}
+
+/// The lengths that most rows have are known to the compiler.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+fn of_length<S: NibbleSimd, K: Task<u8>, const L2: bool>(isa: S, query: &NibbleQuery, task: K) -> K::Output {
+    match query.row_bytes() {
+        64 => enter(isa, Vectors::<_, L2, 64>::new(isa, query), task),
+        128 => enter(isa, Vectors::<_, L2, 128>::new(isa, query), task),
+        192 => enter(isa, Vectors::<_, L2, 192>::new(isa, query), task),
+        _ => enter(isa, Vectors::<_, L2, 0>::new(isa, query), task),
     }
 }

@@ -35,7 +35,6 @@ pub(super) struct Coded {
     codes: Vec<u8>,
     /// Signed bytes that a graph is built by, where they are not the codes.
     fine: Option<Vec<i8>>,
-    op: Op,
 }
 
 impl Coded {
@@ -43,7 +42,7 @@ impl Coded {
     pub(super) fn choose<S: Scorer>(
         op: Op,
         rows: &Rows<'_, S::Row>,
-        nodes: &Nodes,
+        nodes: &Nodes<'_>,
         before: Option<Codec<'static>>,
         judge: &mut Judge<'_, S>,
         truths: &[Truth],
@@ -53,7 +52,7 @@ impl Coded {
         S::Row: Element + AnyBitPattern,
     {
         let sample = sample(rows, &nodes.live);
-        let mut trial = Trial { op, rows, nodes, judge, truths, sample: &sample, threads };
+        let mut trial = Trial { rows, nodes, judge, truths, sample: &sample, threads };
         if let Some(coded) = before.map(|codec| trial.try_codec(codec)).transpose()?.flatten() {
             return Ok(Some(coded));
         }
@@ -108,7 +107,10 @@ impl Coded {
 
     /// The operation on codes.
     pub(super) fn code_op(&self) -> Op {
-        if self.op == Op::L2 { Op::L2 } else { Op::Dot }
+        match &self.codec {
+            Codec::Sq8(sq8) => sq8.code_op(),
+            Codec::Sq4(sq4) => sq4.code_op(),
+        }
     }
 
     /// The QUANT to be written.
@@ -156,9 +158,8 @@ pub(super) fn to_floats<T: Element>(row: &[T]) -> Vec<f32> {
 
 /// What codes are tried on.
 struct Trial<'t, 'r, 'j, S: Scorer> {
-    op: Op,
     rows: &'t Rows<'r, S::Row>,
-    nodes: &'t Nodes,
+    nodes: &'t Nodes<'t>,
     judge: &'t mut Judge<'j, S>,
     truths: &'t [Truth],
     sample: &'t [Vec<f32>],
@@ -193,7 +194,7 @@ where
                 })?)
             }
         };
-        Ok(Some(Coded { codec, codes, fine, op: self.op }))
+        Ok(Some(Coded { codec, codes, fine }))
     }
 
     /// `width` elements a row, made on all threads.

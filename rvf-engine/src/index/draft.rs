@@ -77,7 +77,7 @@ pub(crate) fn drafts(request: &Request<'_>, progress: IndexProgress<'_>) -> Resu
 /// A graph over stored rows.
 fn on_rows<S: Scorer>(
     request: &Request<'_>,
-    nodes: &Nodes,
+    nodes: &Nodes<'_>,
     scorer: &S,
     rows: &Rows<'_, S::Row>,
     judge: &mut Judge<'_, S>,
@@ -116,7 +116,7 @@ where
     let mut judge = stopped(Judge::new(scorer, Kernels::detect(), &rows))?;
     let truths = truths(&mut judge, &nodes.live)?;
     // A graph that is carried on keeps what its walks read, until it has doubled: then more may be known, or less do.
-    let carried = carried_on(request).filter(|graph| graph.table.nodes() > rows.len() / 2);
+    let carried = nodes.carried.filter(|graph| graph.table.nodes() > rows.len() / 2);
     let coded = match carried.map(|graph| graph.codec(op)) {
         Some(None) => None,
         before => {
@@ -155,15 +155,17 @@ where
 }
 
 /// The nodes of a graph to be written.
-pub(super) struct Nodes {
+pub(super) struct Nodes<'r> {
     table: RunTable,
     /// A bit a node, set for rows that are dead already.
     dead: Vec<u64>,
     pub(super) live: Vec<u32>,
+    /// The graph to be carried on: looked for once, because it is held against its hash.
+    carried: Option<&'r GraphView>,
 }
 
-impl Nodes {
-    fn of(request: &Request<'_>) -> Result<Self> {
+impl<'s> Nodes<'s> {
+    fn of(request: &Request<'s>) -> Result<Self> {
         let row_len = request.snapshot.schema().row_len().max(1);
         let table = RunTable::new(request.runs.iter().map(|run| (run.rows.len() / row_len) as u32));
         let mut dead = vec![0u64; (table.nodes() as usize).div_ceil(64)];
@@ -180,7 +182,7 @@ impl Nodes {
         }
         let is_live = |node: &u32| dead[*node as usize / 64] >> (node % 64) & 1 == 0;
         let live = (0..table.nodes()).filter(is_live).collect();
-        Ok(Self { table, dead, live })
+        Ok(Self { table, dead, live, carried: carried_on(request) })
     }
 
     fn rows<'r, T: AnyBitPattern>(&'r self, request: &'r Request<'_>) -> Result<Rows<'r, T>> {
@@ -214,7 +216,7 @@ struct Made<T> {
 
 fn make<W: Scorer>(
     request: &Request<'_>,
-    nodes: &Nodes,
+    nodes: &Nodes<'_>,
     scorer: &W,
     rows: &Rows<'_, W::Row>,
     progress: IndexProgress<'_>,
@@ -222,7 +224,7 @@ fn make<W: Scorer>(
 where
     W::Row: NoUninit,
 {
-    let carried = carried_on(request);
+    let carried = nodes.carried;
     let before = carried.map(|graph| graph.index.facts());
     let options = request.options;
     let m = options.m.or(before.map(|facts| facts.m.get() as usize)).unwrap_or(M).clamp(2, 64);

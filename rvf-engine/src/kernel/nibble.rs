@@ -33,12 +33,12 @@ impl NibbleQuery {
     ///
     /// # Errors
     /// [`KernelError::Dimension`] unless there are 2 to 65,536 values, an even number; [`KernelError::QueryNotFinite`]
-    /// when one of them is NaN or infinite, or `step` is not a normal number above 0.
+    /// when one of them is NaN or infinite, or `step` is not a finite number above 0.
     pub fn new(op: Op, values: &[f32], step: f32) -> Result<NibbleQuery, KernelError> {
         if values.is_empty() || !values.len().is_multiple_of(2) || values.len() > 2 * MOST_BYTES {
             return Err(KernelError::Dimension { got: values.len() });
         }
-        if !(step.is_normal() && step > 0.0) {
+        if !(step.is_finite() && step > 0.0) {
             return Err(KernelError::QueryNotFinite);
         }
         let mut codes = Aligned::zeroed(values.len());

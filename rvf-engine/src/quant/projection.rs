@@ -128,7 +128,8 @@ fn shifted(op: Op, offsets: &[f32], row: &[f32]) -> Vec<f32> {
         return row.iter().map(|value| (f64::from(*value) * factor) as f32).collect();
     }
     let offsets = offsets.iter().copied().chain(std::iter::repeat(0.0));
-    row.iter().zip(offsets).map(|(value, offset)| value - offset).collect()
+    // The largest numbers of either sign stay finite.
+    row.iter().zip(offsets).map(|(value, offset)| (value - offset).clamp(f32::MIN, f32::MAX)).collect()
 }
 
 /// One over the norm of a row; 0 for a row of zeros.

@@ -190,6 +190,9 @@ mod tests {
         for row in [tiny, huge, vec![0.0; 96]] {
             assert!(sq4.components(kernels, &row).unwrap().iter().all(|value| value.is_finite()));
         }
+        let far = Projection { offsets: vec![-f32::MAX; 96].into(), ..sq4.projection.clone() };
+        let far = Sq4 { projection: far, step: f32::from_bits(1) };
+        assert!(far.query(kernels, &[f32::MAX; 96]).is_ok(), "a query as far from its rows as can be");
         assert!(sq4.components(kernels, &[f32::NAN; 96]).is_err());
     }
 

@@ -151,24 +151,6 @@ impl Pool {
         Some(key.node())
     }
 
-    /// The nodes that [`Pool::expand`] will give next, unless nearer ones enter, with their distances.
-    #[inline(always)]
-    pub(super) fn soon<const N: usize>(&self) -> [Option<(f32, u32)>; N] {
-        let mut soon = [None; N];
-        let after = self.keys.get(self.cursor..).unwrap_or_default();
-        let mut count = 0;
-        for key in after {
-            if !key.has(EXPANDED) {
-                soon[count] = Some((key.distance(), key.node()));
-                count += 1;
-                if count == N {
-                    break;
-                }
-            }
-        }
-        soon
-    }
-
     /// The live nodes, nearest first, with their distances.
     pub(super) fn live(&self) -> impl Iterator<Item = (f32, u32)> + '_ {
         self.keys.iter().filter(|key| !key.has(DEAD)).map(|key| (key.distance(), key.node()))
@@ -209,8 +191,7 @@ mod tests {
         pool.begin(3);
         pool.insert(2.0, 1, false);
         pool.insert(3.0, 2, true);
-        assert_eq!((pool.soon::<2>(), pool.expand()), ([Some((2.0, 1)), Some((3.0, 2))], Some(1)));
-        assert_eq!(pool.soon::<2>(), [Some((3.0, 2)), None]);
+        assert_eq!(pool.expand(), Some(1));
         pool.insert(1.0, 3, false);
         assert_eq!([pool.expand(), pool.expand(), pool.expand()], [Some(3), Some(2), None]);
     }

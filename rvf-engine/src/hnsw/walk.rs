@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! leaders of all cells -> the pivots of the PROBES nearest cells -> pool
-//! until every node of the pool is expanded: expand the nearest: its links that were not met: ask the cache for their
-//!     rows, measure them, keep those nearer than the ef-th live node of the pool
+//! until every node of the pool is expanded:
+//!     take the nearest (a):                    ask the cache for its links
+//!     of the one that was taken before (b):    ask for the rows of its links that were not met
+//!     of the one before that (c):              measure those rows, keep those nearer than the ef-th live node of the pool
 //! ```
 //! One dispatch a walk: the loop is compiled once for each kind of row and instruction set.
 
@@ -14,11 +16,9 @@ use crate::kernel::{Pair, Task, prefetch};
 use zerocopy::byteorder::little_endian::U32;
 
 /// Cells whose pivots are measured.
-const PROBES: usize = 4;
-/// Nodes that are expanded before what they lead to is measured: the latency of memory is paid once for all.
-const BEAM: usize = 2;
+const PROBES: usize = 2;
 /// Pivots that a walk begins with.
-const ENTRIES: usize = 32;
+const ENTRIES: usize = 16;
 
 /// The links of all nodes: `degree` slots a node.
 #[derive(Clone, Copy, Debug)]
@@ -108,44 +108,55 @@ impl<T> Task<T> for Walk<'_, T> {
         let mut found = Found { distances: measured, hops: 0 };
         self.scratch.pool.widen(self.ef);
         let Scratch { pool, visited, distances, .. } = self.scratch;
-        loop {
-            // Those met now. Nodes are few a hop and fewer are new: collected, asked for and measured in loops of their own, none of
-            // which waits for the other.
-            let first = visited.met().len();
-            for _ in 0..BEAM {
-                let Some(node) = pool.expand() else { break };
+        // Three nodes are under way: the links of one are asked for, the rows that the one before leads to are asked for, and those
+        // that the one before that led to are measured. What is asked for first is needed last: memory answers in turn.
+        let mut pending = visited.met().len();
+        let mut next = pool.expand();
+        while next.is_some() || pending < visited.met().len() {
+            let asked = visited.met().len();
+            let after = pool.expand();
+            if let Some(node) = after {
+                prefetch(self.links.slots(node));
+            }
+            if let Some(node) = next {
                 found.hops += 1;
                 visited.insert_all(self.links.slots(node), nodes);
             }
-            let fresh = visited.met().get(first..).unwrap_or_default();
-            let soon = pool.soon::<BEAM>();
-            if fresh.is_empty() && soon[0].is_none() {
-                break;
+            for fresh in visited.met().get(asked..).unwrap_or_default() {
+                prefetch(self.rows.row_of::<P>(*fresh));
             }
-            for next in fresh {
-                prefetch(self.rows.row_of::<P>(*next));
-            }
-            // The links of those that will be expanded next, of the pool and of the new ones.
-            for (_, next) in soon.iter().flatten() {
-                prefetch(self.links.slots(*next));
-            }
-            let near = soon[BEAM - 1].map_or(f32::INFINITY, |(distance, _)| distance);
+            let fresh = visited.met().get(pending..asked).unwrap_or_default();
+            pending = asked;
             found.distances += fresh.len() as u64;
-            distances.clear();
-            distances.resize(fresh.len(), 0.0);
-            for (to, next) in distances.iter_mut().zip(fresh) {
-                *to = pair.distance(self.rows.row_of::<P>(*next));
-                if *to < near {
-                    prefetch(self.links.slots(*next));
-                }
-            }
-            for (distance, next) in distances.iter().zip(fresh) {
+            measure(pair, self.rows, fresh, distances);
+            for (distance, node) in distances.iter().zip(fresh) {
                 if *distance < pool.bound() {
-                    pool.insert(*distance, *next, is_set(self.dead, *next));
+                    pool.insert(*distance, *node, is_set(self.dead, *node));
                 }
             }
+            next = after.or_else(|| pool.expand());
         }
         found
+    }
+}
+
+/// The distances of `nodes`, which are kept for as many as there are.
+#[inline(always)]
+fn measure<T, P: Pair<T>>(pair: P, rows: &Rows<'_, T>, nodes: &[u32], distances: &mut Vec<f32>) {
+    distances.clear();
+    distances.resize(nodes.len(), 0.0);
+    let (fours, rest) = nodes.as_chunks::<4>();
+    let (to_fours, to_rest) = distances.as_chunks_mut::<4>();
+    for (to, [a, b, c, d]) in to_fours.iter_mut().zip(fours) {
+        *to = pair.distances_of_four([
+            rows.row_of::<P>(*a),
+            rows.row_of::<P>(*b),
+            rows.row_of::<P>(*c),
+            rows.row_of::<P>(*d),
+        ]);
+    }
+    for (to, node) in to_rest.iter_mut().zip(rest) {
+        *to = pair.distance(rows.row_of::<P>(*node));
     }
 }
 
@@ -162,10 +173,19 @@ fn enter<T, P: Pair<T>>(pair: P, entry: &Entry<'_, T>, rows: &Rows<'_, T>, dead:
         admit(entry, cell, distance, nodes, dead, scratch);
         keep_nearest(&mut nearest, (distance, cell));
     }
-    for (_, cell) in nearest {
+    let members = |cell: usize| {
         let offset = |at: usize| entry.offsets.get(at).map_or(0, |offset| offset.get() as usize);
-        for pivot in leaders + offset(cell)..leaders + offset(cell + 1) {
-            let Some(row) = entry.rows.get(pivot * width..(pivot + 1) * width) else { break };
+        leaders + offset(cell)..leaders + offset(cell + 1)
+    };
+    let row_of = |pivot: usize| entry.rows.get(pivot * width..(pivot + 1) * width);
+    for (_, cell) in nearest.iter() {
+        for row in members(*cell).map_while(row_of) {
+            prefetch(row);
+        }
+    }
+    for (_, cell) in nearest.iter() {
+        for pivot in members(*cell) {
+            let Some(row) = row_of(pivot) else { break };
             measured += 1;
             admit(entry, pivot, pair.distance(row), nodes, dead, scratch);
         }

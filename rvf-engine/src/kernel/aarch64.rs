@@ -89,6 +89,8 @@ impl Neon {
             vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(a)))));
         fn add_u32(a: uint32x4_t, b: uint32x4_t) -> uint32x4_t = vaddq_u32(a, b);
         fn sum_u32(a: uint32x4_t) -> u32 = vaddvq_u32(a);
+        /// The sums of pairs of lanes of `a`, then those of `b`.
+        fn sums_of_pairs(a: uint32x4_t, b: uint32x4_t) -> uint32x4_t = vpaddq_u32(a, b);
         fn zero_u32() -> uint32x4_t = vdupq_n_u32(0);
         /// Adds squares of bytes: each below 2^16, widened as it is added.
         fn add_squares_of_u8(acc: uint32x4_t, a: uint8x16_t) -> uint32x4_t = {
@@ -314,5 +316,14 @@ impl NibbleSimd for Neon {
     #[inline(always)]
     fn sum(self, acc: uint32x4_t) -> i32 {
         self.sum_u32(acc).cast_signed()
+    }
+    #[inline(always)]
+    fn sum_four(self, acc: [uint32x4_t; 4]) -> [i32; 4] {
+        let [a, b, c, d] = acc;
+        let sums = self.sums_of_pairs(self.sums_of_pairs(a, b), self.sums_of_pairs(c, d));
+        let mut lanes = [0u32; 4];
+        // SAFETY: writes the four lanes of the array; NEON is part of AArch64.
+        unsafe { vst1q_u32(lanes.as_mut_ptr(), sums) };
+        [lanes[0] as i32, lanes[1] as i32, lanes[2] as i32, lanes[3] as i32]
     }
 }

@@ -10,6 +10,9 @@ use super::{Element, KernelError, Kernels, Op};
 /// Independent sums: so that an addition need not wait for the one before, and a vector can hold several.
 const LANES: usize = 16;
 
+/// How many rows ahead of the one at hand a row is asked for.
+const AHEAD: usize = 4;
+
 type Lanes = [f64; LANES];
 
 /// The distance of `op` from `query` to `row` in f64, the same on every machine. `row` has as many elements as `query`. Within
@@ -172,9 +175,12 @@ impl<W: Wide, T: Element> Work for Exact<'_, W, T> {
     #[inline(always)]
     fn run(self) {
         let (wide, query) = (self.wide, self.query);
-        self.rows.iter().for_each(|row| prefetch_all(row));
+        self.rows.iter().take(AHEAD).for_each(|row| prefetch_all(row));
         let query_squares = if self.op == Op::Cosine { dot_and_squares(wide, query, query).1 } else { 0.0 };
-        for row in self.rows {
+        for (at, row) in self.rows.iter().enumerate() {
+            if let Some(later) = self.rows.get(at + AHEAD) {
+                prefetch_all(later);
+            }
             self.out.push(match self.op {
                 Op::L2 => squared_distance(wide, query, row),
                 Op::Dot => 0.0 - inner_product(wide, query, row),

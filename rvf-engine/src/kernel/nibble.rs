@@ -81,6 +81,12 @@ pub(super) trait NibbleSimd: Isa {
     fn add_squares(self, acc: Self::Acc, row: &[u8]) -> Self::Acc;
     fn add(self, a: Self::Acc, b: Self::Acc) -> Self::Acc;
     fn sum(self, acc: Self::Acc) -> i32;
+
+    /// [`NibbleSimd::sum`] of each: lanes of four can be added up together.
+    #[inline(always)]
+    fn sum_four(self, acc: [Self::Acc; 4]) -> [i32; 4] {
+        [self.sum(acc[0]), self.sum(acc[1]), self.sum(acc[2]), self.sum(acc[3])]
+    }
 }
 
 /// Rows of `BYTES`, or, for 0, of any length.
@@ -106,11 +112,10 @@ impl<'q, S: NibbleSimd, const L2: bool, const BYTES: usize> Vectors<'q, S, L2, B
     }
 }
 
-impl<S: NibbleSimd, const L2: bool, const BYTES: usize> Pair<u8> for Vectors<'_, S, L2, BYTES> {
-    const WIDTH: usize = BYTES;
-
+impl<S: NibbleSimd, const L2: bool, const BYTES: usize> Vectors<'_, S, L2, BYTES> {
+    /// Sums of q c and of c (c - 15) of a row, in lanes.
     #[inline(always)]
-    fn distance(self, row: &[u8]) -> f32 {
+    fn sums(self, row: &[u8]) -> (S::Acc, S::Acc) {
         let simd = self.simd;
         let (mut products, mut squares) = ([simd.zero(); 2], simd.zero());
         let [low, high] = [Self::rest(self.low, 0), Self::rest(self.high, 0)];
@@ -130,8 +135,31 @@ impl<S: NibbleSimd, const L2: bool, const BYTES: usize> Pair<u8> for Vectors<'_,
                 squares = simd.add_squares(squares, row);
             }
         }
-        let squares = if L2 { simd.sum(squares) } else { 0 };
-        self.query.distance(simd.sum(simd.add(products[0], products[1])), squares)
+        (simd.add(products[0], products[1]), squares)
+    }
+}
+
+impl<S: NibbleSimd, const L2: bool, const BYTES: usize> Pair<u8> for Vectors<'_, S, L2, BYTES> {
+    const WIDTH: usize = BYTES;
+
+    #[inline(always)]
+    fn distance(self, row: &[u8]) -> f32 {
+        let (products, squares) = self.sums(row);
+        let squares = if L2 { self.simd.sum(squares) } else { 0 };
+        self.query.distance(self.simd.sum(products), squares)
+    }
+
+    #[inline(always)]
+    fn distances_of_four(self, rows: [&[u8]; 4]) -> [f32; 4] {
+        let [a, b, c, d] = rows;
+        let [a, b, c, d] = [self.sums(a), self.sums(b), self.sums(c), self.sums(d)];
+        let products = self.simd.sum_four([a.0, b.0, c.0, d.0]);
+        let squares = if L2 { self.simd.sum_four([a.1, b.1, c.1, d.1]) } else { [0; 4] };
+        let mut distances = [0.0; 4];
+        for at in 0..4 {
+            distances[at] = self.query.distance(products[at], squares[at]);
+        }
+        distances
     }
 }
 

@@ -139,6 +139,9 @@ fn check_calls_agree<T: Copy, Q: Against<T>>(kernels: Kernels, query: &Q, rows: 
     for (&index, got) in indices.iter().zip(&at) {
         assert_eq!(got.to_bits(), out[index as usize].to_bits());
     }
+    let four = [0, 1, 2, 3].map(|at| at * 5 % count);
+    let together = kernels.run(query, Four { rows, width, four });
+    assert_eq!(bits(&together), four.map(|at| out[at].to_bits()), "four at a time");
     for shift in [1, 3, 7] {
         let mut moved = vec![rows[0]; shift];
         moved.extend_from_slice(rows);
@@ -147,6 +150,22 @@ fn check_calls_agree<T: Copy, Q: Against<T>>(kernels: Kernels, query: &Q, rows: 
         assert_eq!(bits(&again), bits(&out), "moved by {shift}");
     }
     out
+}
+
+/// Four rows, measured together.
+struct Four<'a, T> {
+    rows: &'a [T],
+    width: usize,
+    four: [usize; 4],
+}
+
+impl<T> Task<T> for Four<'_, T> {
+    type Output = [f32; 4];
+
+    #[inline(always)]
+    fn run<P: Pair<T>>(self, pair: P) -> [f32; 4] {
+        pair.distances_of_four(self.four.map(|at| &self.rows[at * self.width..][..self.width]))
+    }
 }
 
 fn bits(distances: &[f32]) -> Vec<u32> {

@@ -84,11 +84,28 @@ impl Avx2 {
             _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
         fn halves_i32(a: __m256i) -> __m128i =
             _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256::<1>(a));
+        /// Of each half: the sums of pairs of lanes of `a`, then those of `b`.
+        fn sums_of_pairs(a: __m256i, b: __m256i) -> __m256i = _mm256_hadd_epi32(a, b);
         fn quarters(a: __m128) -> __m128 = _mm_add_ps(a, _mm_movehl_ps(a, a));
         fn quarters_i32(a: __m128i) -> __m128i = _mm_add_epi32(a, _mm_unpackhi_epi64(a, a));
         fn last(a: __m128) -> f32 = _mm_cvtss_f32(_mm_add_ss(a, _mm_movehdup_ps(a)));
         fn last_i32(a: __m128i) -> i32 =
             _mm_cvtsi128_si32(_mm_add_epi32(a, _mm_shuffle_epi32::<0b01>(a)));
+    }
+
+    /// The sums of the lanes of each, modulo 2^32.
+    #[inline(always)]
+    pub(super) fn sum_four_i32(self, acc: [__m256i; 4]) -> [i32; 4] {
+        let [a, b, c, d] = acc;
+        self.lanes_i32(self.halves_i32(self.sums_of_pairs(self.sums_of_pairs(a, b), self.sums_of_pairs(c, d))))
+    }
+
+    #[inline(always)]
+    fn lanes_i32(self, a: __m128i) -> [i32; 4] {
+        let mut lanes = [0; 4];
+        // SAFETY: writes the 16 bytes of the array, at any alignment; SSE2 is part of x86-64.
+        unsafe { _mm_storeu_si128(lanes.as_mut_ptr().cast(), a) };
+        lanes
     }
 
     /// The sum of four lanes, by halves.
@@ -284,5 +301,10 @@ impl NibbleSimd for Avx2 {
     #[inline(always)]
     fn sum(self, acc: __m256i) -> i32 {
         self.last_i32(self.quarters_i32(self.halves_i32(acc)))
+    }
+
+    #[inline(always)]
+    fn sum_four(self, acc: [__m256i; 4]) -> [i32; 4] {
+        self.sum_four_i32(acc)
     }
 }

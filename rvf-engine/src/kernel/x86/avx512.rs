@@ -84,6 +84,16 @@ impl Avx512 {
         );
         /// The sum of the lanes, modulo 2^32.
         pub(super) fn sum_i32(a: __m512i) -> u32 = _mm512_reduce_add_epi32(a).cast_unsigned();
+        /// Lane by lane, the sum of both halves.
+        pub(super) fn halves_i32(a: __m512i) -> __m256i =
+            _mm256_add_epi32(_mm512_castsi512_si256(a), _mm512_extracti64x4_epi64::<1>(a));
+    }
+
+    /// The sums of the lanes of each, modulo 2^32.
+    #[inline(always)]
+    pub(super) fn sum_four_i32(self, acc: [__m512i; 4]) -> [i32; 4] {
+        let [a, b, c, d] = acc;
+        self.0.sum_four_i32([self.halves_i32(a), self.halves_i32(b), self.halves_i32(c), self.halves_i32(d)])
     }
 }
 
@@ -255,5 +265,10 @@ impl NibbleSimd for Avx512 {
     #[inline(always)]
     fn sum(self, acc: __m512i) -> i32 {
         self.sum_i32(acc).cast_signed()
+    }
+
+    #[inline(always)]
+    fn sum_four(self, acc: [__m512i; 4]) -> [i32; 4] {
+        self.sum_four_i32(acc)
     }
 }

@@ -192,4 +192,9 @@ impl NibbleSimd for Avx512Vnni {
     fn sum(self, acc: __m512i) -> i32 {
         self.0.sum_i32(acc).cast_signed()
     }
+
+    #[inline(always)]
+    fn sum_four(self, acc: [__m512i; 4]) -> [i32; 4] {
+        self.0.sum_four_i32(acc)
+    }
 }

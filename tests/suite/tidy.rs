@@ -36,7 +36,7 @@ const FLOORS: [(&str, &[Floor]); 2] = [
             ("store", &["hnsw", "kernel", "quant"]),
             // 4: from snapshots to hits, edits, findings.
             ("search", &["hnsw", "kernel", "quant", "store"]),
-            ("index", &["hnsw", "kernel", "quant", "store"]),
+            ("index", &["hnsw", "kernel", "quant", "random", "store"]),
             ("ingest", &["store"]),
             ("compact", &["store"]),
             ("inspect", &["store"]),

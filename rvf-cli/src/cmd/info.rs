@@ -59,6 +59,13 @@ fn dead_share(graph: &GraphInfo) -> f64 {
     graph.records.saturating_sub(graph.live) as f64 / graph.records.max(1) as f64
 }
 
+fn walks_on(graph: &GraphInfo) -> String {
+    match graph.codes {
+        Some(_) => format!("{} codes, {} bytes", graph.code, graph.code_bytes),
+        None => "stored rows".to_owned(),
+    }
+}
+
 fn graph_json(graph: &GraphInfo) -> Value {
     let point = |(ef, recall): &(u32, f64)| json!({ "ef": ef, "recall": recall });
     json!({
@@ -97,7 +104,7 @@ fn tell(info: &Info, ui: &Ui) -> Result<(), Failure> {
             format!("{:.1} %", dead_share(graph) * 100.0),
             graph.m.to_string(),
             graph.ef_construction.to_string(),
-            if graph.codes.is_some() { "SQ8 codes" } else { "stored rows" }.to_owned(),
+            walks_on(graph),
             curve.join(", "),
         ]
     };

@@ -8,6 +8,7 @@ use super::walk::{Entry, Links, Scratch, Walk, is_set};
 use super::{NO_LINK, heal, parallel, reach, twins};
 use crate::kernel::{KernelError, Kernels};
 use crate::random::Random;
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use zerocopy::byteorder::little_endian::U32;
 
@@ -36,6 +37,14 @@ pub(crate) struct Kept<'a> {
     pub(crate) links: Links<'a>,
     /// For each of its nodes the node that it is now; [`NO_LINK`] if it is gone.
     pub(crate) becomes: Vec<u32>,
+}
+
+/// Nodes that are inserted last, and who looks at the graph before they are: so recall can be measured for queries that are like
+/// its rows and that it does not know. A walk around a node that was inserted is no such measure: its neighbours were linked by
+/// way of it.
+pub(crate) struct Trial<'t, T> {
+    pub(crate) held: &'t [u32],
+    pub(crate) look: &'t mut dyn FnMut(Links<'_>, &Pivots<T>),
 }
 
 /// A graph.
@@ -68,54 +77,71 @@ const MOST_A_BATCH: usize = 2048;
 const BATCH_SHARE: usize = 8;
 const LEAST_A_BATCH: usize = 32;
 
-/// Builds a graph over the nodes of `rows` that are not dead, carrying on the graph of before where there is one.
+/// What a graph is built over.
+#[derive(Clone, Copy)]
+pub(crate) struct Ground<'g, S: Scorer> {
+    pub(crate) scorer: &'g S,
+    pub(crate) kernels: Kernels,
+    pub(crate) rows: &'g Rows<'g, S::Row>,
+    /// A bit a node, set for those that are left out.
+    pub(crate) dead: &'g [u64],
+}
+
+/// Builds a graph over the nodes of the ground that are not dead, carrying on the graph of before where there is one.
 ///
 /// # Errors
 /// [`Stopped`].
 pub(crate) fn build<S: Scorer>(
-    scorer: &S,
-    kernels: Kernels,
-    rows: &Rows<'_, S::Row>,
-    dead: &[u64],
+    ground: Ground<'_, S>,
     kept: Option<Kept<'_>>,
     params: &Params,
+    trial: Trial<'_, S::Row>,
     progress: Progress<'_>,
 ) -> Result<Built<S::Row>, Stopped>
 where
     S::Row: bytemuck::NoUninit,
 {
+    let Ground { scorer, kernels, rows, dead } = ground;
     let live: Vec<u32> = (0..rows.len()).filter(|node| !is_set(dead, *node)).collect();
     let (unique, twins) = twins::part(rows, &live);
     let mut shuffled = unique.clone();
     Random(params.seed).shuffle(&mut shuffled);
+    let held: HashSet<u32> = trial.held.iter().copied().collect();
+    // Pivots are the first: none of those that are held back.
+    shuffled.sort_by_key(|node| held.contains(node));
     let pivots = Pivots::choose(scorer, kernels, rows, &shuffled, &[])?;
     let mut builder = Builder::new(scorer, kernels, rows, params)?;
     let inserted = match kept {
         Some(kept) => heal::carry_on(&mut builder, &kept, &unique)?,
         None => vec![false; rows.len() as usize],
     };
-    let total = live.len() as u64;
     let waiting: Vec<u32> = shuffled.iter().copied().filter(|node| !inserted[*node as usize]).collect();
-    let mut rest = waiting.as_slice();
-    while !rest.is_empty() {
-        let linked = unique.len() - rest.len();
-        if progress(linked as u64, total).is_break() {
-            return Err(Stopped::Interrupted);
-        }
-        // Of what this build has inserted: a graph that is carried on may know nothing like the new nodes, which must then find
-        // each other.
-        let new = waiting.len() - rest.len();
-        let size = (new / BATCH_SHARE).clamp(LEAST_A_BATCH, MOST_A_BATCH).min(rest.len());
-        let (batch, after) = rest.split_at(size);
-        builder.insert(&pivots, batch)?;
-        rest = after;
-    }
+    let (first, last) = waiting.split_at(waiting.partition_point(|node| !held.contains(node)));
+    let mut told = Told { linked: unique.len() - waiting.len(), total: live.len(), progress };
+    builder.insert_all(&pivots, first, 0, &mut told)?;
+    builder.cut_all(&unique)?;
+    (trial.look)(Links::new(&builder.slots, builder.room), &pivots);
+    builder.insert_all(&pivots, last, first.len(), &mut told)?;
     builder.cut_all(&unique)?;
     let mut built = Built { links: builder.finish(&twins), pivots, linked: live.len() as u32 };
     reach::make_sure(&mut built, scorer, kernels, rows, &shuffled, &live, params)?;
-    match progress(total, total) {
-        ControlFlow::Continue(()) => Ok(built),
-        ControlFlow::Break(()) => Err(Stopped::Interrupted),
+    told.linked = told.total;
+    told.tell().map(|()| built)
+}
+
+/// How far a build is, and who is told.
+struct Told<'p> {
+    linked: usize,
+    total: usize,
+    progress: Progress<'p>,
+}
+
+impl Told<'_> {
+    fn tell(&mut self) -> Result<(), Stopped> {
+        match (self.progress)(self.linked as u64, self.total as u64) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Stopped::Interrupted),
+        }
     }
 }
 
@@ -161,6 +187,28 @@ impl<'b, S: Scorer> Builder<'b, S> {
         for (at, slot) in self.slots[start..start + self.room].iter_mut().enumerate() {
             slot.set(links.get(at).copied().unwrap_or(NO_LINK));
         }
+    }
+
+    /// Inserts nodes batch by batch, `new` of them having been inserted by this build before.
+    fn insert_all(
+        &mut self,
+        pivots: &Pivots<S::Row>,
+        nodes: &[u32],
+        mut new: usize,
+        told: &mut Told<'_>,
+    ) -> Result<(), Stopped> {
+        let mut rest = nodes;
+        while !rest.is_empty() {
+            told.tell()?;
+            // Of what this build has inserted: a graph that is carried on may know nothing like the new nodes, which must then
+            // find each other.
+            let size = (new / BATCH_SHARE).clamp(LEAST_A_BATCH, MOST_A_BATCH).min(rest.len());
+            let (batch, after) = rest.split_at(size);
+            self.insert(pivots, batch)?;
+            (rest, new) = (after, new + size);
+            told.linked += size;
+        }
+        Ok(())
     }
 
     /// Inserts a batch: all search the graph of before, then links are added both ways.

@@ -54,8 +54,9 @@ mod twins;
 mod visited;
 mod walk;
 
-pub(crate) use build::{Built, Kept, Params, Stopped, build};
+pub(crate) use build::{Built, Ground, Kept, Params, Stopped, Trial, build};
 pub(crate) use cells::Pivots;
+pub(crate) use parallel::map as in_parallel;
 pub(crate) use rows::{Rows, RunTable};
 pub(crate) use scorer::{BitRows, Halves, Numbers, Scorer};
 pub(crate) use walk::{Entry, Found, Links, Scratch, Walk};

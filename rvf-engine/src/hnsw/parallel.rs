@@ -7,7 +7,7 @@ const PIECE: usize = 16;
 
 /// `work` on each of `0..items`, the results in that order. Each worker thread keeps one of `states`, of which there is at
 /// least one.
-pub(super) fn map<W: Send, R: Send, E: Send>(
+pub(crate) fn map<W: Send, R: Send, E: Send>(
     states: &mut [W],
     items: usize,
     work: impl Fn(&mut W, usize) -> Result<R, E> + Sync,

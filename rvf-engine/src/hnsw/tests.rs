@@ -29,7 +29,9 @@ fn built(rows: &[f32], width: usize, dead: &[u64], kept: Option<Kept<'_>>, threa
     let rows = Rows::whole(rows, width, &table);
     let scorer = Numbers::<f32>::new(Op::L2);
     let params = params(threads);
-    build(&scorer, Kernels::detect(), &rows, dead, kept, &params, &mut |_, _| ControlFlow::Continue(())).unwrap()
+    let ground = Ground { scorer: &scorer, kernels: Kernels::detect(), rows: &rows, dead };
+    let trial = Trial { held: &[], look: &mut |_, _| {} };
+    build(ground, kept, &params, trial, &mut |_, _| ControlFlow::Continue(())).unwrap()
 }
 
 fn found(rows: &[f32], width: usize, dead: &[u64], graph: &Built<f32>, query: &[f32], ef: usize) -> Vec<(f32, u32)> {

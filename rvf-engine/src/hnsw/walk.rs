@@ -15,8 +15,10 @@ use super::visited::Visited;
 use crate::kernel::{Pair, Task, prefetch};
 use zerocopy::byteorder::little_endian::U32;
 
-/// Cells whose pivots are measured.
-const PROBES: usize = 2;
+/// Cells whose pivots are measured: as many, until so many pivots are. Of many pivots few cells do; of few, which may leave out
+/// clusters, a larger part is looked at.
+const PROBES: usize = 4;
+const PROBED: u64 = 64;
 /// Pivots that a walk begins with.
 const ENTRIES: usize = 16;
 
@@ -178,16 +180,18 @@ fn enter<T, P: Pair<T>>(pair: P, entry: &Entry<'_, T>, rows: &Rows<'_, T>, dead:
         leaders + offset(cell)..leaders + offset(cell + 1)
     };
     let row_of = |pivot: usize| entry.rows.get(pivot * width..(pivot + 1) * width);
-    for (_, cell) in nearest.iter() {
-        for row in members(*cell).map_while(row_of) {
+    let leaders = measured;
+    for (_, cell) in nearest {
+        for row in members(cell).map_while(row_of) {
             prefetch(row);
         }
-    }
-    for (_, cell) in nearest.iter() {
-        for pivot in members(*cell) {
+        for pivot in members(cell) {
             let Some(row) = row_of(pivot) else { break };
             measured += 1;
             admit(entry, pivot, pair.distance(row), nodes, dead, scratch);
+        }
+        if measured - leaders >= PROBED {
+            break;
         }
     }
     measured

@@ -18,6 +18,8 @@ use rvf_format::payload::quant::{self, QuantFacts, QuantParts};
 /// and of bytes, where the other choice is the stored rows.
 const NIBBLES_DO: f64 = 0.997;
 const BYTES_DO: f64 = 0.99;
+/// Rows of the sample that codes are tried on, at most.
+const TRIED: usize = 100;
 /// Rows that codes learn from.
 const TRAINED_ON: usize = 4096;
 /// Bytes of a cache line: shorter codes save nothing.
@@ -237,7 +239,7 @@ where
     fn recall(&mut self, codec: &Codec<'_>, codes: &[u8]) -> Result<f64> {
         let (mut right, mut all) = (0, 0);
         let mut distances = vec![0f32; self.rows.len() as usize];
-        for truth in self.truths {
+        for truth in self.truths.iter().step_by(self.truths.len().div_ceil(TRIED).max(1)) {
             let query = stopped(codec.query(Kernels::detect(), &to_floats(self.rows.row(truth.node))))?;
             stopped(match &query {
                 CodeQuery::Code(query) => measure::<i8, _>(query, codes, &mut distances),

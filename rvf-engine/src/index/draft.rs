@@ -4,13 +4,14 @@
 //! like are walked on as they are stored.
 
 use super::codes::{Coded, to_floats};
-use super::judge::{Judge, K, Truth};
+use super::curve::{Sample, curve};
+use super::judge::{Judge, K};
 use super::{IndexOptions, IndexProgress};
 use crate::hnsw::{
-    BitRows, Built, Entry, Halves, Kept, Links, NO_LINK, Numbers, Params, Pivots, Rows, RunTable, Scorer, Scratch,
-    Stopped, Walk, build,
+    BitRows, Built, Entry, Ground, Halves, Kept, Links, NO_LINK, Numbers, Params, Pivots, Rows, RunTable, Scorer,
+    Stopped, Trial, build,
 };
-use crate::kernel::{Against, Element, Kernels, Op};
+use crate::kernel::{Element, Kernels, Op};
 use crate::quant::{CodeQuery, Codec};
 use crate::store::{GraphView, Origin, Run, Snapshot};
 use crate::{Error, Result};
@@ -20,9 +21,8 @@ use rvf_format::payload::index::{self, CODE_STORED, EffortPoint, IndexFacts, Ind
 use rvf_format::payload::quant;
 use rvf_format::{Clause, Dtype, Metric};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use zerocopy::IntoBytes;
-use zerocopy::byteorder::little_endian::U32;
 
 /// What a graph is to be made of.
 pub(crate) struct Request<'r> {
@@ -38,15 +38,12 @@ pub(crate) struct Request<'r> {
 const M: usize = 16;
 const EF_CONSTRUCTION: usize = 128;
 /// "RVF" and a one; any number would do, but always the same.
-const SEED: u64 = 0x0031_4656_5200;
-/// Rows that recall is measured on.
-const SAMPLE: usize = 100;
+pub(super) const SEED: u64 = 0x0031_4656_5200;
 /// Candidates that are measured again on stored rows: as in `search/walk.rs`, for k of 10.
 pub(super) const RERANKED: usize = 26;
 /// The share of dead nodes up to which a graph is healed rather than built anew. (Measured on 20,000 x 64 with 11 % dead: a
 /// healed graph found 0.03 to 0.06 less than a new one at ef 10 to 16.)
 const MOST_DEAD: f64 = 0.05;
-const LADDER: [u32; 13] = [10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024];
 
 /// The drafts of one graph over the runs.
 ///
@@ -68,8 +65,8 @@ pub(crate) fn drafts(request: &Request<'_>, progress: IndexProgress<'_>) -> Resu
             let nodes = Nodes::of(request)?;
             let rows = nodes.rows::<u8>(request)?;
             let mut judge = stopped(Judge::new(&BitRows, Kernels::detect(), &rows))?;
-            let truths = truths(&mut judge, &nodes.live)?;
-            on_rows(request, &nodes, &BitRows, &rows, &mut judge, &truths, progress)
+            let sample = Sample::choose(&BitRows, &rows, &nodes, request.options.threads())?;
+            on_rows(request, &nodes, &BitRows, &rows, &mut judge, &sample, progress)
         }
     }
 }
@@ -81,22 +78,25 @@ fn on_rows<S: Scorer>(
     scorer: &S,
     rows: &Rows<'_, S::Row>,
     judge: &mut Judge<'_, S>,
-    truths: &[Truth],
+    sample: &Sample,
     progress: IndexProgress<'_>,
 ) -> Result<Vec<Draft<'static>>>
 where
     S::Row: AnyBitPattern + NoUninit,
 {
-    let made = make(request, nodes, scorer, rows, progress)?;
-    let pivot_rows = bytemuck::cast_slice(&made.built.pivots.rows).to_vec();
-    let pivots = &made.built.pivots;
-    let entry = Entry { nodes: &pivots.nodes, offsets: &pivots.offsets, rows: &pivots.rows };
     let mut query = stopped(scorer.blank(rows.width()))?;
-    let effort = curve(made.params.degree, &made.built.links, judge, truths, rows.len(), |truth, walk| {
-        stopped(scorer.set(&mut query, rows.row(truth.node)))?;
-        walk.run(&query, rows, entry);
-        Ok(())
-    })?;
+    let mut effort = Ok(Vec::new());
+    let mut look = |links: Links<'_>, pivots: &Pivots<S::Row>| {
+        let entry = Entry { nodes: &pivots.nodes, offsets: &pivots.offsets, rows: &pivots.rows };
+        effort = curve(links, judge, &sample.truths, rows.len(), |truth, walk| {
+            stopped(scorer.set(&mut query, rows.row(truth.node)))?;
+            walk.run(&query, rows, entry);
+            Ok(())
+        });
+    };
+    let trial = Trial { held: &sample.held, look: &mut look };
+    let made = make(request, nodes, scorer, rows, trial, progress)?;
+    let (effort, pivot_rows) = (effort?, bytemuck::cast_slice(&made.built.pivots.rows).to_vec());
     let stride = rows.width() * size_of::<S::Row>();
     Ok(vec![made.draft(request, CODE_STORED, stride, pivot_rows, effort)])
 }
@@ -114,40 +114,41 @@ where
     let nodes = Nodes::of(request)?;
     let rows = nodes.rows::<S::Row>(request)?;
     let mut judge = stopped(Judge::new(scorer, Kernels::detect(), &rows))?;
-    let truths = truths(&mut judge, &nodes.live)?;
+    let threads = request.options.threads();
+    let sample = Sample::choose(scorer, &rows, &nodes, threads)?;
     // A graph that is carried on keeps what its walks read, until it has doubled: then more may be known, or less do.
     let carried = nodes.carried.filter(|graph| graph.table.nodes() > rows.len() / 2);
     let coded = match carried.map(|graph| graph.codec(op)) {
         Some(None) => None,
         before => {
             let before = before.flatten().map(Codec::into_owned);
-            Coded::choose(op, &rows, &nodes, before, &mut judge, &truths, request.options.threads())?
+            Coded::choose(op, &rows, &nodes, before, &mut judge, &sample.truths, threads)?
         }
     };
     let Some(coded) = coded else {
-        return on_rows(request, &nodes, scorer, &rows, &mut judge, &truths, progress);
+        return on_rows(request, &nodes, scorer, &rows, &mut judge, &sample, progress);
     };
     let (fine, width) = coded.fine();
     let fine = Rows::whole(fine, width, &nodes.table);
-    let made = make(request, &nodes, &Numbers::<i8>::new(coded.code_op()), &fine, progress)?;
-    let pivots = &made.built.pivots.nodes;
-    let pivot_rows: Vec<u8> = pivots.iter().flat_map(|node| coded.row(node.get())).copied().collect();
-    let effort = curve(made.params.degree, &made.built.links, &mut judge, &truths, rows.len(), |truth, walk| {
-        let query = to_floats(rows.row(truth.node));
-        let codes = coded.codes();
-        match stopped(coded.codec().query(Kernels::detect(), &query))? {
-            CodeQuery::Code(query) => {
-                walk.on_codes::<i8, _>(&query, codes, &nodes.table, &made.built.pivots, &pivot_rows)
+    let pivot_rows = |pivots: &Pivots<i8>| -> Vec<u8> {
+        pivots.nodes.iter().flat_map(|node| coded.row(node.get())).copied().collect()
+    };
+    let mut effort = Ok(Vec::new());
+    let mut look = |links: Links<'_>, pivots: &Pivots<i8>| {
+        let (codes, pivot_rows) = (coded.codes(), pivot_rows(pivots));
+        effort = curve(links, &mut judge, &sample.truths, rows.len(), |truth, walk| {
+            let query = to_floats(rows.row(truth.node));
+            match stopped(coded.codec().query(Kernels::detect(), &query))? {
+                CodeQuery::Code(query) => walk.on_codes::<i8, _>(&query, codes, &nodes.table, pivots, &pivot_rows),
+                CodeQuery::Floats(query) => walk.on_codes::<i8, _>(&query, codes, &nodes.table, pivots, &pivot_rows),
+                CodeQuery::Nibbles(query) => walk.on_codes::<u8, _>(&query, codes, &nodes.table, pivots, &pivot_rows),
             }
-            CodeQuery::Floats(query) => {
-                walk.on_codes::<i8, _>(&query, codes, &nodes.table, &made.built.pivots, &pivot_rows)
-            }
-            CodeQuery::Nibbles(query) => {
-                walk.on_codes::<u8, _>(&query, codes, &nodes.table, &made.built.pivots, &pivot_rows)
-            }
-        }
-        Ok(())
-    })?;
+            Ok(())
+        });
+    };
+    let trial = Trial { held: &sample.held, look: &mut look };
+    let made = make(request, &nodes, &Numbers::<i8>::new(coded.code_op()), &fine, trial, progress)?;
+    let (effort, pivot_rows) = (effort?, pivot_rows(&made.built.pivots));
     let (code, stride) = (coded.code(), coded.codec().stride());
     let index = made.draft(request, code, stride, pivot_rows, effort);
     let base_row = request.runs.first().map_or(0, |run| run.base_row);
@@ -160,6 +161,8 @@ pub(super) struct Nodes<'r> {
     /// A bit a node, set for rows that are dead already.
     dead: Vec<u64>,
     pub(super) live: Vec<u32>,
+    /// The live ones that the graph to be carried on does not know; all where there is none.
+    pub(super) new: Vec<u32>,
     /// The graph to be carried on: looked for once, because it is held against its hash.
     carried: Option<&'r GraphView>,
 }
@@ -181,8 +184,16 @@ impl<'s> Nodes<'s> {
             start += run.rows.len() / row_len;
         }
         let is_live = |node: &u32| dead[*node as usize / 64] >> (node % 64) & 1 == 0;
-        let live = (0..table.nodes()).filter(is_live).collect();
-        Ok(Self { table, dead, live, carried: carried_on(request) })
+        let live: Vec<u32> = (0..table.nodes()).filter(is_live).collect();
+        let carried = carried_on(request);
+        let new = match carried {
+            None => live.clone(),
+            Some(graph) => {
+                let known: HashSet<u32> = becoming(request, graph, &table).into_iter().collect();
+                live.iter().copied().filter(|node| !known.contains(node)).collect()
+            }
+        };
+        Ok(Self { table, dead, live, new, carried })
     }
 
     fn rows<'r, T: AnyBitPattern>(&'r self, request: &'r Request<'_>) -> Result<Rows<'r, T>> {
@@ -200,13 +211,6 @@ pub(super) fn stopped<T>(result: std::result::Result<T, impl Into<Stopped>>) -> 
     })
 }
 
-/// The neighbours of an even sample of the live nodes.
-fn truths<S: Scorer>(judge: &mut Judge<'_, S>, live: &[u32]) -> Result<Vec<Truth>> {
-    let count = SAMPLE.min(live.len());
-    let node = |at: usize| live[(2 * at + 1) * live.len() / (2 * count)];
-    (0..count).map(|at| stopped(judge.truth(node(at), live))).collect()
-}
-
 /// A graph that was built.
 struct Made<T> {
     built: Built<T>,
@@ -219,6 +223,7 @@ fn make<W: Scorer>(
     nodes: &Nodes<'_>,
     scorer: &W,
     rows: &Rows<'_, W::Row>,
+    trial: Trial<'_, W::Row>,
     progress: IndexProgress<'_>,
 ) -> Result<Made<W::Row>>
 where
@@ -236,7 +241,8 @@ where
         links: Links::new(graph.index.links(), params.degree),
         becomes: becoming(request, graph, &nodes.table),
     });
-    let built = stopped(build(scorer, Kernels::detect(), rows, &nodes.dead, kept, &params, progress))?;
+    let ground = Ground { scorer, kernels: Kernels::detect(), rows, dead: &nodes.dead };
+    let built = stopped(build(ground, kept, &params, trial, progress))?;
     Ok(Made { built, params, nodes: rows.len() })
 }
 
@@ -283,67 +289,6 @@ fn becoming(request: &Request<'_>, graph: &GraphView, table: &RunTable) -> Vec<u
         stays.or_else(|| moved.get(&(at.part, at.row)).copied()).filter(|now| *now < table.nodes()).unwrap_or(NO_LINK)
     };
     (0..graph.table.nodes()).map(node_of).collect()
-}
-
-/// A walk whose recall is measured.
-struct Measured<'m> {
-    links: Links<'m>,
-    ef: usize,
-    without: Option<u32>,
-    scratch: &'m mut Scratch,
-}
-
-impl Measured<'_> {
-    fn run<T, Q: Against<T>>(self, query: &Q, rows: &Rows<'_, T>, entry: Entry<'_, T>) {
-        let Measured { links, ef, without, scratch } = self;
-        Kernels::detect().run(query, Walk { rows, links, entry, ef, dead: &[], without, scratch });
-    }
-
-    fn on_codes<T: AnyBitPattern, Q: Against<T>>(
-        self,
-        query: &Q,
-        codes: &[u8],
-        table: &RunTable,
-        pivots: &Pivots<i8>,
-        pivot_rows: &[u8],
-    ) {
-        let cast = |bytes| bytemuck::try_cast_slice(bytes).unwrap_or_default();
-        let rows = Rows::whole(cast(codes), query.row_len(), table);
-        self.run(query, &rows, Entry { nodes: &pivots.nodes, offsets: &pivots.offsets, rows: cast(pivot_rows) });
-    }
-}
-
-/// The recall of walks from the sample, for more and more candidates until nothing is gained.
-fn curve<S: Scorer>(
-    degree: usize,
-    links: &[U32],
-    judge: &mut Judge<'_, S>,
-    truths: &[Truth],
-    nodes: u32,
-    mut walk: impl FnMut(&Truth, Measured<'_>) -> Result<()>,
-) -> Result<Vec<EffortPoint>> {
-    let links = Links::new(links, degree);
-    let mut scratch = Scratch::default();
-    let wanted: usize = truths.iter().map(|truth| truth.wanted).sum();
-    let mut points: Vec<EffortPoint> = Vec::new();
-    for ef in LADDER.into_iter().take_while(|ef| *ef == LADDER[0] || *ef < nodes) {
-        let mut right = 0;
-        for truth in truths {
-            // Around the node itself: its links would lead to its neighbours at once, as no link of a query does. (Twins may hang
-            // from it.)
-            let without = Some(truth.node).filter(|_| !truth.has_twin);
-            walk(truth, Measured { links, ef: ef as usize, without, scratch: &mut scratch })?;
-            let found: Vec<u32> = scratch.found().map(|(_, node)| node).take(RERANKED).collect();
-            right += stopped(judge.right(truth, &found))?;
-        }
-        let recall = right as f64 / wanted.max(1) as f64;
-        let best = points.last().map_or(0, |point| point.recall_ppm.get());
-        points.push(EffortPoint { ef: U32::new(ef), recall_ppm: U32::new(((recall * 1e6) as u32).max(best)) });
-        if right == wanted {
-            break;
-        }
-    }
-    Ok(points)
 }
 
 impl<T> Made<T> {

@@ -10,9 +10,11 @@
 //! | `edit.rs` | the edit of a plan |
 //! | `codes.rs` | which codes a graph walks on |
 //! | `draft.rs` | one graph: its INDEX draft and that of its codes |
+//! | `curve.rs` | the curve of effort: recall by ef, of rows that were held back |
 //! | `judge.rs` | what a graph is measured by: exact neighbours of a sample of its rows |
 
 mod codes;
+mod curve;
 mod draft;
 mod edit;
 mod judge;

@@ -1,0 +1,115 @@
+//! [`curve`]: the recall that walks reach, effort by effort, measured when a graph is written.
+//!
+//! What is measured is what a search will do for queries that are like the rows and are none of them: rows that are held back,
+//! searched for in the graph without them, and inserted last. Where a graph is carried on with few new rows there are none to
+//! hold back: then walks go around the row that is looked for, which finds less, because its neighbours were linked by way of
+//! it; so more effort than needed is promised, never less.
+
+use super::draft::{Nodes, RERANKED, SEED, stopped};
+use super::judge::{Judge, Truth};
+use crate::Result;
+use crate::hnsw::{Entry, Links, Pivots, Rows, RunTable, Scorer, Scratch, Walk, in_parallel};
+use crate::kernel::{Against, KernelError, Kernels};
+use crate::random::Random;
+use bytemuck::AnyBitPattern;
+use rvf_format::payload::index::EffortPoint;
+use std::collections::HashSet;
+use zerocopy::byteorder::little_endian::U32;
+
+/// Rows that recall is measured on: their mean is off by half a hundredth where one query misses one in twenty. (Each takes an
+/// exact scan; together they take about a twelfth of a build.)
+const SAMPLE: usize = 400;
+/// At most one row in so many is held back, and rows are held back where at least one in so many is new.
+const LEAST_A_HELD: usize = 16;
+const LADDER: [u32; 13] = [10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024];
+
+/// Rows that recall is measured on.
+pub(super) struct Sample {
+    pub(super) truths: Vec<Truth>,
+    /// Those rows, where they are to be held back; else none.
+    pub(super) held: Vec<u32>,
+}
+
+impl Sample {
+    /// A sample of the new rows if they are many, else of all; at random, since order may mean something: a row in ten may be all of
+    /// some cluster.
+    pub(super) fn choose<S: Scorer>(
+        scorer: &S,
+        rows: &Rows<'_, S::Row>,
+        nodes: &Nodes<'_>,
+        threads: usize,
+    ) -> Result<Self> {
+        let live = nodes.live.len();
+        let holds = nodes.new.len() * LEAST_A_HELD >= live && nodes.new.len() >= LEAST_A_HELD;
+        let mut chosen = if holds { nodes.new.clone() } else { nodes.live.clone() };
+        Random(SEED + 1).shuffle(&mut chosen);
+        chosen.truncate(SAMPLE.min(chosen.len() / LEAST_A_HELD).max(1));
+        let held = if holds { chosen.clone() } else { Vec::new() };
+        let left_out: HashSet<u32> = held.iter().copied().collect();
+        let others: Vec<u32> = nodes.live.iter().copied().filter(|node| !left_out.contains(node)).collect();
+        let judge = || Judge::new(scorer, Kernels::detect(), rows);
+        let judges: std::result::Result<Vec<_>, KernelError> = (0..threads.max(1)).map(|_| judge()).collect();
+        let truth = |judge: &mut Judge<'_, S>, at: usize| judge.truth(chosen[at], &others);
+        let truths = stopped(in_parallel(&mut stopped(judges)?, chosen.len(), truth))?;
+        Ok(Self { truths, held })
+    }
+}
+
+/// A walk whose recall is measured.
+pub(super) struct Measured<'m> {
+    links: Links<'m>,
+    ef: usize,
+    without: Option<u32>,
+    scratch: &'m mut Scratch,
+}
+
+impl Measured<'_> {
+    pub(super) fn run<T, Q: Against<T>>(self, query: &Q, rows: &Rows<'_, T>, entry: Entry<'_, T>) {
+        let Measured { links, ef, without, scratch } = self;
+        Kernels::detect().run(query, Walk { rows, links, entry, ef, dead: &[], without, scratch });
+    }
+
+    pub(super) fn on_codes<T: AnyBitPattern, Q: Against<T>>(
+        self,
+        query: &Q,
+        codes: &[u8],
+        table: &RunTable,
+        pivots: &Pivots<i8>,
+        pivot_rows: &[u8],
+    ) {
+        let cast = |bytes| bytemuck::try_cast_slice(bytes).unwrap_or_default();
+        let rows = Rows::whole(cast(codes), query.row_len(), table);
+        self.run(query, &rows, Entry { nodes: &pivots.nodes, offsets: &pivots.offsets, rows: cast(pivot_rows) });
+    }
+}
+
+/// The recall of walks from the sample, for more and more candidates until nothing is gained.
+pub(super) fn curve<S: Scorer>(
+    links: Links<'_>,
+    judge: &mut Judge<'_, S>,
+    truths: &[Truth],
+    nodes: u32,
+    mut walk: impl FnMut(&Truth, Measured<'_>) -> Result<()>,
+) -> Result<Vec<EffortPoint>> {
+    let mut scratch = Scratch::default();
+    let wanted: usize = truths.iter().map(|truth| truth.wanted).sum();
+    let mut points: Vec<EffortPoint> = Vec::new();
+    for ef in LADDER.into_iter().take_while(|ef| *ef == LADDER[0] || *ef < nodes) {
+        let mut right = 0;
+        for truth in truths {
+            // A row that was held back is not met in any case; around one that was not, or its links would lead to its neighbours
+            // at once, as no link of a query does. (Twins may hang from it.)
+            let without = Some(truth.node).filter(|_| !truth.has_twin);
+            walk(truth, Measured { links, ef: ef as usize, without, scratch: &mut scratch })?;
+            let found: Vec<u32> = scratch.found().map(|(_, node)| node).take(RERANKED).collect();
+            right += stopped(judge.right(truth, &found))?;
+        }
+        let recall = right as f64 / wanted.max(1) as f64;
+        let best = points.last().map_or(0, |point| point.recall_ppm.get());
+        points.push(EffortPoint { ef: U32::new(ef), recall_ppm: U32::new(((recall * 1e6) as u32).max(best)) });
+        if right == wanted {
+            break;
+        }
+    }
+    Ok(points)
+}

@@ -111,7 +111,7 @@ impl<T> Task<T> for Walk<'_, T> {
         self.scratch.pool.widen(self.ef);
         let Scratch { pool, visited, distances, .. } = self.scratch;
         // Three nodes are under way: the links of one are asked for, the rows that the one before leads to are asked for, and those
-        // that the one before that led to are measured. What is asked for first is needed last: memory answers in turn.
+        // that the one before that led to are measured. Links are asked for before rows: memory answers in turn.
         let mut pending = visited.met().len();
         let mut next = pool.expand();
         while next.is_some() || pending < visited.met().len() {
@@ -180,7 +180,7 @@ fn enter<T, P: Pair<T>>(pair: P, entry: &Entry<'_, T>, rows: &Rows<'_, T>, dead:
         leaders + offset(cell)..leaders + offset(cell + 1)
     };
     let row_of = |pivot: usize| entry.rows.get(pivot * width..(pivot + 1) * width);
-    let leaders = measured;
+    let of_leaders = measured;
     for (_, cell) in nearest {
         for row in members(cell).map_while(row_of) {
             prefetch(row);
@@ -190,7 +190,7 @@ fn enter<T, P: Pair<T>>(pair: P, entry: &Entry<'_, T>, rows: &Rows<'_, T>, dead:
             measured += 1;
             admit(entry, pivot, pair.distance(row), nodes, dead, scratch);
         }
-        if measured - leaders >= PROBED {
+        if measured - of_leaders >= PROBED {
             break;
         }
     }

@@ -3,7 +3,7 @@
 //! What is measured is what a search will do for queries that are like the rows and are none of them: rows that are held back,
 //! searched for in the graph without them, and inserted last. Where a graph is carried on with few new rows there are none to
 //! hold back: then walks go around the row that is looked for, which finds less, because its neighbours were linked by way of
-//! it; so more effort than needed is promised, never less.
+//! it: as a rule more effort is spent than the promise needs.
 
 use super::draft::{Nodes, RERANKED, SEED, stopped};
 use super::judge::{Judge, Truth};
@@ -17,7 +17,7 @@ use std::collections::HashSet;
 use zerocopy::byteorder::little_endian::U32;
 
 /// Rows that recall is measured on: their mean is off by half a hundredth where one query misses one in twenty. (Each takes an
-/// exact scan; together they take about a twelfth of a build.)
+/// exact scan.)
 const SAMPLE: usize = 400;
 /// At most one row in so many is held back, and rows are held back where at least one in so many is new.
 const LEAST_A_HELD: usize = 16;

@@ -490,7 +490,7 @@ fn queries_from_afar_are_answered() {
             store.index();
             let mut afar = |distance: f32| -> Vec<Vec<f32>> {
                 let sign = |rng: &mut Rng| if rng.below(2) == 0 { distance } else { -distance };
-                (0..16).map(|_| (0..12).map(|_| sign(&mut rng)).collect()).collect()
+                (0..64).map(|_| (0..12).map(|_| sign(&mut rng)).collect()).collect()
             };
             for distance in [1e3, 1_048_576.0] {
                 let queries = afar(distance);

@@ -1,4 +1,4 @@
-//! [`build`]: inserts nodes batch by batch. See `mod.rs` for the algorithm and its departures.
+//! [`build`]: inserts nodes batch by batch, twice. See `mod.rs` for the algorithm and its departures.
 
 use super::cells::Pivots;
 use super::rows::Rows;
@@ -25,6 +25,26 @@ pub(crate) struct Params {
     pub(crate) seed: u64,
     /// Threads; they do not change the result.
     pub(crate) threads: usize,
+}
+
+/// How nodes are inserted.
+#[derive(Clone, Copy)]
+struct Pass {
+    /// Nodes that links are chosen from, and how many are chosen at most.
+    ef: usize,
+    most: usize,
+}
+
+impl Params {
+    /// The first links of a node, which may change: half the work.
+    fn draft(&self) -> Pass {
+        Pass { ef: (self.ef_construction / 2).max(self.m), most: self.m }
+    }
+
+    /// Its links once all nodes are there.
+    fn last(&self) -> Pass {
+        Pass { ef: self.ef_construction, most: (self.m + self.m / 2).min(self.degree) }
+    }
 }
 
 /// Told how many nodes are linked, of how many; may stop the work.
@@ -77,6 +97,11 @@ const MOST_A_BATCH: usize = 2048;
 const BATCH_SHARE: usize = 8;
 const LEAST_A_BATCH: usize = 32;
 
+/// One node in so many, the first, is not inserted a second time: when it was inserted little lay near it, so it links far, and
+/// queries unlike all rows need such links. (Measured on 3,000 rows in 20 clusters and such queries, ef 64: recall 0.95 to 0.99 where
+/// one in 16 or one in 4 is left alone, 0.85 to 0.97 where none is; for queries like the rows it makes no difference.)
+const FAR_LINKED: usize = 8;
+
 /// What a graph is built over.
 #[derive(Clone, Copy)]
 pub(crate) struct Ground<'g, S: Scorer> {
@@ -117,28 +142,34 @@ where
     };
     let waiting: Vec<u32> = shuffled.iter().copied().filter(|node| !inserted[*node as usize]).collect();
     let (first, last) = waiting.split_at(waiting.partition_point(|node| !held.contains(node)));
-    let mut told = Told { linked: unique.len() - waiting.len(), total: live.len(), progress };
-    builder.insert_all(&pivots, first, 0, &mut told)?;
+    let mut told = Told { halves: 2 * (unique.len() - waiting.len()), total: live.len(), progress };
+    // What this build has inserted counts: a graph that is carried on may know nothing like the new nodes, which must then find
+    // each other.
+    builder.insert_all(params.draft(), &pivots, first, 0, &mut told)?;
+    builder.cut_all(&unique)?;
+    let far = first.len().div_ceil(FAR_LINKED);
+    builder.insert_all(params.last(), &pivots, &first[far..], first.len() - far, &mut told)?;
     builder.cut_all(&unique)?;
     (trial.look)(Links::new(&builder.slots, builder.room), &pivots);
-    builder.insert_all(&pivots, last, first.len(), &mut told)?;
+    builder.insert_all(params.last(), &pivots, last, first.len(), &mut told)?;
     builder.cut_all(&unique)?;
     let mut built = Built { links: builder.finish(&twins), pivots, linked: live.len() as u32 };
     reach::make_sure(&mut built, scorer, kernels, rows, &shuffled, &live, params)?;
-    told.linked = told.total;
+    told.halves = 2 * told.total;
     told.tell().map(|()| built)
 }
 
 /// How far a build is, and who is told.
 struct Told<'p> {
-    linked: usize,
+    /// Nodes that were inserted, by each of the two passes.
+    halves: usize,
     total: usize,
     progress: Progress<'p>,
 }
 
 impl Told<'_> {
     fn tell(&mut self) -> Result<(), Stopped> {
-        match (self.progress)(self.linked as u64, self.total as u64) {
+        match (self.progress)((self.halves / 2).min(self.total) as u64, self.total as u64) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(Stopped::Interrupted),
         }
@@ -189,9 +220,10 @@ impl<'b, S: Scorer> Builder<'b, S> {
         }
     }
 
-    /// Inserts nodes batch by batch, `new` of them having been inserted by this build before.
+    /// Inserts nodes batch by batch, on top of `new` that this build has inserted before.
     fn insert_all(
         &mut self,
+        pass: Pass,
         pivots: &Pivots<S::Row>,
         nodes: &[u32],
         mut new: usize,
@@ -200,20 +232,18 @@ impl<'b, S: Scorer> Builder<'b, S> {
         let mut rest = nodes;
         while !rest.is_empty() {
             told.tell()?;
-            // Of what this build has inserted: a graph that is carried on may know nothing like the new nodes, which must then
-            // find each other.
             let size = (new / BATCH_SHARE).clamp(LEAST_A_BATCH, MOST_A_BATCH).min(rest.len());
             let (batch, after) = rest.split_at(size);
-            self.insert(pivots, batch)?;
+            self.insert(pass, pivots, batch)?;
             (rest, new) = (after, new + size);
-            told.linked += size;
+            told.halves += size;
         }
         Ok(())
     }
 
     /// Inserts a batch: all search the graph of before, then links are added both ways.
-    fn insert(&mut self, pivots: &Pivots<S::Row>, batch: &[u32]) -> Result<(), KernelError> {
-        let chosen = self.choose(pivots, batch)?;
+    fn insert(&mut self, pass: Pass, pivots: &Pivots<S::Row>, batch: &[u32]) -> Result<(), KernelError> {
+        let chosen = self.choose(pass, pivots, batch)?;
         let mut back: Vec<(u32, u32)> = Vec::new();
         for (node, links) in batch.iter().zip(&chosen) {
             self.put(*node, links);
@@ -224,25 +254,24 @@ impl<'b, S: Scorer> Builder<'b, S> {
         self.link_back(&groups)
     }
 
-    /// The links of each node of a batch: diverse ones of those that a walk finds and those that the node has already, because
-    /// a pivot can be found before it is inserted.
-    fn choose(&mut self, pivots: &Pivots<S::Row>, batch: &[u32]) -> Result<Vec<Vec<u32>>, KernelError> {
-        let (scorer, kernels, rows, params) = (self.scorer, self.kernels, self.rows, self.params);
+    /// The links of each node of a batch: diverse ones of those that a walk finds and those that the node has already, by the
+    /// pass before or because a pivot can be found before it is inserted.
+    fn choose(&mut self, pass: Pass, pivots: &Pivots<S::Row>, batch: &[u32]) -> Result<Vec<Vec<u32>>, KernelError> {
+        let (scorer, kernels, rows) = (self.scorer, self.kernels, self.rows);
         let links = Links::new(&self.slots, self.room);
         let entry = Entry { nodes: &pivots.nodes, offsets: &pivots.offsets, rows: &pivots.rows };
         parallel::map(&mut self.workers, batch.len(), |worker, item| {
             let node = batch[item];
             scorer.set(&mut worker.query, rows.row(node))?;
             let scratch = &mut worker.scratch;
-            let ef = params.ef_construction;
-            kernels.run(&worker.query, Walk { rows, links, entry, ef, dead: &[], without: None, scratch });
+            kernels.run(&worker.query, Walk { rows, links, entry, ef: pass.ef, dead: &[], without: None, scratch });
             let mut found: Vec<Candidate> = worker.scratch.found().filter(|(_, other)| *other != node).collect();
             let own: Vec<u32> = links.of(node, rows.len()).collect();
             if !own.is_empty() {
                 let own = own.into_iter().chain(found.iter().map(|(_, other)| *other)).collect::<Vec<_>>();
                 found = worker.selector.measured(node, &own)?;
             }
-            worker.selector.diverse(&found, params.m)
+            worker.selector.diverse(&found, pass.most)
         })
     }
 

@@ -18,7 +18,7 @@ use zerocopy::byteorder::little_endian::U32;
 /// Cells whose pivots are measured: as many, until so many pivots are. Of many pivots few cells do; of few, which may leave out
 /// clusters, a larger part is looked at.
 const PROBES: usize = 4;
-const PROBED: u64 = 64;
+const PROBED: usize = 64;
 /// Pivots that a walk begins with.
 const ENTRIES: usize = 16;
 
@@ -54,6 +54,14 @@ pub(crate) struct Entry<'a, T> {
     pub(crate) nodes: &'a [U32],
     pub(crate) offsets: &'a [U32],
     pub(crate) rows: &'a [T],
+}
+
+impl<T> Entry<'_, T> {
+    /// Where the members of a cell begin, after the leaders; 0 for one that is not there.
+    #[inline(always)]
+    fn offset(&self, cell: usize) -> usize {
+        self.offsets.get(cell).map_or(0, |offset| offset.get() as usize)
+    }
 }
 
 /// What walks need and keep for the next one.
@@ -130,7 +138,7 @@ impl<T> Task<T> for Walk<'_, T> {
             let fresh = visited.met().get(pending..asked).unwrap_or_default();
             pending = asked;
             found.distances += fresh.len() as u64;
-            measure(pair, self.rows, fresh, distances);
+            measure(pair, OfNodes { rows: self.rows, nodes: fresh }, distances);
             for (distance, node) in distances.iter().zip(fresh) {
                 if *distance < pool.bound() {
                     pool.insert(*distance, *node, is_set(self.dead, *node));
@@ -142,59 +150,115 @@ impl<T> Task<T> for Walk<'_, T> {
     }
 }
 
-/// The distances of `nodes`, which are kept for as many as there are.
+/// Rows to be measured. (A trait and no closure: closures are not compiled for the instruction set.)
+trait Listed<'a, T> {
+    fn count(&self) -> usize;
+
+    /// The four rows from `4 * place` on; the last of all is repeated where there are fewer.
+    fn four<P: Pair<T>>(&self, place: usize) -> [&'a [T]; 4];
+}
+
+/// Those of nodes.
+struct OfNodes<'a, 'r, T> {
+    rows: &'r Rows<'a, T>,
+    nodes: &'r [u32],
+}
+
+impl<'a, T> Listed<'a, T> for OfNodes<'a, '_, T> {
+    #[inline(always)]
+    fn count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    #[inline(always)]
+    fn four<P: Pair<T>>(&self, place: usize) -> [&'a [T]; 4] {
+        let nodes = match *self.nodes.get(4 * place..).unwrap_or_default() {
+            [a, b, c, d, ..] => [a, b, c, d],
+            [a, b, c] => [a, b, c, c],
+            [a, b] => [a, b, b, b],
+            [a] => [a; 4],
+            [] => [u32::MAX; 4],
+        };
+        nodes.map(|node| self.rows.row_of::<P>(node))
+    }
+}
+
+/// Those that lie side by side, of `width` elements.
+struct InOnePiece<'a, T> {
+    rows: &'a [T],
+    width: usize,
+}
+
+impl<'a, T> Listed<'a, T> for InOnePiece<'a, T> {
+    #[inline(always)]
+    fn count(&self) -> usize {
+        self.rows.len() / self.width.max(1)
+    }
+
+    #[inline(always)]
+    fn four<P: Pair<T>>(&self, place: usize) -> [&'a [T]; 4] {
+        let (width, last) = (if P::WIDTH > 0 { P::WIDTH } else { self.width }, self.count().saturating_sub(1));
+        let row = |at: usize| {
+            let at = at.min(last);
+            self.rows.get(at * width..(at + 1) * width).unwrap_or_default()
+        };
+        [row(4 * place), row(4 * place + 1), row(4 * place + 2), row(4 * place + 3)]
+    }
+}
+
+/// The distances of rows, which are kept for as many as there are. Kernels that are not short are called four rows at a time, and
+/// no other way: a loop with five copies of them is too long to be inlined.
 #[inline(always)]
-fn measure<T, P: Pair<T>>(pair: P, rows: &Rows<'_, T>, nodes: &[u32], distances: &mut Vec<f32>) {
+fn measure<'a, T: 'a, P: Pair<T>>(pair: P, rows: impl Listed<'a, T>, distances: &mut Vec<f32>) {
+    let (count, is_short) = (rows.count(), P::WIDTH > 0);
     distances.clear();
-    distances.resize(nodes.len(), 0.0);
-    let (fours, rest) = nodes.as_chunks::<4>();
-    let (to_fours, to_rest) = distances.as_chunks_mut::<4>();
-    for (to, [a, b, c, d]) in to_fours.iter_mut().zip(fours) {
-        *to = pair.distances_of_four([
-            rows.row_of::<P>(*a),
-            rows.row_of::<P>(*b),
-            rows.row_of::<P>(*c),
-            rows.row_of::<P>(*d),
-        ]);
+    distances.resize(if is_short { count } else { count.next_multiple_of(4) }, 0.0);
+    let (fours, rest) = distances.as_chunks_mut::<4>();
+    let whole = fours.len();
+    for (place, to) in fours.iter_mut().enumerate() {
+        *to = pair.distances_of_four(rows.four::<P>(place));
     }
-    for (to, node) in to_rest.iter_mut().zip(rest) {
-        *to = pair.distance(rows.row_of::<P>(*node));
+    if is_short {
+        for (to, row) in rest.iter_mut().zip(rows.four::<P>(whole)) {
+            *to = pair.distance(row);
+        }
     }
+    distances.truncate(count);
 }
 
 /// Fills the pool with the pivots of the nearest cells; how many distances that took.
 #[inline(always)]
 fn enter<T, P: Pair<T>>(pair: P, entry: &Entry<'_, T>, rows: &Rows<'_, T>, dead: &[u64], scratch: &mut Scratch) -> u64 {
-    let (width, nodes) = (if P::WIDTH > 0 { P::WIDTH } else { rows.width() }, rows.len());
+    let width = if P::WIDTH > 0 { P::WIDTH } else { rows.width() };
     let leaders = entry.offsets.len().saturating_sub(1);
     let mut nearest = [(f32::INFINITY, NO_CELL); PROBES];
+    let mut distances = std::mem::take(&mut scratch.distances);
     let mut measured = 0;
-    for (cell, row) in entry.rows.chunks_exact(width).take(leaders).enumerate() {
-        let distance = pair.distance(row);
-        measured += 1;
-        admit(entry, cell, distance, nodes, dead, scratch);
-        keep_nearest(&mut nearest, (distance, cell));
-    }
-    let members = |cell: usize| {
-        let offset = |at: usize| entry.offsets.get(at).map_or(0, |offset| offset.get() as usize);
-        leaders + offset(cell)..leaders + offset(cell + 1)
-    };
-    let row_of = |pivot: usize| entry.rows.get(pivot * width..(pivot + 1) * width);
-    let of_leaders = measured;
-    for (_, cell) in nearest {
-        for row in members(cell).map_while(row_of) {
+    // The leaders of all cells, then the members of the nearest ones.
+    for stage in 0..=PROBES {
+        let (first, end) = match stage.checked_sub(1).map(|probe| nearest[probe].1) {
+            None => (0, leaders),
+            Some(cell) => (leaders + entry.offset(cell), leaders + entry.offset(cell + 1)),
+        };
+        let end = end.min(entry.rows.len() / width.max(1));
+        let members = entry.rows.get(first * width..end * width).unwrap_or_default();
+        for row in members.chunks_exact(width) {
             prefetch(row);
         }
-        for pivot in members(cell) {
-            let Some(row) = row_of(pivot) else { break };
-            measured += 1;
-            admit(entry, pivot, pair.distance(row), nodes, dead, scratch);
+        measure(pair, InOnePiece { rows: members, width }, &mut distances);
+        for (at, distance) in distances.iter().enumerate() {
+            admit(entry, first + at, *distance, rows.len(), dead, scratch);
+            if stage == 0 {
+                keep_nearest(&mut nearest, (*distance, at));
+            }
         }
-        if measured - of_leaders >= PROBED {
+        measured += distances.len();
+        if measured >= leaders + PROBED {
             break;
         }
     }
-    measured
+    scratch.distances = distances;
+    measured as u64
 }
 
 /// Puts a pivot into the pool, if it is a node and near enough.

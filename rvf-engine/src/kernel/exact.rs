@@ -3,15 +3,12 @@
 //! Component i is added to lane i mod 16, and the lanes are added by halves, at every level: the same bits on every machine.
 
 use super::dispatch::{Cpu, Isa, Work};
-use super::scan::prefetch_all;
+use super::scan::{SCATTERED_AHEAD, prefetch_all};
 use super::simd::Simd;
 use super::{Element, KernelError, Kernels, Op};
 
 /// Independent sums: so that an addition need not wait for the one before, and a vector can hold several.
 const LANES: usize = 16;
-
-/// How many rows ahead of the one at hand a row is asked for.
-const AHEAD: usize = 4;
 
 type Lanes = [f64; LANES];
 
@@ -175,10 +172,10 @@ impl<W: Wide, T: Element> Work for Exact<'_, W, T> {
     #[inline(always)]
     fn run(self) {
         let (wide, query) = (self.wide, self.query);
-        self.rows.iter().take(AHEAD).for_each(|row| prefetch_all(row));
+        self.rows.iter().take(SCATTERED_AHEAD).for_each(|row| prefetch_all(row));
         let query_squares = if self.op == Op::Cosine { dot_and_squares(wide, query, query).1 } else { 0.0 };
         for (at, row) in self.rows.iter().enumerate() {
-            if let Some(later) = self.rows.get(at + AHEAD) {
+            if let Some(later) = self.rows.get(at + SCATTERED_AHEAD) {
                 prefetch_all(later);
             }
             self.out.push(match self.op {

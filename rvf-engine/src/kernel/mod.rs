@@ -58,7 +58,7 @@ pub(crate) use {
 };
 
 use dispatch::Cpu;
-use scan::{One, Scan, ScanAt};
+use scan::{One, Scan, ScanAt, Scattered};
 
 /// The largest dimension of a query or row, in elements (for [`BitQuery`], in bits rounded up to whole bytes).
 ///
@@ -175,6 +175,23 @@ impl Kernels {
         check_rows(rows.len(), count * width)?;
         check_indices(indices, count, out.len())?;
         query.dispatch(self.cpu, ScanAt { rows, width, indices, out });
+        Ok(())
+    }
+
+    /// The distance from `query` to each of `rows`, which lie anywhere, in `out`, which is cleared first.
+    ///
+    /// # Errors
+    /// [`KernelError::RowsLength`] when a row does not have `query.row_len()` elements.
+    pub fn distances_of<T, Q: Against<T>>(
+        self,
+        query: &Q,
+        rows: &[&[T]],
+        out: &mut Vec<f32>,
+    ) -> Result<(), KernelError> {
+        out.clear();
+        rows.iter().try_for_each(|row| check_rows(row.len(), query.row_len()))?;
+        out.resize(rows.len(), 0.0);
+        query.dispatch(self.cpu, Scattered { rows, out });
         Ok(())
     }
 

@@ -45,7 +45,7 @@ const AHEAD: usize = 4096;
 pub(super) fn prefetch_ahead<T>(chunk: &[T]) {
     let start = chunk.as_ptr().cast::<u8>().wrapping_add(AHEAD);
     for line in 0..size_of_val(chunk).div_ceil(LINE_BYTES) {
-        prefetch_line(start.wrapping_add(line * LINE_BYTES));
+        prefetch_line::<true>(start.wrapping_add(line * LINE_BYTES));
     }
 }
 
@@ -72,6 +72,31 @@ impl<T> Task<T> for ScanAt<'_, T> {
     }
 }
 
+/// Rows wherever they are, each of the query's length.
+pub(super) struct Scattered<'a, T> {
+    pub(super) rows: &'a [&'a [T]],
+    pub(super) out: &'a mut [f32],
+}
+
+impl<T> Task<T> for Scattered<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<P: Pair<T>>(self, pair: P) {
+        self.rows.iter().take(SCATTERED_AHEAD).for_each(|row| prefetch_all(row));
+        for (i, (row, out)) in self.rows.iter().zip(self.out).enumerate() {
+            if let Some(later) = self.rows.get(i + SCATTERED_AHEAD) {
+                prefetch_all(later);
+            }
+            *out = pair.distance(row);
+        }
+    }
+}
+
+/// How many rows ahead of the one at hand a scattered row is asked for, all of it. (Measured: of 12 lines a row 16 are 7 % of a
+/// search faster than 8; of 13 lines, which the cache holds, they are the same.)
+pub(super) const SCATTERED_AHEAD: usize = 16;
+
 /// How many rows ahead of the one at hand a row is asked for: so many that about 48 lines are under way, which is as
 /// many as pays. (Measured at 384 dimensions, Zen 5: 8 rows of 6 lines are up to half faster than 2 or 4, but 8 rows of
 /// 24 lines slower than 4.)
@@ -92,43 +117,56 @@ fn row<T>(rows: &[T], width: usize, index: u32) -> &[T] {
     &rows[index as usize * width..][..width]
 }
 
-/// Asks the cache for the first lines of `row`.
+/// Asks the second-level cache for the first lines of `row`: it keeps track of more lines at a time than the first. (Measured on
+/// Zen 4, walks of 620 rows of two lines each: 22 us instead of 30, and 25 instead of 40 when the memory is busy.)
 #[inline(always)]
 pub(crate) fn prefetch<T>(row: &[T]) {
-    let bytes = size_of_val(row).min(PREFETCH_LINES * LINE_BYTES);
-    let start = row.as_ptr().cast::<u8>();
-    for offset in (0..bytes).step_by(LINE_BYTES) {
-        prefetch_line(start.wrapping_add(offset));
-    }
+    ask_for(row, PREFETCH_LINES);
 }
 
-/// Asks the cache for all lines of `row`, up to 32: of longer rows the hardware fetches the rest.
+/// The same for all lines of `row`, up to 32: of longer rows the hardware fetches the rest.
 #[inline(always)]
 pub(super) fn prefetch_all<T>(row: &[T]) {
-    let bytes = size_of_val(row).min(4 * PREFETCH_LINES * LINE_BYTES);
-    let start = row.as_ptr().cast::<u8>();
-    for offset in (0..bytes).step_by(LINE_BYTES) {
-        prefetch_line(start.wrapping_add(offset));
-    }
+    ask_for(row, 4 * PREFETCH_LINES);
 }
 
 #[inline(always)]
+fn ask_for<T>(row: &[T], lines: usize) {
+    let bytes = size_of_val(row).min(lines * LINE_BYTES);
+    let start = row.as_ptr().cast::<u8>();
+    for offset in (0..bytes).step_by(LINE_BYTES) {
+        prefetch_line::<false>(start.wrapping_add(offset));
+    }
+}
+
+/// Asks for the line at `at`, of the first-level cache if `NEAR`, else of the second.
+#[inline(always)]
 #[cfg(target_arch = "x86_64")]
-fn prefetch_line(at: *const u8) {
-    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+fn prefetch_line<const NEAR: bool>(at: *const u8) {
+    use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
     // SAFETY: a prefetch reads nothing and faults on no address; SSE is part of every x86-64.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    unsafe {
+        if NEAR {
+            _mm_prefetch::<_MM_HINT_T0>(at.cast());
+        } else {
+            _mm_prefetch::<_MM_HINT_T1>(at.cast());
+        }
+    }
 }
 
 #[inline(always)]
 #[cfg(target_arch = "aarch64")]
-fn prefetch_line(at: *const u8) {
+fn prefetch_line<const NEAR: bool>(at: *const u8) {
     // SAFETY: a prefetch reads nothing, faults on no address and changes no register.
     unsafe {
-        std::arch::asm!("prfm pldl1keep, [{0}]", in(reg) at, options(readonly, nostack, preserves_flags));
+        if NEAR {
+            std::arch::asm!("prfm pldl1keep, [{0}]", in(reg) at, options(readonly, nostack, preserves_flags));
+        } else {
+            std::arch::asm!("prfm pldl2keep, [{0}]", in(reg) at, options(readonly, nostack, preserves_flags));
+        }
     }
 }
 
 #[inline(always)]
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-fn prefetch_line(_at: *const u8) {}
+fn prefetch_line<const NEAR: bool>(_at: *const u8) {}

@@ -90,17 +90,18 @@ impl<'a> QueryVector<'a> {
         if floats.len() != schema.dimension as usize {
             return Err(Error::Dimension { expected: schema.dimension, found: floats.len() });
         }
-        if let Some(component) = floats.iter().position(|value| !value.is_finite()) {
+        if !all(&floats, f32::is_finite) {
+            let component = floats.iter().position(|value| !value.is_finite()).unwrap_or(0);
             return Err(Error::NotFinite { row: 0, component });
         }
         if schema.metric == Metric::Cosine && floats.iter().all(|value| *value == 0.0) {
             return Err(Error::ZeroVector { row: 0 });
         }
         Ok(match schema.dtype {
-            Dtype::I8 if floats.iter().all(|v| v.fract() == 0.0 && (-128.0..=127.0).contains(v)) => {
+            Dtype::I8 if all(&floats, |v| f32::from(v as i8) == v) => {
                 Checked::I8(floats.iter().map(|value| *value as i8).collect(), floats.into_owned())
             }
-            Dtype::U8 if floats.iter().all(|v| v.fract() == 0.0 && (0.0..=255.0).contains(v)) => {
+            Dtype::U8 if all(&floats, |v| f32::from(v as u8) == v) => {
                 Checked::U8(floats.iter().map(|value| *value as u8).collect(), floats.into_owned())
             }
             _ => Checked::F32(floats),
@@ -134,6 +135,12 @@ impl<'a> QueryVector<'a> {
         }
         Ok(packed)
     }
+}
+
+/// Whether all values are such. Without a way out: a loop that compilers turn into vectors.
+#[inline(always)]
+fn all(values: &[f32], is_such: impl Fn(f32) -> bool) -> bool {
+    values.iter().fold(true, |so_far, value| so_far & is_such(*value))
 }
 
 fn pack(values: &[f32], schema: &Schema) -> Result<Vec<u8>> {

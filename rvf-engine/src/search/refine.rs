@@ -4,13 +4,14 @@ use super::Hit;
 use super::exact::op_of;
 use super::pool::nearer;
 use super::query::Checked;
-use crate::kernel::{Element, Kernels, exact_hamming};
+use super::walk::prepared;
+use crate::kernel::{Against, Element, Kernels, Query, QueryElement, exact_hamming};
 use crate::store::{Id, RowId, Snapshot};
 use crate::{Error, Result};
 use bytemuck::AnyBitPattern;
 use half::f16;
 use rvf_format::payload::vec::IdRef;
-use rvf_format::{Clause, Dtype};
+use rvf_format::{Clause, Dtype, Metric};
 
 /// The `k` nearest of the candidates by their distances in binary64, rounded once.
 pub(super) fn refine(
@@ -42,9 +43,12 @@ pub(super) fn distances(
     kernels: Kernels,
     rows: &[RowId],
 ) -> Result<Vec<f32>> {
+    let divides = snapshot.schema().metric == Metric::Cosine;
     let exact = match (query, snapshot.schema().dtype) {
         (Checked::Bits(bits), _) => hamming(snapshot, bits, rows)?,
         (Checked::F32(query), dtype) => numbers(snapshot, query, dtype, kernels, rows)?,
+        (Checked::I8(query, _), _) if !divides => whole(snapshot, query, kernels, rows)?,
+        (Checked::U8(query, _), _) if !divides => whole(snapshot, query, kernels, rows)?,
         (Checked::I8(_, query) | Checked::U8(_, query), dtype) => numbers(snapshot, query, dtype, kernels, rows)?,
     };
     exact.into_iter().zip(rows).map(|(distance, at)| rounded(snapshot, distance, *at)).collect()
@@ -63,7 +67,7 @@ fn rounded(snapshot: &Snapshot, distance: f64, at: RowId) -> Result<f32> {
 fn hamming(snapshot: &Snapshot, bits: &[u8], rows: &[RowId]) -> Result<Vec<f64>> {
     let distance = |at: &RowId| {
         let row = snapshot.view(at.part)?.row(at.row);
-        exact_hamming(bits, row).map(|distance| distance as f64).map_err(|_| mismatch(snapshot, *at))
+        exact_hamming(bits, row).map(|distance| distance as f64).map_err(|_| mismatch(snapshot, &[*at]))
     };
     rows.iter().map(distance).collect()
 }
@@ -83,22 +87,44 @@ fn of_element<T: Element + AnyBitPattern>(
     kernels: Kernels,
     rows: &[RowId],
 ) -> Result<Vec<f64>> {
-    let mut stored: Vec<&[T]> = Vec::with_capacity(rows.len());
+    let mut distances = Vec::with_capacity(rows.len());
+    let op = op_of(snapshot.schema().metric);
+    let measured = kernels.exact_distances(op, query, &stored::<T>(snapshot, rows)?, &mut distances);
+    measured.map_err(|_| mismatch(snapshot, rows))?;
+    Ok(distances)
+}
+
+/// Sums of whole numbers, rounded once: the bits that binary64, which holds them exactly, gives, in a fraction of the time. Not
+/// for cosine, which divides.
+fn whole<T: QueryElement + AnyBitPattern>(
+    snapshot: &Snapshot,
+    query: &[T],
+    kernels: Kernels,
+    rows: &[RowId],
+) -> Result<Vec<f64>>
+where
+    Query<T>: Against<T>,
+{
+    let query = prepared(Query::new(op_of(snapshot.schema().metric), query))?;
+    let mut distances = Vec::new();
+    let measured = kernels.distances_of(&query, &stored::<T>(snapshot, rows)?, &mut distances);
+    measured.map_err(|_| mismatch(snapshot, rows))?;
+    Ok(distances.into_iter().map(f64::from).collect())
+}
+
+fn stored<'s, T: AnyBitPattern>(snapshot: &'s Snapshot, rows: &[RowId]) -> Result<Vec<&'s [T]>> {
+    let mut stored = Vec::with_capacity(rows.len());
     for at in rows {
         stored.push(bytemuck::try_cast_slice(snapshot.view(at.part)?.row(at.row)).unwrap_or_default());
     }
-    let mut distances = Vec::with_capacity(rows.len());
-    let measured = kernels.exact_distances(op_of(snapshot.schema().metric), query, &stored, &mut distances);
-    let first = rows.first().copied().unwrap_or(RowId { part: 0, row: 0 });
-    measured.map_err(|_| mismatch(snapshot, first))?;
-    Ok(distances)
+    Ok(stored)
 }
 
 fn place_of(snapshot: &Snapshot, at: RowId) -> u64 {
     snapshot.parts().get(at.part as usize).map_or(0, |part| part.entry.offset.get())
 }
 
-fn mismatch(snapshot: &Snapshot, at: RowId) -> Error {
+fn mismatch(snapshot: &Snapshot, rows: &[RowId]) -> Error {
     let what = "rows are not of the query's length";
-    Error::Corrupt { clause: Clause::Vec1, at: place_of(snapshot, at), what }
+    Error::Corrupt { clause: Clause::Vec1, at: rows.first().map_or(0, |at| place_of(snapshot, *at)), what }
 }

@@ -43,6 +43,14 @@ def library():
     return found
 
 
+# Loaded with the module, as a binding's own code is: what the referee measures begins after that, for every peer. Whoever wants no
+# rvf may import this without the library.
+try:
+    LIBRARY = library()
+except OSError:
+    LIBRARY = None
+
+
 class Rvf:
     ver = "rvf"
     mmap = True
@@ -53,7 +61,7 @@ class Rvf:
         # By default half floats, and bytes where the data are bytes.
         self.dtype, self.threads = dtype, threads
         self.note = f"defaults, {dtype or 'f16 or u8'}"
-        self.lib = None
+        self.lib = LIBRARY
         self.reader = None
 
     def check(self, status):
@@ -64,7 +72,7 @@ class Rvf:
         return path + "/store.rvf"
 
     def build(self, ds, path):
-        self.lib = library()
+        self.lib = self.lib or library()
         name = self.file(path)
         if os.path.exists(name):
             os.remove(name)
@@ -79,7 +87,7 @@ class Rvf:
         self.lib.rvf_writer_close(writer)
 
     def load(self, ds, path):
-        self.lib = library()
+        self.lib = self.lib or library()
         self.reader = ctypes.c_void_p()
         self.check(self.lib.rvf_open(self.file(path).encode(), ctypes.byref(self.reader)))
         self.ids = np.empty(K, np.uint64)

@@ -2,6 +2,8 @@
 
 mod cli;
 mod codes;
+#[cfg(target_os = "linux")]
+mod cold;
 mod corrupt;
 mod crash;
 mod damage;

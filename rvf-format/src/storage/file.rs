@@ -12,8 +12,8 @@ use std::sync::Arc;
 pub struct FilePlace;
 
 /// A file that is open. Mappings share the handle, to see how long the file is.
-struct FileStorage {
-    file: Arc<File>,
+pub(super) struct FileStorage {
+    pub(super) file: Arc<File>,
 }
 
 impl Drop for FileStorage {
@@ -25,27 +25,7 @@ impl Drop for FileStorage {
 
 impl Place for FilePlace {
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn Storage>> {
-        let mut options = OpenOptions::new();
-        options.read(true);
-        match access {
-            Access::Read => {}
-            Access::Write => {
-                options.write(true);
-            }
-            Access::CreateNew => {
-                options.write(true).create_new(true);
-            }
-        }
-        // Before opening: to open a pipe is to wait for its other end.
-        match std::fs::metadata(path) {
-            Ok(found) if found.is_dir() => return Err(io::Error::from(io::ErrorKind::IsADirectory)),
-            Ok(found) if !found.is_file() => {
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-            }
-            _ => {}
-        }
-        let file = options.open(path)?;
-        Ok(Arc::new(FileStorage { file: Arc::new(file) }))
+        Ok(Arc::new(open_file(path, access)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -94,6 +74,54 @@ impl Place for FilePlace {
             let _ = std::os::unix::fs::chown(to, Some(found.uid()), Some(found.gid()));
         }
         std::fs::set_permissions(to, found.permissions())
+    }
+}
+
+pub(super) fn open_file(path: &Path, access: Access) -> io::Result<FileStorage> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    match access {
+        Access::Read => {}
+        Access::Write => {
+            options.write(true);
+        }
+        Access::CreateNew => {
+            options.write(true).create_new(true);
+        }
+    }
+    // Before opening: to open a pipe is to wait for its other end.
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => return Err(io::Error::from(io::ErrorKind::IsADirectory)),
+        Ok(found) if !found.is_file() => {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        _ => {}
+    }
+    let file = options.open(path)?;
+    Ok(FileStorage { file: Arc::new(file) })
+}
+
+impl FileStorage {
+    /// [`Storage::view`] of which the system reads nothing ahead.
+    pub(super) fn view_at_random(&self, length: u64) -> io::Result<Bytes> {
+        self.view_with(length, |_map| {
+            #[cfg(unix)]
+            _map.advise(memmap2::Advice::Random)?;
+            Ok(())
+        })
+    }
+
+    fn view_with(&self, length: u64, advise: impl FnOnce(&Mmap) -> io::Result<()>) -> io::Result<Bytes> {
+        if length > self.len()? {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+        }
+        let length = usize::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        if length == 0 {
+            return Ok(Bytes::from(Vec::new()));
+        }
+        let map = map(&self.file, length)?;
+        advise(&map)?;
+        Ok(Bytes::mapped(map, self.file.clone()))
     }
 }
 
@@ -174,14 +202,7 @@ impl Storage for FileStorage {
     }
 
     fn view(&self, length: u64) -> io::Result<Bytes> {
-        if length > self.len()? {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
-        }
-        let length = usize::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        if length == 0 {
-            return Ok(Bytes::from(Vec::new()));
-        }
-        Ok(Bytes::mapped(map(&self.file, length)?, self.file.clone()))
+        self.view_with(length, |_| Ok(()))
     }
 
     #[cfg(any(target_os = "linux", target_os = "macos"))]

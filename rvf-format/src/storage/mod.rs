@@ -3,16 +3,19 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `bytes.rs` | [`Bytes`]: a shared, immutable range of mapped or owned memory |
+//! | `cold.rs` | [`ColdPlace`]: a file of which nothing is in memory at first, and how much of it was read |
 //! | `file.rs` | [`FilePlace`]: files of the operating system |
 //! | `guard.rs` | [`contain_faults`]: mapped files that other programs cut |
 //! | `memory.rs` | [`MemoryPlace`]: files in memory |
 
 mod bytes;
+mod cold;
 mod file;
 mod guard;
 mod memory;
 
 pub use bytes::Bytes;
+pub use cold::ColdPlace;
 pub use file::FilePlace;
 pub use guard::contain_faults;
 pub use memory::MemoryPlace;

@@ -269,6 +269,34 @@ fn bench_takes_true_neighbours_from_a_file() {
     assert_ne!(shifted, computed);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn bench_measures_first_answers_from_a_cold_cache() {
+    let place = Place::on_disk();
+    place.write("rows.npy", npy(ROWS, DIM, &noise(ROWS * DIM, 1)));
+    place.write("queries.npy", npy(60, DIM, &noise(60 * DIM, 2)));
+    place.ok("import a.rvf rows.npy --metric l2 --no-index");
+    place.ok("index a.rvf");
+    let told = place.ok("bench a.rvf --queries queries.npy --cold");
+    has_keys(&told, &["count", "dim", "queries", "k", "open_micros", "first_query_micros", "rows", "later"]);
+    let rows = told["rows"].as_array().unwrap();
+    assert_eq!(rows.iter().map(|row| row["target"].as_f64().unwrap()).collect::<Vec<_>>(), [0.9, 0.95]);
+    let size = place.bytes("a.rvf").len() as f64;
+    for row in rows {
+        has_keys(
+            row,
+            &["ef", "recall", "bytes_read", "most_bytes_read", "qps", "p50_micros", "p99_micros", "distances"],
+        );
+        assert!(row["bytes_read"].as_f64() > Some(8192.0) && row["most_bytes_read"].as_f64() < Some(size), "{row}");
+        assert!(row["recall"].as_f64() > Some(0.7), "{row}");
+    }
+    let later = told["later"].as_array().unwrap();
+    assert_eq!(later.iter().map(|row| row["answers"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 10, 60]);
+    assert!(later.is_sorted_by_key(|row| row["bytes_read"].as_u64().unwrap()), "{later:?}");
+    let text = place.run(&["bench", "a.rvf", "--queries", "queries.npy", "--cold", "--ef", "20"]).stdout;
+    assert!(text.contains("first answers, each after a new open"), "{text}");
+}
+
 #[test]
 fn bench_refuses_what_does_not_fit() {
     let place = place();
@@ -290,7 +318,8 @@ fn bench_refuses_what_does_not_fit() {
     refused(&place, &bench("queries.npy --truth queries.npy"), 2, "input", "queries.npy");
     refused(&place, &bench("queries.npy --ef 0"), 2, "usage", "--ef");
     refused(&place, &bench("queries.npy --recall 2"), 2, "usage", "--recall");
-    refused(&place, &bench("queries.npy --cold"), 2, "not_in_this_version", "cold");
+    refused(&place, &bench("queries.npy --cold --exact"), 2, "usage", "--exact");
+    refused(&place, &bench("queries.npy --cold --verified"), 2, "usage", "--verified");
     refused(&place, &bench("queries.npy --filter a=1"), 2, "not_in_this_version", "filter");
     place.ok("create e.rvf --dim 16 --metric l2");
     refused(&place, "bench e.rvf --queries queries.npy", 2, "empty_store", "e.rvf");

@@ -50,6 +50,12 @@ impl Place {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
+    /// A folder under `target/`: on a disk, where that of the build is.
+    #[cfg(target_os = "linux")]
+    fn on_disk() -> Self {
+        Self { folder: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap() }
+    }
+
     /// A folder with `a.rvf`: 6 vectors of 3 components under cosine, ids 0 to 5.
     fn with_store() -> Self {
         let place = Self::new();

@@ -136,7 +136,7 @@ pub(super) fn spread<T: Send>(threads: usize, first: usize, slots: &mut [T], wor
 }
 
 /// The middle value, or the mean of the two in the middle; 0 of none.
-fn median(mut values: Vec<f64>) -> f64 {
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.len() {
@@ -147,7 +147,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// The smallest value that is at least as large as this share of all; `sorted` ascends.
-fn percentile(sorted: &[f64], share: f64) -> f64 {
+pub(super) fn percentile(sorted: &[f64], share: f64) -> f64 {
     let rank = (share * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)
 }

@@ -29,7 +29,7 @@ fn main() -> Fallible<()> {
     let mut times = vec![Vec::new(); efs.len()];
     for _ in 0..rounds {
         for (ef, times) in efs.iter().zip(&mut times) {
-            let options = IndexOptions { m: None, ef_construction: *ef, threads: Some(threads) };
+            let options = IndexOptions { m: None, ef_construction: *ef, threads: Some(threads), code: None };
             times.push(build(&store, &options)?);
         }
     }

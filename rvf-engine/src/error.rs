@@ -172,16 +172,14 @@ pub enum Error {
     IdsExhausted,
     /// A commit would be larger than a segment can be.
     TooLarge,
-    /// An option of the index is out of its range.
+    /// An option of the index is out of its range, or is nothing for this store.
     IndexOption {
         /// Its name.
         name: &'static str,
         /// What was given.
-        value: usize,
-        /// The smallest value.
-        least: usize,
-        /// The largest value.
-        most: usize,
+        value: String,
+        /// What it must be.
+        must_be: String,
     },
     /// An input file could not be read.
     Input(InputError),
@@ -387,7 +385,7 @@ impl Error {
             Error::IdsMissing => "give ids, for example with --ids or in a .jsonl file".into(),
             Error::IdsExhausted => "give ids of your own".into(),
             Error::TooLarge => "commit smaller batches".into(),
-            Error::IndexOption { .. } => "choose a value in the range, or leave the option out".into(),
+            Error::IndexOption { .. } => "choose another value, or leave the option out".into(),
             Error::Input(error) => error.hint(),
             Error::IdsTwice => "leave out --ids, or take the ids out of the file".into(),
             Error::Output(error) => error.hint().into(),
@@ -519,9 +517,7 @@ impl fmt::Display for Error {
             Error::IdsMissing => f.write_str("a store with string ids needs an id for each vector"),
             Error::IdsExhausted => f.write_str("no default ids are left"),
             Error::TooLarge => f.write_str("a commit of this size does not fit into a segment of 4 GiB"),
-            Error::IndexOption { name, value, least, most } => {
-                write!(f, "{name} is {value}, but must be from {least} to {most}")
-            }
+            Error::IndexOption { name, value, must_be } => write!(f, "{name} is {value}, but must be {must_be}"),
             Error::Input(error) => error.fmt(f),
             Error::Output(error) => error.fmt(f),
             Error::Legacy(error) => error.fmt(f),

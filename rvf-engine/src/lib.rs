@@ -62,7 +62,7 @@ pub use compact::{CompactOptions, Compacted};
 pub use db::{Batch, Committed, CreateOptions, Db, OpenOptions, ReadMode, Reader, Record, Shared, salvage_path};
 pub use error::{Error, Result};
 pub use half::f16;
-pub use index::{IndexOptions, IndexProgress, Indexed};
+pub use index::{IndexOptions, IndexProgress, Indexed, WalkCode};
 pub use inspect::{GraphInfo, Info, SegmentInfo};
 pub use rvf_format::storage::contain_faults;
 pub use rvf_format::verify::{Advice, Finding, Report};

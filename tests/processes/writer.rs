@@ -30,7 +30,7 @@ pub(crate) fn run(site: &Site, model: Model, number: u64, wait: Duration) -> Res
                 check_still(model, &db, n)?;
             }
             4..8 => {
-                let options = IndexOptions { m: Some(4), ef_construction: Some(16), threads: Some(1) };
+                let options = IndexOptions { m: Some(4), ef_construction: Some(16), threads: Some(1), code: None };
                 if db.index(&options, &mut |_, _| ControlFlow::Continue(())).map_err(text)?.written {
                     println!("indexed");
                 }
@@ -63,7 +63,7 @@ pub(crate) fn hold(site: &Site) -> Result<End, String> {
 
 /// The store, made first if it is not there; nothing if another writer has it.
 fn open(site: &Site, wait: Duration) -> Result<Option<Db>, String> {
-    let index = IndexOptions { m: Some(4), ef_construction: Some(16), threads: Some(1) };
+    let index = IndexOptions { m: Some(4), ef_construction: Some(16), threads: Some(1), code: None };
     // Long audit entries: within a run their WITNESS segments need hash trees.
     let options = OpenOptions { lock_wait: wait, index, actor: "writer".repeat(150), ..OpenOptions::default() };
     let place = Arc::new(FilePlace);

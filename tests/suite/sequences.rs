@@ -27,7 +27,7 @@ const INDEXED_RECORDS: u64 = 1010;
 /// Numbers of the ids that steps draw from.
 const IDS: u64 = 40;
 
-const INDEX: IndexOptions = IndexOptions { m: Some(2), ef_construction: Some(8), threads: Some(1) };
+const INDEX: IndexOptions = IndexOptions { m: Some(2), ef_construction: Some(8), threads: Some(1), code: None };
 
 /// A put, or a deletion, of the id with a number.
 type Op = (Id, Option<Vec<f32>>);

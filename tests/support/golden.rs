@@ -116,7 +116,7 @@ impl Model {
 
     /// Brings all rows under one graph with few links, so that files stay small. Threads are this machine's: they must not matter.
     pub fn index(&mut self, m: usize) {
-        let options = IndexOptions { m: Some(m), ef_construction: Some(32), threads: None };
+        let options = IndexOptions { m: Some(m), ef_construction: Some(32), threads: None, code: None };
         let done = self.db.index(&options, &mut |_, _| ControlFlow::Continue(())).unwrap();
         assert!(done.written && done.graphs == 1, "{done:?}");
         self.note();

@@ -104,7 +104,8 @@ fn with_graph(schema: &Schema, put: impl Fn(&mut Rng, &mut Batch<'_>, u64)) -> V
 }
 
 /// Few links and little work for each.
-pub const INDEX_OPTIONS: IndexOptions = IndexOptions { m: Some(2), ef_construction: Some(8), threads: Some(1) };
+pub const INDEX_OPTIONS: IndexOptions =
+    IndexOptions { m: Some(2), ef_construction: Some(8), threads: Some(1), code: None };
 
 /// A segment of more than 1 MiB, with its hash tree.
 pub fn with_tree() -> Vec<u8> {

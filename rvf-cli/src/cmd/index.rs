@@ -5,8 +5,8 @@ use crate::args::WriterArgs;
 use crate::failure::Failure;
 use crate::output::{Ui, grouped};
 use crate::progress::{Bar, catch_interrupts};
-use clap::Args;
-use rvf_engine::{Error, IndexOptions, Indexed};
+use clap::{Args, ValueEnum};
+use rvf_engine::{Error, IndexOptions, Indexed, WalkCode};
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -18,7 +18,8 @@ use std::time::Instant;
 /// one of which a tenth was deleted, and one whose bytes are damaged. A store of up to 1,000 records needs no index: comparing
 /// them all is faster. Space comes back by `rvf compact`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  rvf index notes.rvf\n  rvf index notes.rvf --m 24 --ef-construction 200")]
+#[command(after_help = "Examples:\n  rvf index notes.rvf\n  rvf index notes.rvf --m 24 --ef-construction 200\n  \
+    rvf index notes.rvf --code sq8")]
 pub(crate) struct IndexArgs {
     /// The store
     file: PathBuf,
@@ -28,6 +29,9 @@ pub(crate) struct IndexArgs {
     /// Records that a record chooses its links from, 8 to 4096; 128 unless given, or that of the index
     #[arg(long, value_name = "N")]
     ef_construction: Option<usize>,
+    /// What walks read of a record: its row, a byte a component, or four bits; the shortest that does, as measured, unless given
+    #[arg(long, value_name = "CODE")]
+    code: Option<Code>,
     /// Threads; all of the machine's unless given. They do not change the result
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -35,10 +39,33 @@ pub(crate) struct IndexArgs {
     writer: WriterArgs,
 }
 
+/// [`WalkCode`] as a flag's value.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Code {
+    Stored,
+    Sq8,
+    Sq4,
+}
+
+impl Code {
+    fn of_walks(self) -> WalkCode {
+        match self {
+            Code::Stored => WalkCode::Stored,
+            Code::Sq8 => WalkCode::Sq8,
+            Code::Sq4 => WalkCode::Sq4,
+        }
+    }
+}
+
 pub(crate) fn run(args: &IndexArgs, ui: &Ui) -> Outcome {
     catch_interrupts();
     let started = Instant::now();
-    let options = IndexOptions { m: args.m, ef_construction: args.ef_construction, threads: args.threads };
+    let options = IndexOptions {
+        m: args.m,
+        ef_construction: args.ef_construction,
+        threads: args.threads,
+        code: args.code.map(Code::of_walks),
+    };
     let mut db = open_writer(&args.file, &args.writer.options()?, ui)?;
     let mut bar = Bar::items(ui, "indexing");
     let done = db.index(&options, &mut |done, total| bar.update(done, Some(total)));

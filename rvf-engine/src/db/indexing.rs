@@ -26,7 +26,7 @@ impl Db {
     /// # Errors
     /// [`Error::IndexOption`], [`Error::Interrupted`], corruption of what is read, and those of a commit.
     pub fn index(&mut self, options: &IndexOptions, progress: IndexProgress<'_>) -> Result<Indexed> {
-        options.check()?;
+        options.check(self.snapshot().schema())?;
         self.renew(Scope::All, options, progress)
     }
 
@@ -112,7 +112,8 @@ impl Db {
 /// What the audit entry hashes: what the caller wished; threads change nothing.
 fn parameters(options: &IndexOptions) -> String {
     let text = |value: Option<usize>| value.map_or("as before".to_owned(), |value| value.to_string());
-    format!("m={} ef_construction={}", text(options.m), text(options.ef_construction))
+    let code = options.code.map(|code| format!(" code={}", code.name())).unwrap_or_default();
+    format!("m={} ef_construction={}{code}", text(options.m), text(options.ef_construction))
 }
 
 fn summary(snapshot: &Snapshot, written: bool) -> Indexed {

@@ -142,7 +142,7 @@ impl Db {
             None => random_file_id(path)?,
         };
         let items = first_items(options.model.as_deref());
-        options.open.index.check()?;
+        options.open.index.check(schema)?;
         let store = Store::create(place, path, schema, &items, file_id, options.open.context())?;
         Ok(Self::new(store, None, &options.open))
     }
@@ -172,9 +172,10 @@ impl Db {
     /// # Errors
     /// Those of [`Db::open`].
     pub fn open_with(place: Arc<dyn Place>, path: impl AsRef<Path>, options: &OpenOptions) -> Result<Self> {
-        options.index.check()?;
         let (store, tail) = Store::open(place, path.as_ref(), options.context())?;
-        Ok(Self::new(store, tail, options))
+        let db = Self::new(store, tail, options);
+        options.index.check(db.snapshot().schema())?;
+        Ok(db)
     }
 
     fn new(store: Store, tail: Option<TailReport>, options: &OpenOptions) -> Self {

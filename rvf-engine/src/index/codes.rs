@@ -5,6 +5,7 @@
 //! four bits of a projection, one cache line, then two, ... up to all dimensions -> a signed byte a component -> stored rows
 //! ```
 
+use super::WalkCode;
 use super::draft::{Nodes, RERANKED, stopped};
 use super::judge::{Judge, Truth};
 use crate::Result;
@@ -13,6 +14,7 @@ use crate::kernel::{Against, Element, KernelError, Kernels, Op};
 use crate::quant::{CodeQuery, Codec, Sq4, Sq8, Trained};
 use bytemuck::AnyBitPattern;
 use rvf_format::payload::quant::{self, QuantFacts, QuantParts};
+use rvf_format::{Dtype, Schema};
 
 /// The share of the nearest rows that the nearest by code must hold: of four bits, so that nothing is lost by the smaller code,
 /// and of bytes, where the other choice is the stored rows.
@@ -39,13 +41,21 @@ pub(super) struct Coded {
     fine: Option<Vec<i8>>,
 }
 
+/// What is tried first.
+pub(super) struct Wishes {
+    /// The codec of the graph to be carried on.
+    pub(super) before: Option<Codec<'static>>,
+    /// What is to be had even if it does not do: codes, as rows themselves need none.
+    pub(super) code: Option<WalkCode>,
+}
+
 impl Coded {
     /// The codes that do for the rows; those of the graph to be carried on where they do. `None`: no codes do.
     pub(super) fn choose<S: Scorer>(
         op: Op,
         rows: &Rows<'_, S::Row>,
         nodes: &Nodes<'_>,
-        before: Option<Codec<'static>>,
+        Wishes { before, code: wished }: Wishes,
         judge: &mut Judge<'_, S>,
         truths: &[Truth],
         threads: usize,
@@ -55,8 +65,15 @@ impl Coded {
     {
         let sample = sample(rows, &nodes.live);
         let mut trial = Trial { rows, nodes, judge, truths, sample: &sample, threads };
-        if let Some(coded) = before.map(|codec| trial.try_codec(codec)).transpose()?.flatten() {
-            return Ok(Some(coded));
+        let enough = |least: f64| if wished.is_some() { 0.0 } else { least };
+        if let Some(codec) = before {
+            let least = if matches!(codec, Codec::Sq4(_)) { NIBBLES_DO } else { BYTES_DO };
+            if let Some(coded) = trial.try_codec(codec, enough(least))? {
+                return Ok(Some(coded));
+            }
+        }
+        if wished == Some(WalkCode::Sq8) {
+            return trial.try_codec(Codec::Sq8(Sq8::train(op, rows.width(), &sample)), enough(BYTES_DO));
         }
         let (dimension, row_bytes) = (rows.width(), rows.width() * size_of::<S::Row>());
         let mut strides = strides(dimension, row_bytes);
@@ -64,9 +81,12 @@ impl Coded {
         strides.retain(|stride| 2 * stride >= dimension || nodes.live.len() >= ROWS_A_DIMENSION * dimension);
         let kept = strides.iter().map(|stride| 2 * stride).filter(|kept| *kept < dimension).max().unwrap_or(0);
         let trained = stopped(Trained::new(Kernels::detect(), op, dimension, kept, &sample))?;
+        let longest = strides.last().copied();
         for stride in strides {
             let sq4 = stopped(Sq4::train(Kernels::detect(), trained.projection(2 * stride), &sample))?;
-            if let Some(coded) = trial.try_codec(Codec::Sq4(sq4))? {
+            // What was asked for is had, in the end.
+            let least = if Some(stride) == longest { enough(NIBBLES_DO) } else { NIBBLES_DO };
+            if let Some(coded) = trial.try_codec(Codec::Sq4(sq4), least)? {
                 return Ok(Some(coded));
             }
         }
@@ -74,7 +94,7 @@ impl Coded {
         if size_of::<S::Row>() == 1 {
             return Ok(None);
         }
-        trial.try_codec(Codec::Sq8(Sq8::train(op, dimension, &sample)))
+        trial.try_codec(Codec::Sq8(Sq8::train(op, dimension, &sample)), BYTES_DO)
     }
 
     /// The code of [`IndexFacts`](rvf_format::payload::index::IndexFacts).
@@ -134,6 +154,18 @@ impl Coded {
     }
 }
 
+/// What walks may read of rows of this kind.
+pub(super) fn possible(schema: &Schema) -> Vec<WalkCode> {
+    let mut possible = vec![WalkCode::Stored];
+    if matches!(schema.dtype, Dtype::F32 | Dtype::F16) {
+        possible.push(WalkCode::Sq8);
+    }
+    if schema.dtype != Dtype::Binary && !strides(schema.dimension as usize, schema.row_len()).is_empty() {
+        possible.push(WalkCode::Sq4);
+    }
+    possible
+}
+
 /// Bytes of the four-bit codes that are tried, the shortest first: of those that are shorter than what there is anyway.
 fn strides(dimension: usize, row_bytes: usize) -> Vec<usize> {
     let otherwise = row_bytes.min(Sq8::stride_for(dimension));
@@ -172,8 +204,8 @@ impl<S: Scorer> Trial<'_, '_, '_, S>
 where
     S::Row: Element + AnyBitPattern,
 {
-    /// The codes of all rows, if they do.
-    fn try_codec(&mut self, codec: Codec<'static>) -> Result<Option<Coded>> {
+    /// The codes of all rows, if the nearest by code hold this share of the nearest rows.
+    fn try_codec(&mut self, codec: Codec<'static>, least: f64) -> Result<Option<Coded>> {
         let codes = self.encoded(codec.stride(), |row, code: &mut [u8]| match &codec {
             Codec::Sq8(sq8) => {
                 sq8.encode(row, bytemuck::cast_slice_mut(code));
@@ -181,8 +213,7 @@ where
             }
             Codec::Sq4(sq4) => sq4.components(Kernels::detect(), row).map(|components| sq4.encode(&components, code)),
         })?;
-        let enough = if matches!(codec, Codec::Sq4(_)) { NIBBLES_DO } else { BYTES_DO };
-        if self.recall(&codec, &codes)? < enough {
+        if least > 0.0 && self.recall(&codec, &codes)? < least {
             return Ok(None);
         }
         let fine = match &codec {

@@ -3,10 +3,10 @@
 //! Whether walks read codes, and which, is measured: `codes.rs`. One-dimensional rows, clusters far apart for their size and the
 //! like are walked on as they are stored.
 
-use super::codes::{Coded, to_floats};
+use super::codes::{Coded, Wishes, to_floats};
 use super::curve::{Sample, curve};
 use super::judge::{Judge, K};
-use super::{IndexOptions, IndexProgress};
+use super::{IndexOptions, IndexProgress, WalkCode};
 use crate::hnsw::{
     BitRows, Built, Entry, Ground, Halves, Kept, Links, NO_LINK, Numbers, Params, Pivots, Rows, RunTable, Scorer,
     Stopped, Trial, build,
@@ -118,11 +118,11 @@ where
     let sample = Sample::choose(scorer, &rows, &nodes, threads)?;
     // A graph that is carried on keeps what its walks read, until it has doubled: then more may be known, or less do.
     let carried = nodes.carried.filter(|graph| graph.table.nodes() > rows.len() / 2);
-    let coded = match carried.map(|graph| graph.codec(op)) {
-        Some(None) => None,
-        before => {
-            let before = before.flatten().map(Codec::into_owned);
-            Coded::choose(op, &rows, &nodes, before, &mut judge, &sample.truths, threads)?
+    let coded = match (carried.map(|graph| graph.codec(op)), request.options.code) {
+        (Some(None), _) | (None, Some(WalkCode::Stored)) => None,
+        (before, code) => {
+            let wishes = Wishes { before: before.flatten().map(Codec::into_owned), code };
+            Coded::choose(op, &rows, &nodes, wishes, &mut judge, &sample.truths, threads)?
         }
     };
     let Some(coded) = coded else {
@@ -259,13 +259,7 @@ fn carried_on<'r>(request: &Request<'r>) -> Option<&'r GraphView> {
     if best.is_none() || !request.snapshot.graphs()[place].is_intact(request.snapshot) {
         return None;
     }
-    let options = request.options;
-    best.filter(|graph| {
-        let facts = graph.index.facts();
-        graph.dead_share() <= MOST_DEAD
-            && options.m.is_none_or(|m| m == facts.m.get() as usize)
-            && options.ef_construction.is_none_or(|ef| ef == facts.ef_construction.get() as usize)
-    })
+    best.filter(|graph| graph.dead_share() <= MOST_DEAD && request.options.are_met_by(graph.index.facts()))
 }
 
 /// For each node of `graph` the node that its row will be.

@@ -24,6 +24,9 @@ pub(crate) use edit::{edit, reindex};
 pub(crate) use plan::{Scope, plan};
 
 use crate::{Error, Result};
+use rvf_format::Schema;
+use rvf_format::payload::index::{CODE_STORED, IndexFacts};
+use rvf_format::payload::quant::{CODE_SQ4, CODE_SQ8};
 use std::ops::ControlFlow;
 
 /// How an index is built.
@@ -35,6 +38,40 @@ pub struct IndexOptions {
     pub ef_construction: Option<usize>,
     /// Threads; all of the machine's unless given. They do not change the result.
     pub threads: Option<usize>,
+    /// What walks read of a row: measured unless given. A graph that grows keeps it until it has doubled.
+    pub code: Option<WalkCode>,
+}
+
+/// What a walk reads of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WalkCode {
+    /// The row itself.
+    Stored,
+    /// A signed byte a component, of rows of f32 and f16.
+    Sq8,
+    /// Four bits a component of a projection, of rows longer than a cache line that are not binary: the shortest that does, or the
+    /// longest where none does.
+    Sq4,
+}
+
+impl WalkCode {
+    /// Its name: stored, sq8, sq4.
+    pub fn name(self) -> &'static str {
+        match self {
+            WalkCode::Stored => "stored",
+            WalkCode::Sq8 => "sq8",
+            WalkCode::Sq4 => "sq4",
+        }
+    }
+
+    /// The code of INDEX and QUANT segments.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            WalkCode::Stored => CODE_STORED,
+            WalkCode::Sq8 => CODE_SQ8,
+            WalkCode::Sq4 => CODE_SQ4,
+        }
+    }
 }
 
 /// Told how many records are indexed, of how many; may stop the work.
@@ -54,15 +91,33 @@ pub struct Indexed {
 }
 
 impl IndexOptions {
-    /// Checks the ranges.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Checks the ranges, and that the store can have such codes.
+    pub(crate) fn check(&self, schema: &Schema) -> Result<()> {
         let range = |value: Option<usize>, least: usize, most: usize, name: &'static str| match value {
-            Some(value) if !(least..=most).contains(&value) => Err(Error::IndexOption { name, value, least, most }),
+            Some(value) if !(least..=most).contains(&value) => {
+                Err(Error::IndexOption { name, value: value.to_string(), must_be: format!("from {least} to {most}") })
+            }
             _ => Ok(()),
         };
         range(self.m, 2, 64, "m")?;
         range(self.ef_construction, 8, 4096, "ef-construction")?;
-        range(self.threads, 1, 1024, "threads")
+        range(self.threads, 1, 1024, "threads")?;
+        let possible = codes::possible(schema);
+        match self.code.filter(|code| !possible.contains(code)) {
+            None => Ok(()),
+            Some(code) => {
+                let names: Vec<&str> = possible.into_iter().map(WalkCode::name).collect();
+                let must_be = format!("{} for rows of {} {}", names.join(" or "), schema.dimension, schema.dtype);
+                Err(Error::IndexOption { name: "code", value: code.name().to_owned(), must_be })
+            }
+        }
+    }
+
+    /// Whether a graph is what these options ask for.
+    pub(crate) fn are_met_by(&self, facts: &IndexFacts) -> bool {
+        self.m.is_none_or(|m| m == facts.m.get() as usize)
+            && self.ef_construction.is_none_or(|ef| ef == facts.ef_construction.get() as usize)
+            && self.code.is_none_or(|code| code.number() == facts.code)
     }
 
     pub(crate) fn threads(&self) -> usize {

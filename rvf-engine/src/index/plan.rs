@@ -124,12 +124,7 @@ fn due(snapshot: &Snapshot, tail: &[u32], graphs: &[&GraphView]) -> Result<Optio
 
 /// All graphs, unless there is one that covers everything, is as wished and has few dead nodes.
 fn all(tail: &[u32], graphs: &[&GraphView], options: &IndexOptions) -> Option<Vec<usize>> {
-    let as_wished = |graph: &GraphView| {
-        let facts = graph.index.facts();
-        options.m.is_none_or(|m| m == facts.m.get() as usize)
-            && options.ef_construction.is_none_or(|ef| ef == facts.ef_construction.get() as usize)
-            && graph.dead_share() <= DEAD_SHARE_ALL
-    };
+    let as_wished = |graph: &GraphView| options.are_met_by(graph.index.facts()) && graph.dead_share() <= DEAD_SHARE_ALL;
     let nothing = tail.is_empty() && graphs.len() <= 1;
     let done = nothing && graphs.iter().all(|graph| as_wished(graph));
     (!done).then(|| (0..graphs.len()).collect())

@@ -62,6 +62,18 @@ fn index_covers_all_records_once() {
     assert_eq!(place.ok("index a.rvf --m 8 --ef-construction 40")["written"], true);
     let graph = place.ok("info a.rvf")["graphs"][0].clone();
     assert_eq!((&graph["m"], &graph["ef_construction"], &graph["records"]), (&json!(8), &json!(40), &json!(ROWS)));
+    for code in ["stored", "sq8"] {
+        assert_eq!(place.ok(&format!("index a.rvf --code {code}"))["written"], true);
+        assert_eq!(place.ok("info a.rvf")["graphs"][0]["code"], code);
+        assert_eq!(place.ok(&format!("index a.rvf --code {code}"))["written"], false);
+    }
+    // Rows of 16 f32 are one cache line: nothing shorter is worth reading.
+    refused(&place, "index a.rvf --code sq4", 2, "index_option", "stored or sq8 for rows of 16 f32");
+    place.write("wide.npy", npy(1500, 64, &noise(1500 * 64, 3)));
+    place.ok("import w.rvf wide.npy --metric cosine --dtype f16 --no-index");
+    place.ok("index w.rvf --code sq4");
+    assert_eq!(place.ok("info w.rvf")["graphs"][0]["code"], "sq4");
+    assert!(place.ok("verify w.rvf --deep")["sound"].as_bool().unwrap());
     refused(&place, "index a.rvf --m 1", 2, "index_option", "m is 1");
     refused(&place, "index a.rvf --ef-construction 5000", 2, "index_option", "ef-construction is 5000");
     refused(&place, "index none.rvf", 3, "not_found", "none.rvf");

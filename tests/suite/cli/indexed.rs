@@ -69,7 +69,7 @@ fn index_covers_all_records_once() {
     }
     // Rows of 16 f32 are one cache line: nothing shorter is worth reading.
     refused(&place, "index a.rvf --code sq4", 2, "index_option", "stored or sq8 for rows of 16 f32");
-    place.write("wide.npy", npy(1500, 64, &noise(1500 * 64, 3)));
+    place.write("wide.npy", npy(1500, 96, &noise(1500 * 96, 3)));
     place.ok("import w.rvf wide.npy --metric cosine --dtype f16 --no-index");
     place.ok("index w.rvf --code sq4");
     assert_eq!(place.ok("info w.rvf")["graphs"][0]["code"], "sq4");

@@ -174,7 +174,7 @@ pub unsafe extern "C" fn rvf_search_batch(
             unsafe { (reference(reader, "reader")?, slice(queries, values, "queries")?, slice_mut(ids, hits, "ids")?) };
         // SAFETY: as the caller promises; null is allowed.
         let distances = unsafe { input::optional(distances, hits)? };
-        many(&reader.snapshot, queries, dimension, &how, ids, distances)
+        many(&reader.snapshot, Share { queries, ids, distances }, dimension, &how)
     })
 }
 
@@ -224,52 +224,52 @@ fn one(
     Ok(hits.len())
 }
 
-/// Queries in shares of consecutive ones, a thread a share.
-fn many(
-    snapshot: &Snapshot,
-    queries: &[f32],
-    dimension: usize,
-    how: &How,
-    ids: &mut [u64],
-    mut distances: Option<&mut [f32]>,
-) -> Result<(), Fault> {
-    ids.fill(u64::MAX);
-    distances.iter_mut().for_each(|distances| distances.fill(f32::INFINITY));
+/// Consecutive queries and where their answers go.
+struct Share<'a> {
+    queries: &'a [f32],
+    ids: &'a mut [u64],
+    distances: Option<&'a mut [f32]>,
+}
+
+impl<'a> Share<'a> {
+    /// Shares of `size` queries of `dimension` components and `k` answers; the last may have fewer.
+    fn split(self, size: usize, dimension: usize, k: usize) -> impl Iterator<Item = Share<'a>> {
+        let mut distances = self.distances;
+        let parts = self.queries.chunks(size * dimension).zip(self.ids.chunks_mut(size * k));
+        parts.map(move |(queries, ids)| {
+            let own = distances.take().map(|all| {
+                let (own, after) = all.split_at_mut(ids.len());
+                distances = Some(after);
+                own
+            });
+            Share { queries, ids, distances: own }
+        })
+    }
+
+    /// One query after the other.
+    fn answer(self, snapshot: &Snapshot, dimension: usize, how: &How) -> Result<(), Fault> {
+        for query in self.split(1, dimension, how.k) {
+            one(snapshot, query.queries, how, query.ids, query.distances)?;
+        }
+        Ok(())
+    }
+}
+
+/// Queries in as many shares as there are threads, the first of which is this one.
+fn many(snapshot: &Snapshot, mut all: Share<'_>, dimension: usize, how: &How) -> Result<(), Fault> {
+    all.ids.fill(u64::MAX);
+    all.distances.iter_mut().for_each(|distances| distances.fill(f32::INFINITY));
     if dimension == 0 {
         return Err(Fault::usage("dimension", "a query has at least one component"));
     }
-    let share = queries.len().div_ceil(dimension).div_ceil(how.threads).max(1);
-    let mut rest = distances;
+    let size = (all.queries.len() / dimension).div_ceil(how.threads).max(1);
     std::thread::scope(|scope| {
-        let mut running = Vec::new();
-        for (queries, ids) in queries.chunks(share * dimension).zip(ids.chunks_mut(share * how.k)) {
-            let (own, after) = match rest.take() {
-                Some(all) => {
-                    let (own, after) = all.split_at_mut(ids.len());
-                    (Some(own), Some(after))
-                }
-                None => (None, None),
-            };
-            rest = after;
-            running.push(scope.spawn(move || several(snapshot, queries, dimension, how, ids, own)));
-        }
+        let mut shares = all.split(size, dimension, how.k);
+        let first = shares.next();
+        let running: Vec<_> = shares.map(|share| scope.spawn(move || share.answer(snapshot, dimension, how))).collect();
+        let first = first.map_or(Ok(()), |share| share.answer(snapshot, dimension, how));
         let ended = running.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(Fault::panicked())));
         // All are waited for before the first error counts.
-        ended.collect::<Vec<Result<(), Fault>>>().into_iter().collect()
+        std::iter::once(first).chain(ended).collect::<Vec<Result<(), Fault>>>().into_iter().collect()
     })
-}
-
-fn several(
-    snapshot: &Snapshot,
-    queries: &[f32],
-    dimension: usize,
-    how: &How,
-    ids: &mut [u64],
-    mut distances: Option<&mut [f32]>,
-) -> Result<(), Fault> {
-    for (at, (query, ids)) in queries.chunks_exact(dimension).zip(ids.chunks_exact_mut(how.k)).enumerate() {
-        let own = distances.as_deref_mut().and_then(|all| all.get_mut(at * how.k..(at + 1) * how.k));
-        one(snapshot, query, how, ids, own)?;
-    }
-    Ok(())
 }

@@ -139,6 +139,10 @@ fn check_calls_agree<T: Copy, Q: Against<T>>(kernels: Kernels, query: &Q, rows: 
     for (&index, got) in indices.iter().zip(&at) {
         assert_eq!(got.to_bits(), out[index as usize].to_bits());
     }
+    let scattered: Vec<&[T]> = rows.chunks_exact(width).rev().collect();
+    let mut of = vec![f32::NAN; 3];
+    kernels.distances_of(query, &scattered, &mut of).unwrap();
+    assert!(of.iter().rev().zip(&out).all(|(of, out)| of.to_bits() == out.to_bits()) && of.len() == count);
     let four = [0, 1, 2, 3].map(|at| at * 5 % count);
     let together = kernels.run(query, Four { rows, width, four });
     assert_eq!(bits(&together), four.map(|at| out[at].to_bits()), "four at a time");

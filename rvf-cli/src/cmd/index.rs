@@ -23,13 +23,15 @@ use std::time::Instant;
 pub(crate) struct IndexArgs {
     /// The store
     file: PathBuf,
-    /// Links that a record chooses at most, 2 to 64; 16 unless given, or that of the index
+    /// Links that a record chooses at most, 2 to 64 (half as many more once all records are there); 16 unless given, or that
+    /// of the index
     #[arg(long, value_name = "N")]
     m: Option<usize>,
     /// Records that a record chooses its links from, 8 to 4096; 128 unless given, or that of the index
     #[arg(long, value_name = "N")]
     ef_construction: Option<usize>,
-    /// What walks read of a record: its row, a byte a component, or four bits; the shortest that does, as measured, unless given
+    /// What walks read of a record: its row, a byte a component (f32 and f16), or four bits of its projection (not binary); unless
+    /// given the shortest that does, measured whenever an index is built anew
     #[arg(long, value_name = "CODE")]
     code: Option<Code>,
     /// Threads; all of the machine's unless given. They do not change the result
@@ -38,6 +40,9 @@ pub(crate) struct IndexArgs {
     #[command(flatten)]
     writer: WriterArgs,
 }
+
+/// A recall that walks should reach, however far they go.
+const LOW: f64 = 0.95;
 
 /// [`WalkCode`] as a flag's value.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -78,6 +83,16 @@ pub(crate) fn run(args: &IndexArgs, ui: &Ui) -> Outcome {
             false => failure,
         }
     })?;
+    for graph in db.snapshot().info().map_err(Failure::of(&args.file))?.graphs {
+        let best = graph.effort.last().map_or(1.0, |(_, recall)| *recall);
+        if best < LOW {
+            ui.warn(format!(
+                "walks find {:.0} % of the nearest at most, as measured: searches that aim higher compare all records; --code stored may \
+                 find more",
+                best * 100.0
+            ));
+        }
+    }
     let (seconds, count) = (started.elapsed().as_secs_f64(), db.snapshot().count());
     let value = json!({
         "file": args.file.display().to_string(),

@@ -65,7 +65,7 @@ typedef struct RvfInfo {
   uint64_t indexed;
 } RvfInfo;
 
-// How a search is done. All zero: 10 hits, the default recall, one thread.
+// How a search is done. All zero: 10 hits, the default recall, one thread. `exact` goes before `ef`, and `ef` before `recall`.
 typedef struct RvfSearch {
   // Hits a query; 0 for 10.
   uint32_t k;
@@ -75,7 +75,7 @@ typedef struct RvfSearch {
   float recall;
   // 1: compare every record.
   uint32_t exact;
-  // Threads of a batch; 0 for 1.
+  // Threads of a batch, 1,024 at most; 0 for 1.
   uint32_t threads;
 } RvfSearch;
 

@@ -54,7 +54,7 @@ pub struct RvfInfo {
     pub indexed: u64,
 }
 
-/// How a search is done. All zero: 10 hits, the default recall, one thread.
+/// How a search is done. All zero: 10 hits, the default recall, one thread. `exact` goes before `ef`, and `ef` before `recall`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RvfSearch {
@@ -66,7 +66,7 @@ pub struct RvfSearch {
     pub recall: f32,
     /// 1: compare every record.
     pub exact: u32,
-    /// Threads of a batch; 0 for 1.
+    /// Threads of a batch, 1,024 at most; 0 for 1.
     pub threads: u32,
 }
 
@@ -168,13 +168,16 @@ pub unsafe extern "C" fn rvf_search_batch(
     guarded(|| {
         // SAFETY: as the caller promises; null stands for the defaults.
         let how = How::of(unsafe { search.as_ref() })?;
+        if count == 0 {
+            return Ok(());
+        }
         let (values, hits) = (input::product(count, dimension)?, input::product(count, how.k)?);
         // SAFETY: as the caller promises.
         let (reader, queries, ids) =
             unsafe { (reference(reader, "reader")?, slice(queries, values, "queries")?, slice_mut(ids, hits, "ids")?) };
         // SAFETY: as the caller promises; null is allowed.
         let distances = unsafe { input::optional(distances, hits)? };
-        many(&reader.snapshot, Share { queries, ids, distances }, dimension, &how)
+        many(&reader.snapshot, Share { first: 0, queries, ids, distances }, dimension, &how)
     })
 }
 
@@ -197,7 +200,7 @@ impl How {
             _ => return Err(Fault::usage("recall", "a recall is above 0 and at most 1")),
         };
         let k = if search.k == 0 { 10 } else { search.k as usize };
-        Ok(Self { k, effort, threads: search.threads.max(1) as usize })
+        Ok(Self { k, effort, threads: search.threads.clamp(1, 1024) as usize })
     }
 }
 
@@ -208,9 +211,9 @@ fn one(
     how: &How,
     ids: &mut [u64],
     mut distances: Option<&mut [f32]>,
-) -> Result<usize, Fault> {
+) -> Result<usize, Error> {
     if snapshot.schema().id_type != IdType::U64 {
-        return Err(Error::IdKind { expected: snapshot.schema().id_type }.into());
+        return Err(Error::IdKind { expected: snapshot.schema().id_type });
     }
     let hits = snapshot.search(query).k(how.k).effort(how.effort).run()?;
     for (at, hit) in hits.iter().enumerate() {
@@ -226,6 +229,8 @@ fn one(
 
 /// Consecutive queries and where their answers go.
 struct Share<'a> {
+    /// The number of the first.
+    first: usize,
     queries: &'a [f32],
     ids: &'a mut [u64],
     distances: Option<&'a mut [f32]>,
@@ -234,24 +239,34 @@ struct Share<'a> {
 impl<'a> Share<'a> {
     /// Shares of `size` queries of `dimension` components and `k` answers; the last may have fewer.
     fn split(self, size: usize, dimension: usize, k: usize) -> impl Iterator<Item = Share<'a>> {
-        let mut distances = self.distances;
-        let parts = self.queries.chunks(size * dimension).zip(self.ids.chunks_mut(size * k));
-        parts.map(move |(queries, ids)| {
+        let (first, mut distances) = (self.first, self.distances);
+        let parts = self.queries.chunks(size * dimension).zip(self.ids.chunks_mut(size * k)).enumerate();
+        parts.map(move |(at, (queries, ids))| {
             let own = distances.take().map(|all| {
                 let (own, after) = all.split_at_mut(ids.len());
                 distances = Some(after);
                 own
             });
-            Share { queries, ids, distances: own }
+            Share { first: first + at * size, queries, ids, distances: own }
         })
     }
 
     /// One query after the other.
     fn answer(self, snapshot: &Snapshot, dimension: usize, how: &How) -> Result<(), Fault> {
         for query in self.split(1, dimension, how.k) {
-            one(snapshot, query.queries, how, query.ids, query.distances)?;
+            let row = query.first as u64;
+            one(snapshot, query.queries, how, query.ids, query.distances).map_err(|error| of_row(error, row))?;
         }
         Ok(())
+    }
+}
+
+/// The error of a query of a batch, which takes itself for the first.
+fn of_row(error: Error, row: u64) -> Error {
+    match error {
+        Error::NotFinite { component, .. } => Error::NotFinite { row, component },
+        Error::ZeroVector { .. } => Error::ZeroVector { row },
+        other => other,
     }
 }
 
@@ -260,7 +275,7 @@ fn many(snapshot: &Snapshot, mut all: Share<'_>, dimension: usize, how: &How) ->
     all.ids.fill(u64::MAX);
     all.distances.iter_mut().for_each(|distances| distances.fill(f32::INFINITY));
     if dimension == 0 {
-        return Err(Fault::usage("dimension", "a query has at least one component"));
+        return Err(Error::Dimension { expected: snapshot.schema().dimension, found: 0 }.into());
     }
     let size = (all.queries.len() / dimension).div_ceil(how.threads).max(1);
     std::thread::scope(|scope| {

@@ -153,6 +153,30 @@ fn fewer_records_than_k() {
     assert_eq!((&ids[..3], distances[2]), (&[0, 1, u64::MAX][..], f32::INFINITY));
 }
 
+/// Which query of a batch is wrong is said, whatever thread has it; no queries are no error.
+#[test]
+fn batches_name_the_query_that_is_wrong() {
+    let (_folder, path) = store();
+    let (_, reader) = open(&path);
+    let mut queries = rows(0, 7);
+    queries[5 * DIM + 1] = f32::NAN;
+    let mut ids = [0u64; 70];
+    for threads in [0, 1, 2, 3, 100_000] {
+        let search = RvfSearch { threads, ..RvfSearch::default() };
+        // SAFETY: the lengths are those of the arrays.
+        let status =
+            unsafe { rvf_search_batch(reader, queries.as_ptr(), 7, DIM, &search, ids.as_mut_ptr(), null_mut()) };
+        let message = text(rvf_error_message());
+        assert_eq!(status, RVF_USAGE);
+        assert!(message.contains("component 1 of vector 5"), "{threads} threads: {message}");
+    }
+    // SAFETY: of no queries nothing is touched; the reader is open.
+    unsafe {
+        assert_eq!(rvf_search_batch(reader, null(), 0, DIM, null(), null_mut(), null_mut()), RVF_OK);
+        rvf_close(reader);
+    }
+}
+
 /// Catches a crash, or a status without words.
 #[test]
 fn what_makes_no_sense_is_refused() {

@@ -150,10 +150,11 @@ where
     let far = first.len().div_ceil(FAR_LINKED);
     builder.insert_all(params.last(), &pivots, &first[far..], first.len() - far, &mut told)?;
     builder.cut_all(&unique)?;
-    (trial.look)(Links::new(&builder.slots, builder.room), &pivots);
+    // With the links of twins: what a search of now would find.
+    (trial.look)(Links::new(&builder.finished(&twins), params.degree), &pivots);
     builder.insert_all(params.last(), &pivots, last, first.len(), &mut told)?;
     builder.cut_all(&unique)?;
-    let mut built = Built { links: builder.finish(&twins), pivots, linked: live.len() as u32 };
+    let mut built = Built { links: builder.finished(&twins), pivots, linked: live.len() as u32 };
     reach::make_sure(&mut built, scorer, kernels, rows, &shuffled, &live, params)?;
     told.halves = 2 * told.total;
     told.tell().map(|()| built)
@@ -318,7 +319,7 @@ impl<'b, S: Scorer> Builder<'b, S> {
     }
 
     /// The lists, `degree` slots a node, with the links of twins.
-    fn finish(self, twins: &[twins::Twins]) -> Vec<U32> {
+    fn finished(&self, twins: &[twins::Twins]) -> Vec<U32> {
         let degree = self.params.degree;
         let mut links: Vec<U32> =
             self.slots.chunks_exact(self.room).flat_map(|slots| &slots[..degree]).copied().collect();

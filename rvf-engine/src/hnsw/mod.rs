@@ -63,6 +63,7 @@ pub(crate) use cells::Pivots;
 pub(crate) use parallel::map as in_parallel;
 pub(crate) use rows::{Rows, RunTable};
 pub(crate) use scorer::{BitRows, Halves, Numbers, Scorer};
+pub(crate) use twins::alone;
 pub(crate) use walk::{Entry, Found, Links, Scratch, Walk};
 
 /// An empty slot of a list of links.

@@ -36,6 +36,13 @@ pub(super) fn part<T: bytemuck::NoUninit>(rows: &Rows<'_, T>, nodes: &[u32]) -> 
     (unique, twins)
 }
 
+/// Those of `nodes`, ascending, whose row no other of them has.
+pub(crate) fn alone<T: bytemuck::NoUninit>(rows: &Rows<'_, T>, nodes: &[u32]) -> Vec<u32> {
+    let (mut unique, twins) = part(rows, nodes);
+    unique.retain(|node| twins.binary_search_by_key(node, |twins| twins.first).is_err());
+    unique
+}
+
 impl Twins {
     /// The links of all of them: of the first those to its first children, which are to come before its others; of each
     /// other one its parent's and those to its children.
@@ -64,6 +71,7 @@ mod tests {
         assert_eq!(unique.len() + twins.iter().map(|twins| twins.others.len()).sum::<usize>(), 1000);
         let sevens = &twins[0];
         assert_eq!((sevens.first, sevens.others.len()), (0, 333));
+        assert_eq!(alone(&rows, &[0, 1, 2, 3, 4]), [1, 2, 4], "0 and 3 are equal");
         let links: HashMap<u32, Vec<u32>> = sevens.links().collect();
         let (mut met, mut at) = (vec![0], 0);
         while let Some(node) = met.get(at).copied() {

@@ -77,8 +77,12 @@ impl Coded {
         }
         let (dimension, row_bytes) = (rows.width(), rows.width() * size_of::<S::Row>());
         let mut strides = strides(dimension, row_bytes);
-        // Fewer rows tell little about their main components, and are not worth the search for them.
-        strides.retain(|stride| 2 * stride >= dimension || nodes.live.len() >= ROWS_A_DIMENSION * dimension);
+        // Fewer rows tell little about their main components, and are not worth the search for them, unless there is no other way to
+        // what is wished.
+        let rotated = strides.iter().any(|stride| 2 * stride >= dimension);
+        if nodes.live.len() < ROWS_A_DIMENSION * dimension && (rotated || wished.is_none()) {
+            strides.retain(|stride| 2 * stride >= dimension);
+        }
         let kept = strides.iter().map(|stride| 2 * stride).filter(|kept| *kept < dimension).max().unwrap_or(0);
         let trained = stopped(Trained::new(Kernels::detect(), op, dimension, kept, &sample))?;
         let longest = strides.last().copied();
@@ -90,8 +94,7 @@ impl Coded {
                 return Ok(Some(coded));
             }
         }
-        // Bytes for bytes would save nothing.
-        if size_of::<S::Row>() == 1 {
+        if Sq8::stride_for(dimension) >= row_bytes {
             return Ok(None);
         }
         trial.try_codec(Codec::Sq8(Sq8::train(op, dimension, &sample)), BYTES_DO)
@@ -157,7 +160,8 @@ impl Coded {
 /// What walks may read of rows of this kind.
 pub(super) fn possible(schema: &Schema) -> Vec<WalkCode> {
     let mut possible = vec![WalkCode::Stored];
-    if matches!(schema.dtype, Dtype::F32 | Dtype::F16) {
+    // Bytes for bytes would save nothing.
+    if schema.dtype != Dtype::Binary && Sq8::stride_for(schema.dimension as usize) < schema.row_len() {
         possible.push(WalkCode::Sq8);
     }
     if schema.dtype != Dtype::Binary && !strides(schema.dimension as usize, schema.row_len()).is_empty() {

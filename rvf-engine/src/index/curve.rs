@@ -8,10 +8,10 @@
 use super::draft::{Nodes, RERANKED, SEED, stopped};
 use super::judge::{Judge, Truth};
 use crate::Result;
-use crate::hnsw::{Entry, Links, Pivots, Rows, RunTable, Scorer, Scratch, Walk, in_parallel};
+use crate::hnsw::{Entry, Links, Pivots, Rows, RunTable, Scorer, Scratch, Walk, alone, in_parallel};
 use crate::kernel::{Against, KernelError, Kernels};
 use crate::random::Random;
-use bytemuck::AnyBitPattern;
+use bytemuck::{AnyBitPattern, NoUninit};
 use rvf_format::payload::index::EffortPoint;
 use std::collections::HashSet;
 use zerocopy::byteorder::little_endian::U32;
@@ -32,16 +32,22 @@ pub(super) struct Sample {
 
 impl Sample {
     /// A sample of the new rows if they are many, else of all; at random, since order may mean something: a row in ten may be all of
-    /// some cluster.
+    /// some cluster. Rows that have equals are not held back: their equals hang from them.
     pub(super) fn choose<S: Scorer>(
         scorer: &S,
         rows: &Rows<'_, S::Row>,
         nodes: &Nodes<'_>,
         threads: usize,
-    ) -> Result<Self> {
+    ) -> Result<Self>
+    where
+        S::Row: NoUninit,
+    {
         let live = nodes.live.len();
-        let holds = nodes.new.len() * LEAST_A_HELD >= live && nodes.new.len() >= LEAST_A_HELD;
-        let mut chosen = if holds { nodes.new.clone() } else { nodes.live.clone() };
+        let alone = alone(rows, &nodes.live);
+        let mut new = nodes.new.clone();
+        new.retain(|node| alone.binary_search(node).is_ok());
+        let holds = nodes.new.len() * LEAST_A_HELD >= live && new.len() >= LEAST_A_HELD;
+        let mut chosen = if holds { new } else { nodes.live.clone() };
         Random(SEED + 1).shuffle(&mut chosen);
         chosen.truncate(SAMPLE.min(chosen.len() / LEAST_A_HELD).max(1));
         let held = if holds { chosen.clone() } else { Vec::new() };

@@ -163,6 +163,8 @@ pub(super) struct Nodes<'r> {
     pub(super) live: Vec<u32>,
     /// The live ones that the graph to be carried on does not know; all where there is none.
     pub(super) new: Vec<u32>,
+    /// The graph whose options hold where others are not given.
+    before: Option<&'r GraphView>,
     /// The graph to be carried on: looked for once, because it is held against its hash.
     carried: Option<&'r GraphView>,
 }
@@ -185,7 +187,8 @@ impl<'s> Nodes<'s> {
         }
         let is_live = |node: &u32| dead[*node as usize / 64] >> (node % 64) & 1 == 0;
         let live: Vec<u32> = (0..table.nodes()).filter(is_live).collect();
-        let carried = carried_on(request);
+        let before = largest(request);
+        let carried = before.filter(|(place, graph)| is_carried_on(request, *place, graph)).map(|(_, graph)| graph);
         let new = match carried {
             None => live.clone(),
             Some(graph) => {
@@ -193,7 +196,7 @@ impl<'s> Nodes<'s> {
                 live.iter().copied().filter(|node| !known.contains(node)).collect()
             }
         };
-        Ok(Self { table, dead, live, new, carried })
+        Ok(Self { table, dead, live, new, before: before.map(|(_, graph)| graph), carried })
     }
 
     fn rows<'r, T: AnyBitPattern>(&'r self, request: &'r Request<'_>) -> Result<Rows<'r, T>> {
@@ -230,7 +233,7 @@ where
     W::Row: NoUninit,
 {
     let carried = nodes.carried;
-    let before = carried.map(|graph| graph.index.facts());
+    let before = nodes.before.map(|graph| graph.index.facts());
     let options = request.options;
     let m = options.m.or(before.map(|facts| facts.m.get() as usize)).unwrap_or(M).clamp(2, 64);
     let ef = options.ef_construction.or(before.map(|facts| facts.ef_construction.get() as usize));
@@ -246,20 +249,18 @@ where
     Ok(Made { built, params, nodes: rows.len() })
 }
 
-/// The graph to be carried on: the one with most live nodes, unless too much of it is dead or other options are wished.
-fn carried_on<'r>(request: &Request<'r>) -> Option<&'r GraphView> {
-    let mut best: Option<&GraphView> = None;
-    let mut place = 0;
-    for (at, graph) in request.snapshot.sound_graphs().filter(|(at, _)| request.reuse.contains(at)) {
-        if best.is_none_or(|best| best.live < graph.live) {
-            (best, place) = (Some(graph), at);
-        }
-    }
+/// The sound graph with most live nodes of those that are to be replaced, and its place among the snapshot's.
+fn largest<'r>(request: &Request<'r>) -> Option<(usize, &'r GraphView)> {
+    let graphs = request.snapshot.sound_graphs().filter(|(at, _)| request.reuse.contains(at));
+    graphs.reduce(|best, other| if best.1.live < other.1.live { other } else { best })
+}
+
+/// Whether a graph is to be carried on: not if too much of it is dead or other options are wished.
+fn is_carried_on(request: &Request<'_>, place: usize, graph: &GraphView) -> bool {
     // Damage must not be carried on: what is not as it was committed is built anew.
-    if best.is_none() || !request.snapshot.graphs()[place].is_intact(request.snapshot) {
-        return None;
-    }
-    best.filter(|graph| graph.dead_share() <= MOST_DEAD && request.options.are_met_by(graph.index.facts()))
+    graph.dead_share() <= MOST_DEAD
+        && request.options.are_met_by(graph.index.facts())
+        && request.snapshot.graphs()[place].is_intact(request.snapshot)
 }
 
 /// For each node of `graph` the node that its row will be.

@@ -32,13 +32,14 @@ use std::ops::ControlFlow;
 /// How an index is built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IndexOptions {
-    /// Links that a new node chooses at most, 2 to 64; a node has twice as many at most. 16 unless given, or that of the index.
+    /// Links that a new node chooses at most, 2 to 64, and half as many more once all nodes are there; a node has twice as many at
+    /// most. 16 unless given, or that of the index.
     pub m: Option<usize>,
-    /// Nodes that a new node chooses its links from, 8 to 4,096. 128 unless given, or that of the index.
+    /// Nodes that a node chooses its links from, 8 to 4,096; half as many while not all nodes are there. 128 unless given, or that of the index.
     pub ef_construction: Option<usize>,
     /// Threads; all of the machine's unless given. They do not change the result.
     pub threads: Option<usize>,
-    /// What walks read of a row: measured unless given. A graph that grows keeps it until it has doubled.
+    /// What walks read of a row: measured unless given, when a graph is built and when it has doubled.
     pub code: Option<WalkCode>,
 }
 
@@ -47,10 +48,10 @@ pub struct IndexOptions {
 pub enum WalkCode {
     /// The row itself.
     Stored,
-    /// A signed byte a component, of rows of f32 and f16.
+    /// A signed byte a component, of rows of f32 and f16 for which that is shorter.
     Sq8,
-    /// Four bits a component of a projection, of rows longer than a cache line that are not binary: the shortest that does, or the
-    /// longest where none does.
+    /// Four bits a component of a projection to as many or fewer, of rows longer than a cache line that are not binary: the shortest
+    /// that does, or the longest where none does.
     Sq4,
 }
 

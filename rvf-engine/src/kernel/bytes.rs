@@ -77,10 +77,10 @@ fn largest_and_squares(values: &[f32]) -> (f32, f32) {
     (most, squares.iter().sum())
 }
 
-/// The nearest whole number, ties to even, of one that is -127 to 127 or next to it: adding 1.5 x 2^23 leaves it, and no
-/// fraction, in the lowest bits.
+/// The nearest whole number, ties to even, cut to -127..=127: adding 1.5 x 2^23 leaves it, and no fraction, in the lowest bits. (A
+/// loop of it becomes vector instructions, `round_ties_even` a call.)
 #[inline(always)]
-fn rounded(value: f32) -> i8 {
+pub(crate) fn rounded(value: f32) -> i8 {
     const MAGIC: f32 = 12_582_912.0;
     (value.clamp(-MOST, MOST) + MAGIC).to_bits() as u8 as i8
 }

@@ -53,6 +53,7 @@ pub use nibble::NibbleQuery;
 pub use query::{BitQuery, Query, QueryElement};
 
 pub(crate) use {
+    bytes::rounded,
     dispatch::{Pair, Task},
     scan::prefetch,
 };

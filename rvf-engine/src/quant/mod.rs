@@ -76,14 +76,6 @@ fn code_op(op: Op) -> Op {
 /// The largest signed byte that is a code.
 const MOST: f32 = 127.0;
 
-/// The nearest whole number, ties to even, cut to the range of codes. (Adding 1.5 x 2^23 leaves no bits for a fraction; a
-/// loop of it becomes vector instructions, `round_ties_even` a call.)
-#[inline(always)]
-fn rounded(value: f32) -> i8 {
-    const MAGIC: f32 = 12_582_912.0;
-    (value.clamp(-MOST, MOST) + MAGIC - MAGIC) as i8
-}
-
 fn inverse_norm(row: &[f32]) -> f64 {
     let squares: f64 = row.iter().map(|value| f64::from(*value) * f64::from(*value)).sum();
     if squares > 0.0 { 1.0 / squares.sqrt() } else { 0.0 }

@@ -6,8 +6,8 @@
 //! ```
 
 use super::projection::Projection;
-use super::{code_op, relative_error, rounded};
-use crate::kernel::{KernelError, Kernels, NibbleQuery, Op};
+use super::{code_op, relative_error};
+use crate::kernel::{KernelError, Kernels, NibbleQuery, Op, rounded};
 
 /// Rows of the sample that steps are tried on.
 const TRIED_ROWS: usize = 512;

@@ -7,8 +7,8 @@
 //! Inner products of codes are proportional to those of x', squared distances of codes to those of x. The step is the one
 //! with the smallest mean relative error of a row over a sample, so that a few large components do not blur all the others.
 
-use super::{CodeQuery, MOST, inverse_norm, means, relative_error, rounded};
-use crate::kernel::{KernelError, Op, Query};
+use super::{CodeQuery, MOST, inverse_norm, means, relative_error};
+use crate::kernel::{KernelError, Op, Query, rounded};
 
 /// Rows of the sample that steps are tried on.
 const TRIED_ROWS: usize = 512;

@@ -74,6 +74,17 @@ fn index_covers_all_records_once() {
     place.ok("index w.rvf --code sq4");
     assert_eq!(place.ok("info w.rvf")["graphs"][0]["code"], "sq4");
     assert!(place.ok("verify w.rvf --deep")["sound"].as_bool().unwrap());
+    // What is not given stays as it is, whatever else changes.
+    place.ok("index w.rvf --m 8 --ef-construction 40 --code sq8");
+    place.ok("index w.rvf --code stored");
+    let graph = place.ok("info w.rvf")["graphs"][0].clone();
+    assert_eq!((&graph["m"], &graph["ef_construction"], &graph["code"]), (&json!(8), &json!(40), &json!("stored")));
+    // Too few rows for main components, too long for rotations: the code is had all the same.
+    place.write("long.npy", npy(1100, 1200, &noise(1100 * 1200, 4)));
+    place.ok("import l.rvf long.npy --metric l2 --no-index");
+    place.ok("index l.rvf --code sq4");
+    assert_eq!(place.ok("info l.rvf")["graphs"][0]["code"], "sq4");
+    assert_eq!(place.ok("index l.rvf --code sq4")["written"], false);
     refused(&place, "index a.rvf --m 1", 2, "index_option", "m is 1");
     refused(&place, "index a.rvf --ef-construction 5000", 2, "index_option", "ef-construction is 5000");
     refused(&place, "index none.rvf", 3, "not_found", "none.rvf");
@@ -117,6 +128,20 @@ fn a_commit_without_room_for_its_index_is_done() {
     assert!(answer.stderr.contains("its index was not built"), "{answer:?}");
     assert_eq!(place.ok("info a.rvf")["count"], ROWS - 1600);
     place.ok("verify a.rvf");
+}
+
+/// A row with an equal is no row to be held back, and equals are found: the curve is that of the same rows without copies.
+#[test]
+fn copies_of_rows_do_not_spoil_the_curve() {
+    let place = Place::new();
+    let rows = noise(ROWS * DIM, 1);
+    let copied: Vec<f32> = rows.iter().chain(&rows[..ROWS / 4 * DIM]).copied().collect();
+    place.write("copied.npy", npy(ROWS + ROWS / 4, DIM, &copied));
+    place.ok("import c.rvf copied.npy --metric l2 --no-index");
+    place.ok("index c.rvf");
+    let graph = place.ok("info c.rvf")["graphs"][0].clone();
+    let best = graph["effort"].as_array().unwrap().last().unwrap().clone();
+    assert!(best["recall"].as_f64() > Some(0.99), "{graph}");
 }
 
 #[test]
@@ -306,7 +331,7 @@ fn bench_measures_first_answers_from_a_cold_cache() {
     assert_eq!(later.iter().map(|row| row["answers"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 10, 60]);
     assert!(later.is_sorted_by_key(|row| row["bytes_read"].as_u64().unwrap()), "{later:?}");
     let text = place.run(&["bench", "a.rvf", "--queries", "queries.npy", "--cold", "--ef", "20"]).stdout;
-    assert!(text.contains("first answers, each after a new open"), "{text}");
+    assert!(text.contains("first answers, 30 a row, each after a new open"), "{text}");
 }
 
 #[test]

@@ -56,8 +56,7 @@ struct Later {
 }
 
 pub(super) fn run(cold: &Cold<'_>, settings: &[Setting], ui: &Ui) -> Outcome {
-    let queries = cold.queries.len();
-    let step = queries.div_ceil(FIRST_ANSWERS);
+    let (queries, step) = (cold.queries.len(), cold.step());
     let mut bar = Bar::items(ui, "measuring");
     let total = (settings.len() * queries.div_ceil(step) + queries) as u64;
     let mut done = 0;
@@ -85,11 +84,17 @@ pub(super) fn run(cold: &Cold<'_>, settings: &[Setting], ui: &Ui) -> Outcome {
 }
 
 impl Cold<'_> {
+    /// First answers are to every so-manieth query.
+    fn step(&self) -> usize {
+        self.queries.len().div_ceil(FIRST_ANSWERS)
+    }
+
     /// The file as if the machine had just started.
     fn open(&self) -> Result<(Arc<ColdPlace>, Reader, f64), Failure> {
         let path = &self.args.file;
         let place = ColdPlace::new(path).map_err(|error| {
-            let hint = "close other programs that use the file, and put it on a disk: file systems in memory have no cold cache";
+            let hint = "close other programs that use the file, and put it on a disk, as a file of yours: file systems in memory have no \
+                        cold cache, and the system tells who neither owns a file nor may write it that all of it is in memory";
             self.failure("drop from memory", error).with_hint(hint)
         })?;
         let place = Arc::new(place);
@@ -163,8 +168,10 @@ impl Cold<'_> {
             "k": self.args.k,
             "cold": true,
             "open_micros": rows.first().map_or(0.0, |row| row.open_micros),
-            "first_query_micros": rows.first().map_or(0.0, |row| row.p50_micros),
+            "first_query_micros": rows.first().map_or(0.0, |row| row.first_query_micros),
+            "first_answers": self.queries.len().div_ceil(self.step()),
             "rows": rows.iter().map(Row::to_json).collect::<Vec<Value>>(),
+            "later_ef": rows.last().map_or(0, |row| row.ef),
             "later": later.collect::<Vec<Value>>(),
         })
     }
@@ -175,11 +182,13 @@ impl Cold<'_> {
             ("cold", "nothing of the file in memory; bytes are those of the pages that were read".to_owned()),
         ])?;
         ui.line("")?;
-        ui.line("first answers, each after a new open")?;
-        let head = ["ef", "target", "recall", "read", "at most", "open", "p50", "p99", "distances"];
+        let answers = self.queries.len().div_ceil(self.step());
+        ui.line(format!("first answers, {answers} a row, each after a new open"))?;
+        let head = ["ef", "target", "recall", "read", "at most", "open", "p50", "p99", "distances", "by"];
         ui.table(&head, &rows.iter().map(Row::cells).collect::<Vec<_>>())?;
         ui.line("")?;
-        ui.line("answers one after the other, recall and time of those since the line before")?;
+        let last = rows.last().map_or(String::new(), |row| format!("ef {}", row.ef));
+        ui.line(format!("answers one after the other ({last}), recall and time of those since the line before"))?;
         let cells = later.iter().map(|row| {
             vec![grouped(row.answers as u64), size(row.bytes_read), format!("{:.4}", row.recall), duration(row.micros)]
         });
@@ -201,6 +210,8 @@ struct Row {
     bytes_read: f64,
     most_bytes_read: u64,
     open_micros: f64,
+    first_query_micros: f64,
+    exact: bool,
     mean_micros: f64,
     p50_micros: f64,
     p99_micros: f64,
@@ -220,6 +231,8 @@ impl Row {
             bytes_read: mean(&|first| first.bytes_read as f64),
             most_bytes_read: firsts.iter().map(|first| first.bytes_read).max().unwrap_or(0),
             open_micros: median(firsts.iter().map(|first| first.open_micros).collect()),
+            first_query_micros: median(firsts.iter().map(|first| first.answer.micros).collect()),
+            exact: firsts.iter().all(|first| first.answer.trace.exact),
             mean_micros: mean(&|first| first.open_micros + first.answer.micros),
             p50_micros: percentile(&micros, 0.50),
             p99_micros: percentile(&micros, 0.99),
@@ -237,6 +250,7 @@ impl Row {
             "p50_micros": self.p50_micros,
             "p99_micros": self.p99_micros,
             "distances": self.distances,
+            "exact": self.exact,
         });
         if let Some(target) = self.target {
             value["target"] = json!(target);
@@ -255,6 +269,7 @@ impl Row {
             duration(self.p50_micros),
             duration(self.p99_micros),
             grouped(self.distances.round() as u64),
+            if self.exact { "comparing all" } else { "index" }.to_owned(),
         ]
     }
 }

@@ -1,12 +1,14 @@
 //! `rvf index`: one graph over all records.
 
+use super::bench::Queries;
 use super::{Outcome, open_writer};
 use crate::args::WriterArgs;
 use crate::failure::Failure;
 use crate::output::{Ui, grouped};
 use crate::progress::{Bar, catch_interrupts};
 use clap::{Args, ValueEnum};
-use rvf_engine::{Error, IndexOptions, Indexed, WalkCode};
+use rvf_engine::ingest::Format;
+use rvf_engine::{Db, Error, IndexOptions, Indexed, QueryVector, WalkCode};
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -19,7 +21,8 @@ use std::time::Instant;
 /// them all is faster. Space comes back by `rvf compact`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  rvf index notes.rvf\n  rvf index notes.rvf --m 24 --ef-construction 200\n  \
-    rvf index notes.rvf --code sq8")]
+    rvf index notes.rvf --code sq8\n  \
+    rvf index notes.rvf --queries asked.npy")]
 pub(crate) struct IndexArgs {
     /// The store
     file: PathBuf,
@@ -34,6 +37,13 @@ pub(crate) struct IndexArgs {
     /// given the shortest that does, measured whenever an index is built anew
     #[arg(long, value_name = "CODE")]
     code: Option<Code>,
+    /// Queries like those that will be asked: which effort reaches which recall is measured with them, not with records, until the
+    /// index is built anew; a few hundred do
+    #[arg(long, value_name = "F")]
+    queries: Option<PathBuf>,
+    /// The format of the queries, where their extension does not say
+    #[arg(long, value_name = "FORMAT", requires = "queries")]
+    format: Option<Format>,
     /// Threads; all of the machine's unless given. They do not change the result
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -71,6 +81,7 @@ pub(crate) fn run(args: &IndexArgs, ui: &Ui) -> Outcome {
         threads: args.threads,
         code: args.code.map(Code::of_walks),
     };
+    let queries = args.queries.as_ref().map(|path| Queries::read(path, args.format)).transpose()?;
     let mut db = open_writer(&args.file, &args.writer.options()?, ui)?;
     let mut bar = Bar::items(ui, "indexing");
     let done = db.index(&options, &mut |done, total| bar.update(done, Some(total)));
@@ -83,6 +94,7 @@ pub(crate) fn run(args: &IndexArgs, ui: &Ui) -> Outcome {
             false => failure,
         }
     })?;
+    let calibrated = queries.map_or(Ok(false), |queries| calibrate(&mut db, &queries, args, ui))?;
     for graph in db.snapshot().info().map_err(Failure::of(&args.file))?.graphs {
         let best = graph.effort.last().map_or(1.0, |(_, recall)| *recall);
         if best < LOW {
@@ -99,12 +111,28 @@ pub(crate) fn run(args: &IndexArgs, ui: &Ui) -> Outcome {
         "indexed": done.indexed,
         "count": count,
         "seconds": seconds,
-        "epoch": done.epoch,
+        "epoch": db.snapshot().epoch(),
         "graphs": done.graphs,
-        "written": done.written,
+        "written": done.written || calibrated,
+        "calibrated": calibrated,
     });
     ui.result(&value, || ui.line(sentence(&done, count, seconds)))?;
     Ok(0)
+}
+
+/// Measures efforts with the queries; whether that was written.
+fn calibrate(db: &mut Db, queries: &Queries, args: &IndexArgs, ui: &Ui) -> Result<bool, Failure> {
+    let mut bar = Bar::items(ui, "measuring");
+    let all: Vec<QueryVector<'_>> = (0..queries.len()).map(|at| queries.get(at)).collect();
+    let done = db.calibrate(&all, &mut |done, total| bar.update(done, Some(total)));
+    drop(bar);
+    done.map_err(|error| match error {
+        Error::Interrupted => Failure::of(&args.file)(error).and("the index stands, its efforts are as they were"),
+        Error::NotFinite { row, .. } | Error::ZeroVector { row } => {
+            queries.wrong(usize::try_from(row).unwrap_or(usize::MAX), error, &args.file)
+        }
+        error => queries.wrong(0, error, &args.file),
+    })
 }
 
 fn sentence(done: &Indexed, count: u64, seconds: f64) -> String {

@@ -7,11 +7,13 @@
 //! | `batch.rs` | [`Batch`] |
 //! | `gathered.rs` | records and deletions between the door and a commit |
 //! | `shared.rs` | [`Shared`]: commits of several threads made one |
+//! | `calibrate.rs` | the curve of effort, by queries of the caller's |
 //! | `indexing.rs` | the index: renewed by commits, on demand, by compaction |
 //! | `reader.rs` | [`Reader`]; records read from a snapshot |
 //! | `salvage.rs` | salvage, from a path to a file of vectors |
 
 mod batch;
+mod calibrate;
 mod gathered;
 mod indexing;
 mod reader;

@@ -61,6 +61,35 @@ impl Sample {
     }
 }
 
+/// A curve that is being measured: more and more candidates, until nothing is missed.
+#[derive(Debug)]
+pub(crate) struct Curve {
+    pub(crate) points: Vec<EffortPoint>,
+    wanted: usize,
+    is_done: bool,
+}
+
+impl Curve {
+    /// Of `wanted` true neighbours in all.
+    pub(crate) fn new(wanted: usize) -> Self {
+        Self { points: Vec::new(), wanted, is_done: false }
+    }
+
+    /// How many candidates are next, of `nodes`.
+    pub(crate) fn next(&self, nodes: u64) -> Option<u32> {
+        let ef = LADDER.get(self.points.len()).copied().filter(|_| !self.is_done)?;
+        (ef == LADDER[0] || u64::from(ef) < nodes).then_some(ef)
+    }
+
+    /// With `ef` candidates so many neighbours were found. More never find less.
+    pub(crate) fn add(&mut self, ef: u32, right: usize) {
+        let recall = right as f64 / self.wanted.max(1) as f64;
+        let best = self.points.last().map_or(0, |point| point.recall_ppm.get());
+        self.points.push(EffortPoint { ef: U32::new(ef), recall_ppm: U32::new(((recall * 1e6) as u32).max(best)) });
+        self.is_done = right == self.wanted;
+    }
+}
+
 /// A walk whose recall is measured.
 pub(super) struct Measured<'m> {
     links: Links<'m>,
@@ -98,9 +127,8 @@ pub(super) fn curve<S: Scorer>(
     mut walk: impl FnMut(&Truth, Measured<'_>) -> Result<()>,
 ) -> Result<Vec<EffortPoint>> {
     let mut scratch = Scratch::default();
-    let wanted: usize = truths.iter().map(|truth| truth.wanted).sum();
-    let mut points: Vec<EffortPoint> = Vec::new();
-    for ef in LADDER.into_iter().take_while(|ef| *ef == LADDER[0] || *ef < nodes) {
+    let mut curve = Curve::new(truths.iter().map(|truth| truth.wanted).sum());
+    while let Some(ef) = curve.next(u64::from(nodes)) {
         let mut right = 0;
         for truth in truths {
             // A row that was held back is not met in any case; around one that was not, or its links would lead to its neighbours
@@ -110,12 +138,7 @@ pub(super) fn curve<S: Scorer>(
             let found: Vec<u32> = scratch.found().map(|(_, node)| node).take(RERANKED).collect();
             right += stopped(judge.right(truth, &found))?;
         }
-        let recall = right as f64 / wanted.max(1) as f64;
-        let best = points.last().map_or(0, |point| point.recall_ppm.get());
-        points.push(EffortPoint { ef: U32::new(ef), recall_ppm: U32::new(((recall * 1e6) as u32).max(best)) });
-        if right == wanted {
-            break;
-        }
+        curve.add(ef, right);
     }
-    Ok(points)
+    Ok(curve.points)
 }

@@ -6,9 +6,11 @@ use super::{IndexOptions, IndexProgress};
 use crate::Result;
 use crate::store::{Edit, Gathered, Origin, RowId, Run, Snapshot, remove_trees};
 use rvf_format::build::Draft;
+use rvf_format::payload::index::{self, EffortPoint, IndexParts};
 use rvf_format::payload::witness::Operation;
 use rvf_format::storage::Bytes;
 use std::collections::BTreeSet;
+use zerocopy::IntoBytes;
 
 /// Rows of one VEC segment that gathering makes, bytes.
 const SEGMENT_BYTES: usize = 128 << 20;
@@ -61,6 +63,32 @@ pub(crate) fn edit(
     remove_trees(snapshot, &mut removed)?;
     edit.removed = removed.into_iter().collect();
     Ok(edit)
+}
+
+/// The intact graphs of a snapshot that have another curve, with this one; and the segments that these drafts replace.
+///
+/// # Errors
+/// Corruption of what is read.
+pub(crate) fn with_curve(snapshot: &Snapshot, curve: &[EffortPoint]) -> Result<(Vec<Draft<'static>>, Vec<u64>)> {
+    let (mut drafts, mut removed) = (Vec::new(), BTreeSet::new());
+    for (at, view) in snapshot.sound_graphs() {
+        let (graph, index) = (&snapshot.graphs()[at], &view.index);
+        if index.effort().as_bytes() == curve.as_bytes() || !graph.is_intact(snapshot) {
+            continue;
+        }
+        removed.insert(graph.entry.segment_id.get());
+        drafts.push(index::draft(IndexParts {
+            facts: *index.facts(),
+            runs: index.runs().to_vec().into(),
+            links: index.links().as_bytes().to_vec().into(),
+            pivots: index.pivots().as_bytes().to_vec().into(),
+            cells: index.cells().as_bytes().to_vec().into(),
+            pivot_rows: index.pivot_rows().to_vec().into(),
+            effort: curve.to_vec().into(),
+        }));
+    }
+    remove_trees(snapshot, &mut removed)?;
+    Ok((drafts, removed.into_iter().collect()))
 }
 
 /// The drafts of graphs over all of `runs`, for a file that is written anew; none if there are few live rows.

@@ -4,7 +4,7 @@ use crate::hnsw::{Rows, Scorer};
 use crate::kernel::{KernelError, Kernels, Pair, Task};
 
 /// Neighbours that recall is measured over.
-pub(super) const K: usize = 10;
+pub(crate) const K: usize = 10;
 /// A distance up to this much farther than the k-th is as good, relative to its magnitude.
 const TOLERANCE: f32 = 1e-6;
 

@@ -20,7 +20,9 @@ mod edit;
 mod judge;
 mod plan;
 
-pub(crate) use edit::{edit, reindex};
+pub(crate) use curve::Curve;
+pub(crate) use edit::{edit, reindex, with_curve};
+pub(crate) use judge::K as CURVE_K;
 pub(crate) use plan::{Scope, plan};
 
 use crate::{Error, Result};

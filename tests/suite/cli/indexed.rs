@@ -130,6 +130,33 @@ fn a_commit_without_room_for_its_index_is_done() {
     place.ok("verify a.rvf");
 }
 
+/// What is promised is measured with what is asked: far from all rows it takes more effort.
+#[test]
+fn efforts_are_measured_with_queries_that_are_given() {
+    let place = place();
+    place.ok("index a.rvf");
+    let far: Vec<f32> = noise(200 * DIM, 8).iter().map(|value| 3.0 * value).collect();
+    place.write("far.npy", npy(200, DIM, &far));
+    let effort = |place: &Place| place.ok("info a.rvf")["graphs"][0]["effort"].as_array().unwrap().clone();
+    let before = effort(&place);
+    let done = place.ok("index a.rvf --queries far.npy");
+    assert_eq!([&done["calibrated"], &done["written"], &done["epoch"]], [&json!(true), &json!(true), &json!(4)]);
+    let after = effort(&place);
+    assert!(after[0]["recall"].as_f64() < before[0]["recall"].as_f64(), "{before:?}, then {after:?}");
+    for (target, row) in [0.9, 0.95].iter().zip(0..) {
+        let told = place.ok("bench a.rvf --queries far.npy --recall 0.9,0.95");
+        let reached = told["rows"][row]["recall"].as_f64().unwrap();
+        assert!((reached - target).abs() < 0.02 || reached > *target, "{target}: {reached}");
+    }
+    assert_eq!(place.ok("index a.rvf --queries far.npy")["written"], false);
+    assert_eq!(place.ok("verify a.rvf --deep")["sound"], true);
+    place.write("nan.npy", npy(2, DIM, &[&[0.0; DIM][..], &[f32::NAN; DIM]].concat()));
+    refused(&place, "index a.rvf --queries nan.npy", 2, "not_finite", "row 1 of nan.npy");
+    place.write("wide.npy", npy(2, 4, &[1.0; 8]));
+    refused(&place, "index a.rvf --queries wide.npy", 2, "dimension", "wide.npy");
+    refused(&place, "index a.rvf --queries none.npy", 3, "not_found", "none.npy");
+}
+
 /// A row with an equal is no row to be held back, and equals are found: the curve is that of the same rows without copies.
 #[test]
 fn copies_of_rows_do_not_spoil_the_curve() {

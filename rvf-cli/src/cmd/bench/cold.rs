@@ -122,7 +122,7 @@ impl Cold<'_> {
         let started = Instant::now();
         let found = reader.search(self.queries.get(at)).k(self.k).effort(effort).run_traced();
         let micros = started.elapsed().as_nanos() as f64 / 1e3;
-        let (hits, trace) = found.map_err(|error| self.queries.wrong(at, error, self.args))?;
+        let (hits, trace) = found.map_err(|error| self.queries.wrong(at, error, &self.args.file))?;
         let limit = self.limits.get(at).copied().unwrap_or(f64::NEG_INFINITY);
         let right = hits.iter().filter(|hit| f64::from(hit.distance) <= limit).count();
         Ok(Answer { micros, right, trace })

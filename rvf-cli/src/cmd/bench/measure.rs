@@ -77,7 +77,7 @@ impl Measured<'_> {
         let seconds = started.elapsed().as_secs_f64();
         let mut answers = Vec::with_capacity(slots.len());
         for (at, answer) in slots.into_iter().flatten().enumerate() {
-            answers.push(answer.map_err(|error| self.queries.wrong(at, error, args))?);
+            answers.push(answer.map_err(|error| self.queries.wrong(at, error, &args.file))?);
         }
         Ok(Pass { seconds, answers })
     }

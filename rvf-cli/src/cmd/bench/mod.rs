@@ -20,7 +20,7 @@ use crate::failure::Failure;
 use crate::output::{Ui, duration, grouped};
 use clap::Args;
 use measure::{Measured, Row, Setting};
-use questions::Queries;
+pub(crate) use questions::Queries;
 use rvf_engine::ingest::Format;
 use rvf_engine::{Effort, Snapshot};
 use serde_json::{Value, json};
@@ -95,7 +95,7 @@ pub(crate) fn run(args: &BenchArgs, ui: &Ui) -> Outcome {
     let k = usize::try_from(args.k.min(snapshot.count())).unwrap_or(usize::MAX);
     let started = Instant::now();
     let (_, trace) =
-        snapshot.search(queries.get(0)).k(k).run_traced().map_err(|error| queries.wrong(0, error, args))?;
+        snapshot.search(queries.get(0)).k(k).run_traced().map_err(|error| queries.wrong(0, error, &args.file))?;
     let first_query_micros = micros_since(started);
     if trace.damaged > 0 {
         warn_of_damage(trace.damaged, &args.file, ui);

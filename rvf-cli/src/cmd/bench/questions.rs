@@ -17,7 +17,7 @@ const TOLERANCE: f64 = 1e-6;
 const BLOCK: usize = 16;
 
 /// All vectors of a file.
-pub(super) struct Queries {
+pub(crate) struct Queries {
     path: PathBuf,
     vectors: Vec<QueryVector<'static>>,
     /// Where each stands in the file.
@@ -25,7 +25,7 @@ pub(super) struct Queries {
 }
 
 impl Queries {
-    pub(super) fn read(path: &Path, format: Option<Format>) -> Result<Self, Failure> {
+    pub(crate) fn read(path: &Path, format: Option<Format>) -> Result<Self, Failure> {
         let mut queries = Self { path: path.to_owned(), vectors: Vec::new(), places: Vec::new() };
         let mut source = open_source(path, format).map_err(Failure::of_input)?;
         while let Some(batch) = source.next_batch(1024).map_err(Failure::of_input)? {
@@ -41,12 +41,12 @@ impl Queries {
         Ok(queries)
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.vectors.len()
     }
 
     /// Query `at`, without a copy.
-    pub(super) fn get(&self, at: usize) -> QueryVector<'_> {
+    pub(crate) fn get(&self, at: usize) -> QueryVector<'_> {
         match &self.vectors[at] {
             QueryVector::F32(values) => QueryVector::F32(Cow::Borrowed(values)),
             QueryVector::I8(values) => QueryVector::I8(Cow::Borrowed(values)),
@@ -55,8 +55,8 @@ impl Queries {
     }
 
     /// What went wrong with query `at`.
-    pub(super) fn wrong(&self, at: usize, error: Error, args: &BenchArgs) -> Failure {
-        let failure = in_query(Failure::of(&args.file)(error));
+    pub(crate) fn wrong(&self, at: usize, error: Error, store: &Path) -> Failure {
+        let failure = in_query(Failure::of(store)(error));
         in_input(failure, &self.path, self.places.get(at).map_or("", String::as_str))
     }
 }
@@ -119,7 +119,7 @@ fn each(
         block.resize_with((threads * BLOCK).min(queries.len() - first), || Ok(None));
         spread(threads, first, &mut block, &|at, slot| *slot = work(at));
         for (at, found) in block.into_iter().enumerate() {
-            let found = found.map_err(|error| queries.wrong(first + at, error, args))?;
+            let found = found.map_err(|error| queries.wrong(first + at, error, &args.file))?;
             let farthest = f64::from(found.ok_or_else(|| absent(first + at))?);
             limits.push(farthest + farthest.abs() * TOLERANCE);
         }

@@ -24,7 +24,7 @@
 //!    as much as it looks at, and so comes less often.
 //! 4. **Twice** (`build.rs`). Nodes are inserted with half of ef_construction, then all but the first again with all of it, among
 //!    all others and the links that they have, choosing up to 1.5 x m. (Measured, docs-text and images, against one pass with
-//!    128: 6 % and 7 % fewer distances at recall 0.95, 10 % and 8 % fewer at 0.99, for half as much work more. A first pass with
+//!    128: 4 % and 7 % fewer distances at recall 0.95, 10 % and 6 % fewer at 0.99, for half as much work more. A first pass with
 //!    128, too, gained nothing further.)
 //! 5. **Equal rows** (`twins.rs`): only the first is inserted, the others hang from it in a tree.
 //! 6. **Reachability is made sure of** (`reach.rs`): what no walk could reach is linked from near it, or becomes a pivot.

@@ -98,9 +98,9 @@ pub(crate) fn run(args: &IndexArgs, ui: &Ui) -> Outcome {
     for graph in db.snapshot().info().map_err(Failure::of(&args.file))?.graphs {
         let best = graph.effort.last().map_or(1.0, |(_, recall)| *recall);
         if best < LOW {
+            let more = if graph.codes.is_some() { "; --code stored may find more" } else { "" };
             ui.warn(format!(
-                "walks find {:.0} % of the nearest at most, as measured: searches that aim higher compare all records; --code stored may \
-                 find more",
+                "walks find {:.0} % of the nearest at most, as measured: searches that aim higher compare all records{more}",
                 best * 100.0
             ));
         }

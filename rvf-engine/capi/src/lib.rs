@@ -255,18 +255,9 @@ impl<'a> Share<'a> {
     fn answer(self, snapshot: &Snapshot, dimension: usize, how: &How) -> Result<(), Fault> {
         for query in self.split(1, dimension, how.k) {
             let row = query.first as u64;
-            one(snapshot, query.queries, how, query.ids, query.distances).map_err(|error| of_row(error, row))?;
+            one(snapshot, query.queries, how, query.ids, query.distances).map_err(|error| error.at_row(row))?;
         }
         Ok(())
-    }
-}
-
-/// The error of a query of a batch, which takes itself for the first.
-fn of_row(error: Error, row: u64) -> Error {
-    match error {
-        Error::NotFinite { component, .. } => Error::NotFinite { row, component },
-        Error::ZeroVector { .. } => Error::ZeroVector { row },
-        other => other,
     }
 }
 

@@ -7,16 +7,13 @@
 //! ```
 
 use super::Db;
-use crate::index::{self, CURVE_K, Curve, IndexProgress};
+use crate::index::{self, CURVE_K, Curve, IndexProgress, as_near_as};
 use crate::search::{Effort, QueryVector};
 use crate::store::{Edit, Snapshot};
 use crate::{Error, Result};
 use rvf_format::payload::index::EffortPoint;
 use rvf_format::payload::witness::Operation;
 use std::ops::ControlFlow;
-
-/// A hit up to this much farther than the 10th neighbour is as good, relative to its distance.
-const TOLERANCE: f32 = 1e-6;
 
 impl Db {
     /// Measures which effort reaches which recall@10 for `queries`, a sample of what is asked, and keeps that in place of what was
@@ -70,9 +67,9 @@ fn measured(
     let (mut limits, mut wanted) = (Vec::with_capacity(queries.len()), 0);
     for (at, query) in queries.iter().enumerate() {
         let search = snapshot.search(query.clone()).k(CURVE_K).threads(threads).effort(Effort::Exact);
-        let hits = search.run().map_err(|error| of_query(error, at))?;
+        let hits = search.run().map_err(|error| error.at_row(at as u64))?;
         let farthest = hits.last().map_or(f32::NEG_INFINITY, |hit| hit.distance);
-        limits.push(farthest + farthest.abs() * TOLERANCE);
+        limits.push(as_near_as(farthest));
         wanted += hits.len();
         tell(at + 1)?;
     }
@@ -87,13 +84,4 @@ fn measured(
         curve.add(ef, right);
     }
     Ok(curve.points)
-}
-
-/// The error of a query, which takes itself for the first.
-fn of_query(error: Error, at: usize) -> Error {
-    match error {
-        Error::NotFinite { component, .. } => Error::NotFinite { row: at as u64, component },
-        Error::ZeroVector { .. } => Error::ZeroVector { row: at as u64 },
-        other => other,
-    }
 }

@@ -174,6 +174,8 @@ impl Db {
     /// # Errors
     /// Those of [`Db::open`].
     pub fn open_with(place: Arc<dyn Place>, path: impl AsRef<Path>, options: &OpenOptions) -> Result<Self> {
+        // Before anything is cut; the codes can be held against the schema only then.
+        options.index.check_ranges()?;
         let (store, tail) = Store::open(place, path.as_ref(), options.context())?;
         let db = Self::new(store, tail, options);
         options.index.check(db.snapshot().schema())?;

@@ -1,12 +1,10 @@
 //! What a graph is measured by: the exact neighbours of a sample of its rows.
 
 use crate::hnsw::{Rows, Scorer};
-use crate::kernel::{KernelError, Kernels, Pair, Task};
+use crate::kernel::{KernelError, Kernels, Pair, Task, as_near_as};
 
 /// Neighbours that recall is measured over.
 pub(crate) const K: usize = 10;
-/// A distance up to this much farther than the k-th is as good, relative to its magnitude.
-const TOLERANCE: f32 = 1e-6;
 
 /// Rows in the store's own dtype.
 pub(super) struct Judge<'r, S: Scorer> {
@@ -49,7 +47,7 @@ impl<'r, S: Scorer> Judge<'r, S> {
             Some(last) => *distances.select_nth_unstable_by(last, f32::total_cmp).1,
             None => f32::NEG_INFINITY,
         };
-        Ok(Truth { node, wanted, has_twin, threshold: threshold + threshold.abs() * TOLERANCE })
+        Ok(Truth { node, wanted, has_twin, threshold: as_near_as(threshold) })
     }
 
     /// How many of the K nearest of `found` are right, `found` in any order.

@@ -20,6 +20,7 @@ mod edit;
 mod judge;
 mod plan;
 
+pub(crate) use crate::kernel::as_near_as;
 pub(crate) use curve::Curve;
 pub(crate) use edit::{edit, reindex, with_curve};
 pub(crate) use judge::K as CURVE_K;
@@ -94,8 +95,8 @@ pub struct Indexed {
 }
 
 impl IndexOptions {
-    /// Checks the ranges, and that the store can have such codes.
-    pub(crate) fn check(&self, schema: &Schema) -> Result<()> {
+    /// Checks the ranges.
+    pub(crate) fn check_ranges(&self) -> Result<()> {
         let range = |value: Option<usize>, least: usize, most: usize, name: &'static str| match value {
             Some(value) if !(least..=most).contains(&value) => {
                 Err(Error::IndexOption { name, value: value.to_string(), must_be: format!("from {least} to {most}") })
@@ -104,7 +105,12 @@ impl IndexOptions {
         };
         range(self.m, 2, 64, "m")?;
         range(self.ef_construction, 8, 4096, "ef-construction")?;
-        range(self.threads, 1, 1024, "threads")?;
+        range(self.threads, 1, 1024, "threads")
+    }
+
+    /// Checks the ranges, and that the store can have such codes.
+    pub(crate) fn check(&self, schema: &Schema) -> Result<()> {
+        self.check_ranges()?;
         let possible = codes::possible(schema);
         match self.code.filter(|code| !possible.contains(code)) {
             None => Ok(()),

@@ -66,6 +66,17 @@ use scan::{One, Scan, ScanAt, Scattered};
 /// Up to it the sums of integer kernels cannot overflow: 65,535 x 255 x 255 < 2^32.
 pub const MAX_DIMENSION: usize = 65_535;
 
+/// The largest distance that counts as no farther than `distance`: levels and orders of summing differ by less than a millionth of it.
+///
+/// ```
+/// use rvf_engine::kernel::as_near_as;
+/// assert!(as_near_as(2.0) > 2.000_001 && as_near_as(-2.0) < -1.999_997);
+/// ```
+pub fn as_near_as(distance: f32) -> f32 {
+    const TOLERANCE: f32 = 1e-6;
+    distance + distance.abs() * TOLERANCE
+}
+
 /// An instruction set with kernels of its own. Which of them exist depends on the architecture and the CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Level {

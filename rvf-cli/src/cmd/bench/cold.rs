@@ -26,7 +26,7 @@ pub(super) struct Cold<'c> {
     pub(super) args: &'c BenchArgs,
     pub(super) queries: &'c Queries,
     /// How far a right hit of each query may be.
-    pub(super) limits: &'c [f64],
+    pub(super) limits: &'c [f32],
     pub(super) k: usize,
     /// Records of the store, and their components.
     pub(super) count: u64,
@@ -123,8 +123,8 @@ impl Cold<'_> {
         let found = reader.search(self.queries.get(at)).k(self.k).effort(effort).run_traced();
         let micros = started.elapsed().as_nanos() as f64 / 1e3;
         let (hits, trace) = found.map_err(|error| self.queries.wrong(at, error, &self.args.file))?;
-        let limit = self.limits.get(at).copied().unwrap_or(f64::NEG_INFINITY);
-        let right = hits.iter().filter(|hit| f64::from(hit.distance) <= limit).count();
+        let limit = self.limits.get(at).copied().unwrap_or(f32::NEG_INFINITY);
+        let right = hits.iter().filter(|hit| hit.distance <= limit).count();
         Ok(Answer { micros, right, trace })
     }
 

@@ -35,7 +35,7 @@ pub(super) struct Measured<'m> {
     pub(super) snapshot: &'m Snapshot,
     pub(super) queries: &'m Queries,
     /// How far a right hit of each query may be.
-    pub(super) limits: &'m [f64],
+    pub(super) limits: &'m [f32],
     pub(super) k: usize,
 }
 
@@ -86,8 +86,8 @@ impl Measured<'_> {
         let started = Instant::now();
         let (hits, trace) = self.snapshot.search(self.queries.get(at)).k(self.k).effort(effort).run_traced()?;
         let nanos = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let limit = self.limits.get(at).copied().unwrap_or(f64::NEG_INFINITY);
-        let right = hits.iter().filter(|hit| f64::from(hit.distance) <= limit).count();
+        let limit = self.limits.get(at).copied().unwrap_or(f32::NEG_INFINITY);
+        let right = hits.iter().filter(|hit| hit.distance <= limit).count();
         Ok(Answer { nanos, right, trace })
     }
 

@@ -7,12 +7,11 @@ use crate::failure::Failure;
 use crate::output::Ui;
 use crate::progress::Bar;
 use rvf_engine::ingest::{Format, IdTable, Ids, open_source, read_id_table};
+use rvf_engine::kernel::as_near_as;
 use rvf_engine::{Effort, Error, Id, IdType, QueryVector, Snapshot};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-/// A hit is right if it is farther than the true k-th neighbour by no more than this share of its distance.
-const TOLERANCE: f64 = 1e-6;
 /// Queries of a thread between two looks at the progress bar.
 const BLOCK: usize = 16;
 
@@ -76,7 +75,7 @@ pub(super) fn limits(
     queries: &Queries,
     k: usize,
     ui: &Ui,
-) -> Result<Vec<f64>, Failure> {
+) -> Result<Vec<f32>, Failure> {
     let Some(path) = &args.truth else {
         return each(queries, args, ui, &|at| {
             let hits = snapshot.search(queries.get(at)).k(k).effort(Effort::Exact).run()?;
@@ -109,7 +108,7 @@ fn each(
     args: &BenchArgs,
     ui: &Ui,
     work: &(impl Fn(usize) -> Result<Option<f32>, Error> + Sync),
-) -> Result<Vec<f64>, Failure> {
+) -> Result<Vec<f32>, Failure> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut bar = Bar::items(ui, "finding true neighbours");
     let mut limits = Vec::with_capacity(queries.len());
@@ -120,8 +119,7 @@ fn each(
         spread(threads, first, &mut block, &|at, slot| *slot = work(at));
         for (at, found) in block.into_iter().enumerate() {
             let found = found.map_err(|error| queries.wrong(first + at, error, &args.file))?;
-            let farthest = f64::from(found.ok_or_else(|| absent(first + at))?);
-            limits.push(farthest + farthest.abs() * TOLERANCE);
+            limits.push(as_near_as(found.ok_or_else(|| absent(first + at))?));
         }
         let _ = bar.update(limits.len() as u64, Some(queries.len() as u64));
     }

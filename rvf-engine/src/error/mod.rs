@@ -1,7 +1,8 @@
-//! The one error type of the engine.
+//! The one error type of the engine: what can go wrong, and by which names machines know it. What it says stands in `words.rs`.
+
+mod words;
 
 use crate::ingest::{FileFault, InputError, InputFault, SinkError, SinkFault};
-use core::fmt;
 use rvf_format::legacy::LegacyError;
 use rvf_format::{Clause, Dtype, IdType};
 use std::io;
@@ -347,77 +348,18 @@ impl Error {
         }
     }
 
-    /// What to do about it.
-    pub fn hint(&self) -> String {
+    /// The error of row `row` of many, by whoever saw that one only and took it for the first.
+    ///
+    /// ```
+    /// use rvf_engine::Error;
+    /// assert!(matches!(Error::ZeroVector { row: 0 }.at_row(7), Error::ZeroVector { row: 7 }));
+    /// ```
+    pub fn at_row(self, row: u64) -> Self {
         match self {
-            Error::Truncated { .. } => {
-                "another program changed the file in place: stop it, restore the file from a copy; replace files by renaming".into()
-            }
-            Error::Unsound { .. } => "run `rvf verify` for every finding; get the file anew from where it came".into(),
-            Error::Corrupt { .. } => "`rvf export FILE OUT --salvage` writes what is intact, `rvf verify` lists every finding; or restore the file from a copy".into(),
-            Error::NotRvf => "check the path; `rvf import NEW.rvf INPUT --metric M` makes a store from vectors".into(),
-            Error::PublishedRvf => "`rvf convert SOURCE OUT` makes a store of it".into(),
-            Error::Newer { .. } => "use a newer rvf".into(),
-            Error::NoRoot => "restore the file from a copy, or try what `rvf export FILE OUT --salvage` finds".into(),
-            Error::NoEpoch { oldest, newest, .. } => {
-                format!("choose an epoch from {oldest} to {newest} that `rvf log` lists")
-            }
-            Error::Io { source, .. } => io_hint(source).into(),
-            Error::Exists { .. } => "choose another name, or remove the file first".into(),
-            Error::HardLinks { .. } => "compact with --output, or remove the other names first".into(),
-            Error::Moved { .. } => "open the file anew under the name that it has now; nothing was written to what has its name".into(),
-            Error::Locked { .. } => "try again when the other writer is done, or wait for it with --wait SECONDS".into(),
-            Error::Frozen => "make a branch, or copy the file's records to a new one".into(),
-            Error::ReadOnlyFeature => "use a newer rvf to write this file".into(),
-            Error::Poisoned => "open the file anew: it holds the last commit that returned".into(),
-            Error::Schema(_) => "dimensions are 1 to 65535; metrics l2, cosine and dot take dtype f32, f16, i8 or u8, hamming takes binary".into(),
-            Error::Dimension { expected, .. } => format!("give vectors of {expected} components"),
-            Error::NotFinite { .. } => "remove the vector, or give it finite numbers".into(),
-            Error::ZeroVector { .. } => "remove the vector, or use metric l2 or dot".into(),
-            Error::Precision { dtype, .. } => precision_hint(*dtype),
-            Error::Element { dtype, .. } => format!("give vectors that {dtype} holds exactly"),
-            Error::IdKind { expected: IdType::U64 } => "give numbers from 0 to 18446744073709551614 as ids".into(),
-            Error::IdKind { expected: IdType::Str } => "give strings as ids".into(),
-            Error::BadId { .. } => {
-                "numeric ids end at 18446744073709551614; string ids have 1 to 1,024 bytes without NUL".into()
-            }
-            Error::IdCount { .. } => "give one id for each vector".into(),
-            Error::IdsMissing => "give ids, for example with --ids or in a .jsonl file".into(),
-            Error::IdsExhausted => "give ids of your own".into(),
-            Error::TooLarge => "commit smaller batches".into(),
-            Error::IndexOption { .. } => "choose another value, or leave the option out".into(),
-            Error::Input(error) => error.hint(),
-            Error::IdsTwice => "leave out --ids, or take the ids out of the file".into(),
-            Error::Output(error) => error.hint().into(),
-            Error::Legacy(error) => legacy_hint(error),
-            Error::AlreadyRvf => "open it as it is; `rvf compact FILE --output NEW` makes a copy".into(),
-            Error::InFile { source, .. } => match **source {
-                Error::NotFinite { .. } | Error::ZeroVector { .. } => {
-                    format!("{}; --skip-invalid leaves out such rows", source.hint())
-                }
-                _ => source.hint(),
-            },
-            Error::Partly { committed, source } => match **source {
-                Error::Interrupted | Error::Io { .. } => format!(
-                    "run it for the rest: the first {committed} records are there, and would be added again where the input gives no ids"
-                ),
-                _ => source.hint(),
-            },
-            Error::Group { source } => source.hint(),
-            Error::Interrupted => "run it again: what was committed stays, and no output file is left half written".into(),
+            Error::NotFinite { component, .. } => Error::NotFinite { row, component },
+            Error::ZeroVector { .. } => Error::ZeroVector { row },
+            other => other,
         }
-    }
-}
-
-fn io_hint(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::NotFound => "check the path, its folder included; `rvf create` makes a new file",
-        io::ErrorKind::PermissionDenied => "check who owns the file and its folder",
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space; the last commit is intact",
-        io::ErrorKind::ReadOnlyFilesystem => "copy the file to where it may be written",
-        io::ErrorKind::InvalidInput => "name a regular file: pipes and devices hold no store",
-        io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => "name a file, not a folder",
-        _ => "the last commit is intact; `rvf verify` tells whether the file can still be read",
     }
 }
 
@@ -449,97 +391,6 @@ fn legacy_kind(error: &LegacyError) -> &'static str {
         LegacyError::WrongParent { .. } | LegacyError::ParentDimension { .. } => "wrong_parent",
         LegacyError::InParent { error, .. } => legacy_kind(error),
         _ => "published_rvf_damaged",
-    }
-}
-
-fn legacy_hint(error: &LegacyError) -> String {
-    match error {
-        LegacyError::ParentUnavailable { path, .. } => {
-            format!("put the parent {path:?} beside the branch, or name its folder with --parent-dir")
-        }
-        LegacyError::WrongParent { .. } => {
-            "find the parent with the recorded file id, and name its folder with --parent-dir".into()
-        }
-        LegacyError::InParent { error, .. } => legacy_hint(error),
-        _ => "restore the file from a copy; nothing was converted".into(),
-    }
-}
-
-fn precision_hint(dtype: Dtype) -> String {
-    match dtype {
-        Dtype::F16 => "say --dtype f16 to accept rounding, or use a store with dtype f32".into(),
-        other => format!("use a store with dtype f32; {other} holds whole numbers in its range only"),
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Corrupt { what, .. } => f.write_str(what),
-            Error::Truncated { .. } => f.write_str("the file was cut while it was being read"),
-            Error::Unsound { what, findings, .. } => {
-                write!(f, "the file fails verification: {what}; findings: {findings}")
-            }
-            Error::NotRvf => f.write_str("not an RVF file"),
-            Error::PublishedRvf => f.write_str("a file of the published RVF crates, which this engine does not open"),
-            Error::Newer { .. } => f.write_str("made by a newer version of RVF"),
-            Error::NoRoot => {
-                f.write_str("an RVF file without a whole root: nothing in it was committed, or it is damaged")
-            }
-            Error::NoEpoch { epoch, .. } => write!(f, "epoch {epoch} is not in the file"),
-            Error::Io { action, source, .. } => write!(f, "{action} failed: {source}"),
-            Error::Exists { .. } => f.write_str("the file exists already"),
-            Error::HardLinks { .. } => {
-                f.write_str("the file has several names (hard links), which compaction would split")
-            }
-            Error::Moved { .. } => {
-                f.write_str("the file was removed, renamed or replaced while it was open for writing")
-            }
-            Error::Locked { .. } => f.write_str("another writer has the file"),
-            Error::Frozen => f.write_str("the file is frozen and takes no commits"),
-            Error::ReadOnlyFeature => f.write_str("the file uses a feature that this version must not write"),
-            Error::Poisoned => f.write_str("an earlier write failed and the handle takes no more"),
-            Error::Schema(what) => f.write_str(what),
-            Error::Dimension { expected, found } => {
-                write!(f, "the store has dimension {expected}, the vectors given have {found}")
-            }
-            Error::NotFinite { row, component } => {
-                write!(f, "component {component} of vector {row} is not a finite number")
-            }
-            Error::ZeroVector { row } => write!(f, "vector {row} is all zero, and the metric is cosine"),
-            Error::Precision { row, component, value, dtype } => {
-                write!(f, "component {component} of vector {row} is {value}, which {dtype} does not hold exactly")
-            }
-            Error::Element { found, dtype } => write!(f, "vectors of {found} do not go into a store of {dtype}"),
-            Error::IdKind { expected } => write!(f, "the store has ids of type {expected}"),
-            Error::BadId { row, what } => write!(f, "the id of vector {row} {what}"),
-            Error::IdCount { ids, vectors } => write!(f, "{ids} ids for {vectors} vectors"),
-            Error::IdsMissing => f.write_str("a store with string ids needs an id for each vector"),
-            Error::IdsExhausted => f.write_str("no default ids are left"),
-            Error::TooLarge => f.write_str("a commit of this size does not fit into a segment of 4 GiB"),
-            Error::IndexOption { name, value, must_be } => write!(f, "{name} is {value}, but must be {must_be}"),
-            Error::Input(error) => error.fmt(f),
-            Error::Output(error) => error.fmt(f),
-            Error::Legacy(error) => error.fmt(f),
-            Error::IdsTwice => f.write_str("the file gives ids, and others were given besides"),
-            Error::AlreadyRvf => f.write_str("the file is a store of this version already"),
-            Error::InFile { path, record, line, source } => {
-                write!(f, "{source} ({}", path.display())?;
-                match (record, line) {
-                    (_, Some(line)) => write!(f, ", line {line})"),
-                    (Some(record), None) => write!(f, ", row {record})"),
-                    (None, None) => f.write_str(")"),
-                }
-            }
-            Error::Partly { committed, source } => match **source {
-                Error::Moved { .. } | Error::Truncated { .. } => {
-                    write!(f, "{source}; {committed} records had been committed to the file as it was")
-                }
-                _ => write!(f, "{source}; {committed} records before it are committed and stay"),
-            },
-            Error::Group { source } => source.fmt(f),
-            Error::Interrupted => f.write_str("interrupted"),
-        }
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct IndexArgs {
     /// of the index
     #[arg(long, value_name = "N")]
     m: Option<usize>,
-    /// Records that a record chooses its links from, 8 to 4096; 128 unless given, or that of the index
+    /// Records that a record chooses its links from, 8 to 4096; 112 unless given, or that of the index
     #[arg(long, value_name = "N")]
     ef_construction: Option<usize>,
     /// What walks read of a record: its row, a byte a component (f32 and f16), or four bits of its projection (not binary); unless

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Items that a worker takes at a time.
+/// The most items that a worker takes at a time.
 const PIECE: usize = 16;
 
 /// `work` on each of `0..items`, the results in that order. Each worker thread keeps one of `states`, of which there is at
@@ -13,19 +13,21 @@ pub(crate) fn map<W: Send, R: Send, E: Send>(
     work: impl Fn(&mut W, usize) -> Result<R, E> + Sync,
 ) -> Result<Vec<R>, E> {
     let next = AtomicUsize::new(0);
+    // Several for each worker, so that all end at about the same time.
+    let piece = (items / (4 * states.len()).max(1)).clamp(1, PIECE);
     let run = |state: &mut W| -> Result<Vec<(usize, R)>, E> {
         let mut done = Vec::new();
         loop {
-            let first = next.fetch_add(PIECE, Ordering::Relaxed);
+            let first = next.fetch_add(piece, Ordering::Relaxed);
             if first >= items {
                 return Ok(done);
             }
-            for item in first..items.min(first + PIECE) {
+            for item in first..items.min(first + piece) {
                 done.push((item, work(state, item)?));
             }
         }
     };
-    let workers = states.len().min(items.div_ceil(PIECE)).max(1);
+    let workers = states.len().min(items.div_ceil(piece)).max(1);
     let Some((own, others)) = states.get_mut(..workers).and_then(|states| states.split_first_mut()) else {
         return Ok(Vec::new());
     };

@@ -19,6 +19,8 @@ use zerocopy::byteorder::little_endian::U32;
 /// Rows that recall is measured on: their mean is off by half a hundredth where one query misses one in twenty. (Each takes an
 /// exact scan.)
 const SAMPLE: usize = 400;
+/// Rows whose neighbours a thread looks for at a time.
+const TOGETHER: usize = 8;
 /// At most one row in so many is held back, and rows are held back where at least one in so many is new.
 const LEAST_A_HELD: usize = 16;
 const LADDER: [u32; 13] = [10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024];
@@ -55,9 +57,10 @@ impl Sample {
         let others: Vec<u32> = nodes.live.iter().copied().filter(|node| !left_out.contains(node)).collect();
         let judge = || Judge::new(scorer, Kernels::detect(), rows);
         let judges: std::result::Result<Vec<_>, KernelError> = (0..threads.max(1)).map(|_| judge()).collect();
-        let truth = |judge: &mut Judge<'_, S>, at: usize| judge.truth(chosen[at], &others);
-        let truths = stopped(in_parallel(&mut stopped(judges)?, chosen.len(), truth))?;
-        Ok(Self { truths, held })
+        let groups: Vec<&[u32]> = chosen.chunks(TOGETHER).collect();
+        let truths = |judge: &mut Judge<'_, S>, at: usize| judge.truths(groups[at], &others);
+        let truths = stopped(in_parallel(&mut stopped(judges)?, groups.len(), truths))?;
+        Ok(Self { truths: truths.into_iter().flatten().collect(), held })
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct Request<'r> {
 }
 
 const M: usize = 16;
-const EF_CONSTRUCTION: usize = 128;
+const EF_CONSTRUCTION: usize = 112;
 /// "RVF" and a one; any number would do, but always the same.
 pub(super) const SEED: u64 = 0x0031_4656_5200;
 /// Candidates that are measured again on stored rows: as in `search/walk.rs`, for k of 10.

@@ -5,6 +5,8 @@ use crate::kernel::{KernelError, Kernels, Pair, Task, as_near_as};
 
 /// Neighbours that recall is measured over.
 pub(crate) const K: usize = 10;
+/// Rows that are measured against several nodes in turn: as many as a second-level cache holds.
+const BLOCK: usize = 256;
 
 /// Rows in the store's own dtype.
 pub(super) struct Judge<'r, S: Scorer> {
@@ -35,19 +37,26 @@ impl<'r, S: Scorer> Judge<'r, S> {
         Ok(self.kernels.run(&self.query, Distances { rows: self.rows, nodes: others }))
     }
 
-    /// The K nearest of `others` to `node`, itself left out.
-    pub(super) fn truth(&mut self, node: u32, others: &[u32]) -> Result<Truth, KernelError> {
+    /// The K nearest of `others` to each of `nodes`, itself left out. Rows are measured against all of them while they are in the
+    /// cache.
+    pub(super) fn truths(&mut self, nodes: &[u32], others: &[u32]) -> Result<Vec<Truth>, KernelError> {
+        let mut nearest = vec![Nearest::default(); nodes.len()];
+        for block in others.chunks(BLOCK) {
+            for (node, nearest) in nodes.iter().zip(&mut nearest) {
+                let distances = self.distances(*node, block)?;
+                let others = block.iter().zip(distances).filter(|(other, _)| *other != node);
+                others.for_each(|(_, distance)| nearest.offer(distance));
+            }
+        }
+        nodes.iter().zip(nearest).map(|(node, nearest)| self.truth(*node, nearest)).collect()
+    }
+
+    fn truth(&mut self, node: u32, mut nearest: Nearest) -> Result<Truth, KernelError> {
         let own = self.distances(node, &[node])?.into_iter().fold(f32::NEG_INFINITY, f32::max);
-        let distances = self.distances(node, others)?;
-        let mut distances: Vec<f32> =
-            others.iter().zip(distances).filter(|(other, _)| **other != node).map(|(_, distance)| distance).collect();
-        let has_twin = distances.contains(&own);
-        let wanted = distances.len().min(K);
-        let threshold = match wanted.checked_sub(1) {
-            Some(last) => *distances.select_nth_unstable_by(last, f32::total_cmp).1,
-            None => f32::NEG_INFINITY,
-        };
-        Ok(Truth { node, wanted, has_twin, threshold: as_near_as(threshold) })
+        nearest.shrink();
+        let farthest = nearest.distances.iter().copied().reduce(f32::max).unwrap_or(f32::NEG_INFINITY);
+        let has_twin = nearest.distances.contains(&own);
+        Ok(Truth { node, wanted: nearest.distances.len(), has_twin, threshold: as_near_as(farthest) })
     }
 
     /// How many of the K nearest of `found` are right, `found` in any order.
@@ -55,6 +64,32 @@ impl<'r, S: Scorer> Judge<'r, S> {
         let distances = self.distances(truth.node, found)?;
         let near = found.iter().zip(distances).filter(|(node, d)| **node != truth.node && *d <= truth.threshold);
         Ok(near.count().min(truth.wanted))
+    }
+}
+
+/// The K smallest distances so far, and some larger ones.
+#[derive(Clone, Default)]
+struct Nearest {
+    distances: Vec<f32>,
+    /// The K-th of them, once there are so many.
+    limit: Option<f32>,
+}
+
+impl Nearest {
+    fn offer(&mut self, distance: f32) {
+        if self.limit.is_none_or(|limit| distance < limit) {
+            self.distances.push(distance);
+            if self.distances.len() >= 8 * K {
+                self.shrink();
+            }
+        }
+    }
+
+    fn shrink(&mut self) {
+        if self.distances.len() >= K {
+            self.limit = Some(*self.distances.select_nth_unstable_by(K - 1, f32::total_cmp).1);
+            self.distances.truncate(K);
+        }
     }
 }
 

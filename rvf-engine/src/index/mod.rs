@@ -38,7 +38,7 @@ pub struct IndexOptions {
     /// Links that a new node chooses at most, 2 to 64, and half as many more once all nodes are there; a node has twice as many at
     /// most. 16 unless given, or that of the index.
     pub m: Option<usize>,
-    /// Nodes that a node chooses its links from, 8 to 4,096; half as many while not all nodes are there. 128 unless given, or that of the index.
+    /// Nodes that a node chooses its links from, 8 to 4,096; half as many while not all nodes are there. 112 unless given, or that of the index.
     pub ef_construction: Option<usize>,
     /// Threads; all of the machine's unless given. They do not change the result.
     pub threads: Option<usize>,

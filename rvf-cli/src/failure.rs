@@ -16,9 +16,11 @@ pub(crate) struct Failure {
     pub(crate) exit: u8,
     kind: &'static str,
     message: String,
-    clause: Option<String>,
+    clause: Option<Box<str>>,
     offset: Option<u64>,
     hint: String,
+    /// Lines that show the place, for a terminal and for programs.
+    detail: Option<Box<str>>,
     /// The reader of our output is gone: nothing is told.
     pub(crate) silent: bool,
 }
@@ -57,9 +59,13 @@ impl Failure {
             exit: error.exit_code(),
             kind: error.kind(),
             message,
-            clause,
+            clause: clause.map(String::into_boxed_str),
             offset: error.offset(),
             hint: error.hint(),
+            detail: match error {
+                Error::Filter(error) => Some(error.caret().into()),
+                _ => None,
+            },
             silent: false,
         }
     }
@@ -120,6 +126,10 @@ impl Failure {
         &self.hint
     }
 
+    pub(crate) fn detail(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+
     pub(crate) fn to_json(&self) -> Value {
         let mut error = Map::new();
         error.insert("kind".into(), json!(self.kind));
@@ -129,6 +139,9 @@ impl Failure {
         }
         if let Some(offset) = self.offset {
             error.insert("offset".into(), json!(offset));
+        }
+        if let Some(detail) = &self.detail {
+            error.insert("detail".into(), json!(detail));
         }
         error.insert("hint".into(), json!(self.hint));
         Value::Object(error)
@@ -145,7 +158,7 @@ fn place(error: &Error, path: &Path, clause: Option<&str>) -> Option<String> {
         Error::Io { path, .. } | Error::Exists { path } | Error::Locked { path } if !path.as_os_str().is_empty() => {
             path
         }
-        Error::Input(_) | Error::Output(_) | Error::InFile { .. } => return None,
+        Error::Input(_) | Error::Output(_) | Error::InFile { .. } | Error::Filter(_) => return None,
         Error::Partly { source, .. } => return place(source, path, clause),
         Error::Group { source } => return place(source, path, clause),
         _ => path,

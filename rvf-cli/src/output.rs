@@ -112,6 +112,9 @@ impl Ui {
         }
         let (name, hint) = (paint(self.color_err, "1;31", "rvf:"), paint(self.color_err, "1", "hint:"));
         writeln!(stderr, "{name} {}", plain(&failure.message()))?;
+        for line in failure.detail().unwrap_or_default().lines() {
+            writeln!(stderr, "  {}", plain(line))?;
+        }
         writeln!(stderr, "{hint} {}", plain(failure.hint()))
     }
 

@@ -30,6 +30,7 @@
 //! | module | floor | owns |
 //! | --- | --- | --- |
 //! | [`kernel`] | 1 | distances between numbers |
+//! | `value`, [`filter`] | 1 | values of metadata, the language of filters |
 //! | `random` | 1 | numbers that look random and are the same everywhere |
 //! | `hnsw`, `quant` | 2 | graphs over rows, codes of rows |
 //! | [`store`] | 3 | snapshots, edits, the commit |
@@ -46,6 +47,7 @@ compile_error!("RVF files are little-endian and mapped: big-endian machines are 
 mod compact;
 mod db;
 mod error;
+pub mod filter;
 mod hnsw;
 mod index;
 pub mod ingest;
@@ -56,6 +58,7 @@ mod random;
 pub mod salvage;
 pub mod search;
 pub mod store;
+mod value;
 mod verify;
 
 pub use compact::{CompactOptions, Compacted};
@@ -63,10 +66,11 @@ pub use db::{Batch, Committed, CreateOptions, Db, OpenOptions, ReadMode, Reader,
 pub use error::{Error, Result};
 pub use half::f16;
 pub use index::{IndexOptions, IndexProgress, Indexed, WalkCode};
-pub use inspect::{GraphInfo, Info, SegmentInfo};
+pub use inspect::{FieldInfo, GraphInfo, Info, SegmentInfo};
 pub use rvf_format::storage::contain_faults;
 pub use rvf_format::verify::{Advice, Finding, Report};
 pub use rvf_format::{Clause, Dtype, IdType, Kind, Metric, Schema};
-pub use search::{Effort, Hit, QueryVector, Search, Trace};
-pub use store::{Clock, Id, LogEntry, Snapshot, TailReport};
+pub use search::{Effort, Hit, Matches, QueryVector, Search, Strategy, Trace};
+pub use store::{Clock, Fields, Id, LogEntry, Snapshot, TailReport};
+pub use value::{FieldType, Metadata, Value};
 pub use verify::{VerifyOptions, VerifyReport, verify_path, verify_path_with};

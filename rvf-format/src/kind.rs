@@ -71,6 +71,8 @@ impl Kind {
                 | Kind::JOURNAL
                 | Kind::MANIFEST
                 | Kind::META
+                | Kind::META_IDX
+                | Kind::DELTA
                 | Kind::WITNESS
                 | Kind::FILE
                 | Kind::FILLER

@@ -88,5 +88,9 @@ pub fn all() -> Vec<Layout> {
         index::IndexRun::LAYOUT,
         index::EffortPoint::LAYOUT,
         quant::QuantFacts::LAYOUT,
+        crate::payload::columns::ColumnsFacts::LAYOUT,
+        crate::payload::columns::FieldFacts::LAYOUT,
+        crate::payload::lookup::LookupFacts::LAYOUT,
+        crate::payload::lookup::LookupField::LAYOUT,
     ]
 }

@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | [`clause`], [`error`] | clause ids, the error type |
 //! | [`mod@layout`], [`limits`], [`kind`], [`schema`] | how structures are declared, fixed numbers, segment kinds, dtypes and metrics |
-//! | [`digest`] | the hashes of the format and the group tree |
+//! | [`digest`], [`roaring`] | the hashes of the format and the group tree, compressed sets |
 //! | [`segment`], [`build`] | header, prelude, sections: reading them, building them |
 //! | [`identity`] | the FILE segment |
 //! | [`root`], [`manifest`], [`state`] | the root page, manifests, the state hash |
@@ -31,6 +31,7 @@ pub mod limits;
 pub mod manifest;
 pub mod payload;
 pub mod recover;
+pub mod roaring;
 pub mod root;
 pub mod schema;
 pub mod segment;

@@ -22,6 +22,10 @@ pub const TREE_MIN: u64 = 1 << 20;
 pub const GROUP_LEN: usize = 16 << 10;
 /// Largest dimension of a vector.
 pub const MAX_DIMENSION: u32 = 65_535;
+/// Most fields of a META or DELTA segment (META-2), and of a store that this engine writes.
+pub const MAX_FIELDS: usize = 4096;
+/// Longest name of a field of metadata, bytes (META-2).
+pub const MAX_FIELD_NAME: usize = 1024;
 /// Longest string id, bytes (VEC-4).
 pub const MAX_ID_LEN: usize = 1024;
 /// Longest actor of an audit entry, bytes.

@@ -6,6 +6,7 @@ The referee finds the class `Rvf` here; RVF_LIB names the library (by default ta
 """
 
 import ctypes
+import json
 import os
 
 import numpy as np
@@ -25,6 +26,7 @@ class Search(ctypes.Structure):
         ("recall", ctypes.c_float),
         ("exact", ctypes.c_uint32),
         ("threads", ctypes.c_uint32),
+        ("filter", ctypes.c_void_p),
     ]
 
 
@@ -38,6 +40,12 @@ def library():
     found.rvf_search_batch.argtypes = [pointer, pointer, size, size, pointer, pointer, pointer]
     found.rvf_create.argtypes = [ctypes.c_char_p, word, word, word, pointer]
     found.rvf_add.argtypes = [pointer, pointer, size, size, pointer]
+    found.rvf_add_json.argtypes = [pointer, pointer, size, size, pointer, pointer]
+    found.rvf_filter.argtypes = [pointer, ctypes.c_char_p, pointer]
+    found.rvf_filter_close.argtypes = [pointer]
+    found.rvf_add_json.argtypes = [pointer, pointer, size, size, pointer, pointer]
+    found.rvf_filter.argtypes = [pointer, ctypes.c_char_p, pointer]
+    found.rvf_filter_close.argtypes = [pointer]
     found.rvf_index.argtypes = [pointer, word]
     found.rvf_writer_close.argtypes = [pointer]
     return found
@@ -80,11 +88,45 @@ class Rvf:
         writer = ctypes.c_void_p()
         dtype = DTYPES[self.dtype or ("u8" if ds.base.dtype == np.uint8 else "f16")]
         self.check(self.lib.rvf_create(name.encode(), ds.d, METRICS[ds.metric], dtype, ctypes.byref(writer)))
+        filters = ds.filters() if hasattr(ds, "filters") else {}
         for first in range(0, ds.n, 20_000):
             part = rows[first : first + 20_000]
-            self.check(self.lib.rvf_add(writer, part.ctypes.data, len(part), ds.d, None))
+            fields = self.fields(filters, first, len(part))
+            self.check(self.lib.rvf_add_json(writer, part.ctypes.data, len(part), ds.d, None, fields))
         self.check(self.lib.rvf_index(writer, self.threads))
         self.lib.rvf_writer_close(writer)
+
+    def fields(self, filters, first, count):
+        """One JSON object a record: which filters it passes, as whole numbers."""
+        rows = [{name: int(mask[at]) for name, mask in filters.items()} for at in range(first, first + count)]
+        return (ctypes.c_char_p * count)(*(json.dumps(row).encode() for row in rows))
+
+    def set_filter(self, mask, name):
+        if self.search.filter:
+            self.lib.rvf_filter_close(self.search.filter)
+            self.search.filter = None
+        made = ctypes.c_void_p()
+        self.check(self.lib.rvf_filter(self.reader, f"{name} = 1".encode(), ctypes.byref(made)))
+        self.search.filter = made
+
+    def fquery(self, q):
+        return self.query(q)
+
+    def fields(self, filters, first, count):
+        """One JSON object a record: which filters it passes, as whole numbers."""
+        rows = [{name: int(mask[at]) for name, mask in filters.items()} for at in range(first, first + count)]
+        return (ctypes.c_char_p * count)(*(json.dumps(row).encode() for row in rows))
+
+    def set_filter(self, mask, name):
+        if self.search.filter:
+            self.lib.rvf_filter_close(self.search.filter)
+            self.search.filter = None
+        made = ctypes.c_void_p()
+        self.check(self.lib.rvf_filter(self.reader, f"{name} = 1".encode(), ctypes.byref(made)))
+        self.search.filter = made
+
+    def fquery(self, q):
+        return self.query(q)
 
     def load(self, ds, path):
         self.lib = self.lib or library()

@@ -25,12 +25,15 @@ import numpy as np
 import xxhash
 from blake3 import blake3
 
+from rvf_error import RvfError, ascends, caught, check
+from rvf_metadata import DELTA, Columns, Lookup, Value, fields_with_fractions, verify_kinds
+
 Id = int | str
 Vector = np.ndarray[Any, Any]
 PAGE = 4096
 SEGMENT_MAGIC, ROOT_MAGIC, IDENTITY_MAGIC = 0x52564653, b"\x30\x4d\x56\x52", b"RVF single-file\0"
-VEC, INDEX, JOURNAL, MANIFEST, QUANT, META, WITNESS, FILE, FILLER, TREE = 0x01, 0x02, 0x04, 0x05, 0x06, 0x07, 0x0A, 0x40, 0x41, 0x43
-KNOWN_FORMS = {kind: (1,) for kind in (VEC, INDEX, JOURNAL, QUANT, META, WITNESS, FILE, FILLER, TREE)} | {MANIFEST: (1, 2)}
+VEC, INDEX, JOURNAL, MANIFEST, QUANT, META, WITNESS, META_IDX, FILE, FILLER, TREE = 0x01, 0x02, 0x04, 0x05, 0x06, 0x07, 0x0A, 0x0D, 0x40, 0x41, 0x43
+KNOWN_FORMS = dict.fromkeys((VEC, INDEX, JOURNAL, QUANT, WITNESS, META_IDX, DELTA, FILE, FILLER, TREE), (1,)) | {MANIFEST: (1, 2), META: (1, 2)}
 NO_LINK, STORED_ROWS, SQ8, SQ4, FEW_CELLS = 0xFFFFFFFF, 0, 1, 2, 8
 STATELESS = {MANIFEST, WITNESS, 0x0C, FILLER}
 DTYPES = {0: "f32", 1: "f16", 3: "i8", 4: "u8", 6: "binary"}
@@ -41,34 +44,9 @@ OPERATIONS = dict(enumerate("create import delete compact index branch unpin fre
 PINS, FIRST_FACT = 16, 16
 
 
-class RvfError(Exception):
-    """A deviation from the clause `clause` of spec/, seen at byte `offset` of the file."""
-
-    def __init__(self, clause: str, offset: int, message: str) -> None:
-        super().__init__(f"{clause} at byte {offset}: {message}")
-        self.clause, self.offset, self.message = clause, offset, message
-
-
-def check(condition: object, clause: str, offset: int, message: str) -> None:
-    if not condition:
-        raise RvfError(clause, offset, message)
-
-
-def caught(step: Callable[[], object]) -> Iterator[RvfError]:
-    """The deviation that a step runs into, if any."""
-    try:
-        step()
-    except RvfError as error:
-        yield error
-
-
 def less(a: Any, b: Any) -> bool:
     """VEC-3: numbers as numbers; the order of code points is that of UTF-8 bytes."""
     return bool(a < b)
-
-
-def ascends(values: Sequence[Any]) -> bool:
-    return all(a < b for a, b in pairwise(values))
 
 
 # ---------------------------------------------------------------- layouts
@@ -377,9 +355,10 @@ def parse_journal(data: bytes, entry: Entry) -> tuple[list[int], set[int]]:
     return [word for word, _ in pairs], {64 * word + bit for word, mask in pairs for bit in range(64) if mask >> bit & 1}
 
 
-def parse_meta(data: bytes, entry: Entry) -> dict[int, bytes]:
+def parse_meta(payload: Payload, entry: Entry) -> dict[int, bytes]:
+    check(payload.form == 1, "PAY-1", entry.offset, "metadata of no rows")
     items: dict[int, bytes] = {}
-    section, at = Payload(data, entry.offset, entry.end, META).get(1), 0
+    section, at = payload.get(1), 0
     while at < len(section):
         check(at + 8 <= len(section), "META-1", entry.offset, "an item is cut")
         tag, reserved, length = META_ITEM.unpack_from(section, at)
@@ -545,6 +524,9 @@ class Snapshot:
             self.check_entry(entry)
         return found
 
+    def payloads(self, kind: int) -> list[tuple[Entry, Payload]]:
+        return [(entry, Payload(self.data, entry.offset, entry.end, kind)) for entry in self.listed(kind)]
+
     def check_entry(self, entry: Entry) -> None:
         at = entry.offset
         check(at % PAGE == 0 and entry.length >= PAGE and entry.end <= self.root.manifest_offset, "MAN-4", at, f"segment {entry.segment_id} lies wrong")
@@ -570,7 +552,7 @@ class Snapshot:
 
     @cached_property
     def meta(self) -> dict[int, bytes]:
-        return {tag: value for entry in self.listed(META) for tag, value in parse_meta(self.data, entry).items()}
+        return {tag: value for entry, p in self.payloads(META) if not entry.rows for tag, value in parse_meta(p, entry).items()}
 
     @property
     def model(self) -> str | None: return self.meta[1].decode() if 1 in self.meta else None
@@ -584,10 +566,45 @@ class Snapshot:
 
     def ids(self) -> list[Id]: return [i for _, i, _ in self.rows()]
 
+    def place(self, wanted: Id) -> tuple[VecSegment, int] | None:
+        """The segment of a live id and its row there."""
+        return next(((vec, r) for vec in self.vecs for r in vec.find(wanted) if vec.entry.base_row + r not in self.dead), None)
+
     def lookup(self, wanted: Id) -> Vector | None:
         """The stored vector of a live id."""
-        found = [vec.vectors[r] for vec in self.vecs for r in vec.find(wanted) if vec.entry.base_row + r not in self.dead]
-        return found[0] if found else None
+        found = self.place(wanted)
+        return found[0].vectors[found[1]] if found else None
+
+    @cached_property
+    def columns(self) -> list[Columns]:
+        return [Columns(p, entry) for entry, p in self.payloads(META) if entry.rows]
+
+    @cached_property
+    def deltas(self) -> list[Columns]:
+        """DELTA segments, the newest first."""
+        return sorted((Columns(p, entry) for entry, p in self.payloads(DELTA)), key=lambda delta: -delta.entry.segment_id)
+
+    @cached_property
+    def lookups(self) -> list[Lookup]:
+        return [Lookup(p, entry) for entry, p in self.payloads(META_IDX)]
+
+    @cached_property
+    def fractions(self) -> set[str]:
+        return fields_with_fractions(self.columns + self.deltas)
+
+    def metadata(self, wanted: Id) -> dict[str, Value] | None:
+        """The fields of a live record: of the newest DELTA that has its row, else of the META of its segment."""
+        found = self.place(wanted)
+        if not found:
+            return None
+        entry, row = found[0].entry, found[0].entry.base_row + found[1]
+        sources = [delta for delta in self.deltas if row in delta.records] + [c for c in self.columns if c.span == (entry.base_row, entry.rows)]
+        fields = sources[0].fields_of(row) if sources else {}
+        return {name: float(value) if type(value) is int and name in self.fractions else value for name, value in fields.items()}
+
+    def columns_of(self, lookup: Lookup) -> list[Columns]:
+        """The META that a META_IDX belongs to: one."""
+        return [columns for columns in self.columns if columns.span == lookup.span]
 
     def search(self, query: Sequence[float], k: int) -> list[Hit]:
         """Exact neighbours. A query to binary rows is packed bytes."""
@@ -739,7 +756,7 @@ class Snapshot:
             if any(a[0] == b[0] and b[1] < a[2] for a, b in pairwise(spans)):
                 yield RvfError(clause, at, "listed segments overlap" if kind is None else "row ranges overlap")
         broken_graphs: object = False
-        for parse in "vecs", "dead", "meta", "log", "indexes", "quants":
+        for parse in "vecs", "dead", "meta", "log", "indexes", "quants", "columns", "deltas", "lookups":
             yield from (broken := list(caught(partial(getattr, self, parse))))
             if broken and parse in ("vecs", "dead"):
                 return
@@ -748,6 +765,7 @@ class Snapshot:
             yield from vec.verify(self.metric, self.dimension)
         for index in () if broken_graphs else self.indexes:
             yield from index.verify()
+        yield from self.verify_columns()
         live = self.ids()
         if len(set(live)) != len(live):
             yield RvfError("VEC-5", at, "two live rows of one id")
@@ -759,6 +777,33 @@ class Snapshot:
         if own is None or (own.epoch, own.time_ns, own.count, own.state_hash, own.index + 1, own.hash) != (root.epoch, root.modified_ns, root.live_count, root.state_hash, root.witness_size, root.witness_head):
             yield RvfError("WIT-3", at, "the audit entry disagrees with the root")
         yield from self.verify_trees()
+
+    def verify_columns(self) -> Iterator[RvfError]:
+        """What columns hold, and what finds records in them (META-3, MIX-1 and MIX-2 with the one META of a META_IDX)."""
+        try:
+            columns, deltas, lookups = self.columns, self.deltas, self.lookups
+        except RvfError:
+            return  # has been said
+        broken = [finding for part in columns + deltas for finding in part.verify()]
+        yield from broken
+        for lookup in () if broken else lookups:
+            if len(belongs_to := self.columns_of(lookup)) == 1:
+                yield from caught(partial(lookup.verify, belongs_to[0]))
+
+    def verify_metadata(self) -> Iterator[RvfError]:
+        """META, DELTA and META_IDX with each other and with the rows, for the newest epoch (META-4, META-5, MIX-1)."""
+        try:
+            vecs, columns, deltas, lookups = self.vecs, self.columns, self.deltas, self.lookups
+        except RvfError:
+            return  # has been said
+        listed, ranges = [(vec.entry.base_row, vec.count) for vec in vecs], [part.span for part in columns]
+        for part in columns:
+            if listed.count(part.span) != 1 or ranges.count(part.span) != 1:
+                yield RvfError("META-4", part.entry.offset, "not the rows of one VEC segment, or another META has them")
+        yield from verify_kinds(columns + deltas)
+        for lookup in lookups:
+            if len(self.columns_of(lookup)) != 1 or sum(other.span == lookup.span for other in lookups) != 1:
+                yield RvfError("MIX-1", lookup.entry.offset, "belongs to no one META, or to one that has another")
 
     def verify_trees(self) -> Iterator[RvfError]:
         try:
@@ -946,6 +991,7 @@ class RvfFile:
         for snapshot in snapshots[:1]:
             if snapshot.root is self.newest.root:
                 yield from snapshot.verify_graphs(deep)
+                yield from snapshot.verify_metadata()
 
     def verify_tiling(self, snapshots: list[Snapshot]) -> Iterator[RvfError]:
         """Each segment follows the one before and is a manifest or listed (SEG-1 to SEG-5, PAY-1 to PAY-4, MAN-8)."""

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 from blake3 import blake3
 
+import rvf_metadata as meta
 import rvf_reader as rvf
-from rvf_reader import RvfError, RvfFile, Snapshot
+from rvf_error import RvfError
+from rvf_reader import RvfFile, Snapshot
 
 # Corrupt fixtures that this reader takes for sound, and why. Empty: it checks every clause that a file can break.
 NOT_CHECKED: dict[str, str] = {}
@@ -23,6 +25,9 @@ NOT_CHECKED: dict[str, str] = {}
 OTHER_CLAUSE: dict[str, tuple[str, str]] = {}
 # Corrupt fixtures that only a deep look tells from sound ones.
 DEEP = {"IDX-4", "IDX-5", "QNT-2"}
+# Corrupt fixtures that break their own clause and no other.
+ALONE = ("META-", "MIX-")
+LONG_SEGMENT = 1024
 
 Test = tuple[str, Callable[[], None]]
 
@@ -46,6 +51,29 @@ def compare_hits(snapshot: Snapshot, query: dict[str, Any]) -> None:
     for hit, truth in zip(found, expected, strict=True):
         if not near(hit.distance, truth["distance"]) or not near(every[truth["id"]], truth["distance"]):
             raise AssertionError(f"hit {hit} instead of {truth}")
+
+
+def shown(fields: dict[str, Any] | None) -> str:
+    """Fields as the truth has them; tells 5 from 5.0, 0.0 from -0.0, and 1 from true."""
+    return repr(fields and sorted((name, {"$bytes": value.hex()} if isinstance(value, bytes) else value) for name, value in fields.items()))
+
+
+def found_by_value(column: meta.Column, count: int) -> tuple[list[int], dict[str, list[int]]]:
+    """What a META_IDX says of a column, from the values of its records: those with a number, in its order, and those with each entry."""
+    values = [(value, p) for p in range(count) if (value := column.value(p)) is not None]
+    numbers = [p for _, p in sorted(values)] if column.kind in (meta.I64, meta.F64) else []
+    texts = [entry.decode() for entry in column.entries]
+    return numbers, {text: [p for value, p in values if text == value or isinstance(value, list) and text in value] for text in texts}
+
+
+def compare_lookup(lookup: meta.Lookup, columns: meta.Columns) -> None:
+    for column in columns.columns:
+        numbers, texts = found_by_value(column, columns.count)
+        if column.kind in (meta.I64, meta.F64):
+            equal(lookup.in_order(columns, column.name), numbers, f"records by {column.name}")
+        if column.kind in meta.HAS_ENTRIES:
+            equal({text: lookup.find(columns, column.name, text) for text in texts}, texts, f"records found in {column.name}")
+            equal(lookup.find(columns, column.name, "\U0010ffff"), [], f"what is not in {column.name}")
 
 
 def golden(path: Path) -> Iterator[Test]:
@@ -76,6 +104,19 @@ def golden(path: Path) -> Iterator[Test]:
         absent: set[rvf.Id] = {now.root.next_id} if now.id_type == "u64" else {"", "\U0010ffff"}
         for wanted in absent.union(*(vec.ids for vec in now.vecs)):
             equal(now.lookup(wanted) is not None, wanted in live, f"presence of {wanted}")
+
+    def metadata() -> None:
+        for record in truth["records"]:
+            equal(shown(now.metadata(record["id"])), shown(record.get("metadata", {})), f"metadata of {record['id']}")
+        for gone in {i for vec in now.vecs for i in vec.ids} - set(now.ids()):
+            equal(now.metadata(gone), None, f"metadata of {gone}")
+
+    def lookups() -> None:
+        long = [columns.span for columns in now.columns if columns.count >= LONG_SEGMENT]
+        equal([lookup.span for lookup in now.lookups if lookup.span in long], long, "META segments with a META_IDX")
+        for lookup in now.lookups:
+            columns, = now.columns_of(lookup)
+            compare_lookup(lookup, columns)
 
     def history() -> None:
         found = [{"epoch": s.epoch, "count": len(s.ids()), "root_hash": s.state_hash().hex()} for s in map(file.at_epoch, file.epochs())]
@@ -127,6 +168,9 @@ def golden(path: Path) -> Iterator[Test]:
         yield "walks", walks
     yield "records", records
     yield "look-up", lookup
+    yield "metadata", metadata
+    if any("metadata" in record for record in truth["records"]):
+        yield "META_IDX", lookups
     yield "history", history
     yield "log", log
     yield "search", search
@@ -144,6 +188,8 @@ def corrupt(path: Path) -> None:
     expected = OTHER_CLAUSE.get(path.stem, (path.stem, ""))[0]
     if expected not in findings:
         raise AssertionError(f"findings {sorted(findings)} do not name {expected}")
+    if path.stem.startswith(ALONE):
+        equal(findings, {path.stem}, "findings")
 
 
 def findings_of(data: bytes) -> set[str]:
@@ -151,6 +197,126 @@ def findings_of(data: bytes) -> set[str]:
         file.write(data)
         file.flush()
         return {finding.clause for finding in rvf.verify(file.name)}
+
+
+class Changed:
+    """A copy of a file whose payloads can be changed under hashes that are taken for right."""
+
+    def __init__(self, path: Path) -> None:
+        self.data = bytearray(path.read_bytes())
+        self.entries = RvfFile(bytes(self.data)).newest.segments.values()
+
+    def sections(self, kind: int, form: int = 1) -> list[dict[int, tuple[int, int, int]]]:
+        """Place, length and mask of the sections of each segment of a kind."""
+        found = [rvf.Payload(bytes(self.data), e.offset, e.end, kind) for e in self.entries if e.kind == kind]
+        return [payload.sections for payload in found if payload.form == form]
+
+    def newest(self) -> Snapshot:
+        now = RvfFile(bytes(self.data)).newest
+        now.checked |= {("hash", entry.offset) for entry in self.entries}
+        return now
+
+    def findings(self) -> set[str]:
+        now = self.newest()
+        found = [finding for part in ("columns", "deltas", "lookups") for finding in rvf.caught(partial(getattr, now, part))]
+        return {finding.clause for finding in [*found, *now.verify_columns(), *now.verify_metadata()]}
+
+
+def metadata_itself(v1: Path) -> Iterator[Test]:
+    """Columns, their look-up and Roaring sets under changes."""
+    path = v1 / "metadata.rvf"
+
+    def roaring_sets() -> None:
+        runs, few = range(11, 16), [1, 3]
+        equal(meta.to_roaring(runs).hex(), "3b300000" "01" "00000400" "0100" "0b000400", "a set of one run")
+        equal(meta.to_roaring(few).hex(), "3a300000" "01000000" "00000100" "10000000" "01000300", "a set of one list")
+        forms = [list(range(70_000)), list(range(0, 20_000, 2)), [5 << 16, 5 << 16 | 9], list(range(0, 400_000, 3)), [*range(300_000), 900_000], []]
+        for numbers in forms:
+            stored = meta.to_roaring(numbers)
+            equal(meta.from_roaring(stored + bytes(3)), (numbers, len(stored)), "a set, written and read")
+        equal([len(meta.to_roaring(numbers)) for numbers in forms], [25, 8208, 20, 53740, 85, 8], "bytes of sets")
+
+    def every_byte_of_lookups() -> None:
+        copy = Changed(path)
+        segments = copy.sections(rvf.META_IDX)
+        equal(len(segments), 1, "number of META_IDX segments")
+        (facts, _, _), (fields, length, _), (data, size, _) = (segments[0][tag] for tag in (1, 2, 3))
+        for at in [*range(facts, facts + 16), *range(fields, fields + length, 5), *range(data, data + size, 397), data + size - 1]:
+            copy.data[at] ^= 0x04
+            found = copy.findings()
+            if not found or not found <= {"MIX-1", "MIX-2", "PAY-6"}:
+                raise AssertionError(f"a flipped bit at byte {at} gives {found}")
+            copy.data[at] ^= 0x04
+        equal(copy.findings(), set(), "findings without a change")
+
+    def broken_columns() -> None:
+        """One change of a field of META each, and its clause."""
+        fields = Changed(path).sections(rvf.META, form=2)[0][3][0]
+        names = [column.name for column in RvfFile.open(path).newest.columns[0].columns]
+        changes: list[tuple[str, str, int, str]] = [  # what is below 0 is added
+            ("all", "name_length", 0, "META-2"), ("all", "width", 3, "META-2"), ("flag", "kind", 7, "META-2"), ("word", "reserved", 1, "META-2"),
+            ("tags", "starts", 1 << 30, "META-2"), ("raw", "texts", 1 << 30, "META-2"), ("word", "name", 0, "META-2"),
+            ("count", "present", -1, "META-3"), ("count", "base", (1 << 63) - 1, "META-3"), ("all", "entries", 1, "META-3"),
+            ("tags", "texts", 1, "META-3"), ("tags", "entries", -1, "META-3"), ("raw", "texts", -1, "META-3"),
+            ("tags", "item_count", -1, "META-3"), ("word", "texts", -1, "META-3")]
+        for name, part, value, clause in changes:
+            copy = Changed(path)
+            at = fields + names.index(name) * meta.FIELD.size
+            field = meta.Field._make(meta.FIELD.unpack_from(copy.data, at))
+            meta.FIELD.pack_into(copy.data, at, *field._replace(**{part: value + (getattr(field, part) if value < 0 else 0)}))
+            equal(copy.findings(), {clause}, f"findings where {part} of {name} is {value}")
+
+    def both_kinds_of_numbers() -> None:
+        """META-5: a field that is i64 in META and f64 in a DELTA. The i64 field `count` of META gets the name of the DELTA's `extra`."""
+        copy, before = Changed(path), RvfFile.open(path).newest
+        sections, size = copy.sections(rvf.META, form=2)[0], meta.FIELD.size
+        begin, names = sections[3][0] + size, sections[4][0]
+        count, edge = copy.data[begin : begin + size], copy.data[begin + size : begin + 2 * size]
+        copy.data[begin : begin + 2 * size] = edge + count  # in the order of names
+        at = names + int.from_bytes(count[:4], "little")
+        equal(copy.data[at : at + 5], b"count", "name of a field")
+        copy.data[at : at + 5] = b"extra"
+        equal(copy.findings(), {"MIX-2"}, "findings where both kinds are numbers")
+        now, changed = copy.newest(), {row for delta in before.deltas for row in delta.rows}
+        for row, i, _ in before.rows():
+            if row not in changed:
+                fields: dict[str, Any] = dict(before.metadata(i) or {})
+                if "count" in fields:
+                    fields["extra"] = float(fields.pop("count"))
+                equal(shown(now.metadata(i)), shown(fields), f"metadata of {i}")
+        copy.data[begin + size + 16 : begin + size + 24] = ((1 << 53) + 1).to_bytes(8, "little")
+        equal(copy.findings(), {"MIX-2", "META-5"}, "findings where a whole number is no binary64")
+
+    def hostile_columns() -> None:
+        """Sections full of anything: whatever is read is a value or a deviation."""
+        random = np.random.default_rng(1)
+        clauses: set[str] = set()
+        sections = [(rvf.META, 2, tag) for tag in (3, 4, 5)] + [(rvf.DELTA, 1, tag) for tag in (2, 5)] + [(rvf.META_IDX, 1, tag) for tag in (2, 3)]
+        for kind, form, tag in sections:
+            for share in 1, 0.01, 0.002:
+                copy = Changed(path)
+                begin, length, _ = copy.sections(kind, form)[0][tag]
+                for at in random.choice(length, max(1, int(length * share)), replace=False).tolist():
+                    copy.data[begin + at] = random.integers(256)
+                clauses |= copy.findings()
+                now = copy.newest()
+                steps: list[Callable[[], object]] = [partial(now.metadata, i) for i in now.ids()[:60]]
+                steps.append(partial(find_all, now))
+                clauses |= {error.clause for step in steps for error in rvf.caught(step)}
+        equal(clauses >= {"META-2", "META-3", "MIX-1", "MIX-2"}, True, "clauses that were found broken")
+
+    def find_all(now: Snapshot) -> None:
+        for lookup in now.lookups:
+            for columns in now.columns_of(lookup):
+                for column in columns.columns:
+                    for entry in column.entries:
+                        lookup.find(columns, column.name, entry.decode(errors="replace"))
+
+    yield "Roaring sets", roaring_sets
+    yield "flipped bits of META_IDX", every_byte_of_lookups
+    yield "broken columns", broken_columns
+    yield "both kinds of numbers", both_kinds_of_numbers
+    yield "hostile columns", hostile_columns
 
 
 def itself(v1: Path) -> Iterator[Test]:
@@ -242,7 +408,7 @@ def main(fixtures: Path) -> int:
         attempt(f"{path.stem}: open", partial(gather, path))
     opened = len(list(v1.glob("*.rvf")))
     tests.append(("there are golden fixtures", lambda: equal(opened > 0, True, "found any")))
-    tests += [(f"itself: {name}", test) for name, test in itself(v1)]
+    tests += [(f"itself: {name}", test) for name, test in [*itself(v1), *metadata_itself(v1)]]
     tests += [(f"corrupt {path.stem}", partial(corrupt, path)) for path in sorted((fixtures / "corrupt").glob("*.rvf"))]
     for name, test in tests:
         attempt(name, test)

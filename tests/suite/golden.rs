@@ -1,5 +1,6 @@
 //! Golden files: today's writer still writes them byte for byte, today's reader reads them as they were meant.
 
+use rvf_engine::ingest::metadata_to_json;
 use rvf_engine::{Dtype, Effort, Reader, Trace, verify_path};
 use rvf_format::storage::Bytes;
 use rvf_format::verify::{Options, verify_with};
@@ -47,10 +48,14 @@ fn golden_files_hold_and_answer_what_their_truth_says() {
         for record in &stored {
             assert_eq!(reader.get(&record.id).unwrap().as_ref(), Some(record), "{}", golden.name);
             let (vector, known) = (&record.vector, &truth["records"][records.len()]);
-            records.push(match known.get("vector_blake3") {
+            let mut told = match known.get("vector_blake3") {
                 None => json!({"id": id(&record.id), "vector": vector}),
                 Some(_) => json!({"id": id(&record.id), "vector_blake3": vector_hash(reader.schema(), vector)}),
-            });
+            };
+            if !record.metadata.is_empty() {
+                told["metadata"] = metadata_to_json(&record.metadata);
+            }
+            records.push(told);
         }
         assert_eq!(json!(records), truth["records"], "{}", golden.name);
         for query in truth["queries"].as_array().unwrap() {

@@ -29,23 +29,25 @@ const FLOORS: [(&str, &[Floor]); 2] = [
             // 1: sees numbers, none of our types.
             ("kernel", &[]),
             ("random", &[]),
+            ("value", &[]),
+            ("filter", &["value"]),
             // The one error type wraps those of the parts.
-            ("error", &["ingest"]),
+            ("error", &["filter", "ingest"]),
             // 2: sees slices and links, no files.
             ("hnsw", &["kernel", "random"]),
             ("quant", &["kernel", "random"]),
             // 3
-            ("store", &["hnsw", "kernel", "quant"]),
+            ("store", &["hnsw", "kernel", "quant", "value"]),
             // 4: from snapshots to hits, edits, findings.
-            ("search", &["hnsw", "kernel", "quant", "store"]),
+            ("search", &["filter", "hnsw", "kernel", "quant", "store", "value"]),
             ("index", &["hnsw", "kernel", "quant", "random", "store"]),
-            ("ingest", &["store"]),
+            ("ingest", &["store", "value"]),
             ("compact", &["store"]),
-            ("inspect", &["store"]),
+            ("inspect", &["store", "value"]),
             ("salvage", &["store"]),
             ("verify", &["store"]),
             // 5: the front door wires the parts.
-            ("db", &["compact", "index", "ingest", "salvage", "search", "store"]),
+            ("db", &["compact", "filter", "index", "ingest", "salvage", "search", "store", "value"]),
         ],
     ),
     (
@@ -58,6 +60,7 @@ const FLOORS: [(&str, &[Floor]); 2] = [
             ("layout", &["identity", "manifest", "payload", "root", "segment"]),
             ("schema", &["limits"]),
             ("digest", &["limits"]),
+            ("roaring", &[]),
             ("storage", &[]),
             ("segment", &["layout", "limits", "storage"]),
             ("build", &["digest", "limits", "segment", "storage"]),
@@ -65,7 +68,7 @@ const FLOORS: [(&str, &[Floor]); 2] = [
             ("root", &["digest", "layout", "limits"]),
             ("manifest", &["build", "digest", "layout", "limits", "root", "segment", "storage"]),
             ("state", &["digest", "manifest", "root"]),
-            ("payload", &["build", "digest", "layout", "limits", "manifest", "segment", "storage"]),
+            ("payload", &["build", "digest", "layout", "limits", "manifest", "roaring", "segment", "storage"]),
             ("recover", &["identity", "limits", "manifest", "root", "storage"]),
             ("chain", &["limits", "manifest", "recover", "root", "state", "storage"]),
             (

@@ -4,7 +4,7 @@
 use crate::golden::{Model, index_in_runs, lively};
 use crate::reseal::{Repair, reseal, roots};
 use rvf_engine::store::Edit;
-use rvf_engine::{Dtype, Id, IdType, Kind, Metric, Schema, SegmentInfo, Snapshot};
+use rvf_engine::{Dtype, Id, IdType, Kind, Metric, Schema, SegmentInfo, Snapshot, Value};
 use rvf_format::build::{Draft, seal};
 use rvf_format::identity::COPIES;
 use rvf_format::limits::{PAGE_LEN, ROOT_MAGIC};
@@ -24,6 +24,7 @@ pub fn fixture(clause: Clause) -> Vec<u8> {
         Clause::Tree1 | Clause::Tree2 => hash_tree(clause),
         Clause::Vec1 | Clause::Vec2 | Clause::Vec3 | Clause::Vec4 | Clause::Vec5 => vectors(clause),
         Clause::Jnl1 | Clause::Meta1 | Clause::Fill1 => small_payload(clause),
+        Clause::Meta2 | Clause::Meta3 | Clause::Meta4 | Clause::Meta5 | Clause::Mix1 | Clause::Mix2 => metadata(clause),
         Clause::Wit1 | Clause::Wit2 | Clause::Wit3 => audit(clause),
         Clause::Root1 | Clause::Root2 | Clause::Root3 | Clause::Root4 | Clause::Ver1 => root_page(clause),
         Clause::Root5 | Clause::Root6 | Clause::Root7 | Clause::Root8 => root_meaning(clause),
@@ -449,4 +450,58 @@ fn tail(clause: Clause) -> Vec<u8> {
         Clause::Tail1 => longer[..committed.len() + 1000].to_vec(),
         _ => longer[..longer.len() - PAGE_LEN].to_vec(),
     }
+}
+
+/// 1,200 records with a word and a number each, and an index of them; one is changed afterwards.
+fn with_metadata(changed: bool) -> Broken {
+    let mut model = Model::new(Schema::new(1, Metric::L2), 81);
+    model.put_fields((0..1200).map(|id| (id, fields(id))));
+    if changed {
+        model.update([(7, vec![("word".to_owned(), Value::from("changed"))])]);
+    }
+    Broken::new(&model)
+}
+
+fn fields(id: u64) -> Vec<(String, Value)> {
+    vec![("number".to_owned(), Value::I64((id % 50) as i64)), ("word".to_owned(), format!("word {}", id % 90).into())]
+}
+
+fn metadata(clause: Clause) -> Vec<u8> {
+    const FACTS: u32 = 1;
+    const FIELDS: u32 = 3;
+    const DATA: u32 = 5;
+    let broken = with_metadata(matches!(clause, Clause::Meta3 | Clause::Meta5));
+    let broken = match clause {
+        Clause::Meta2 => {
+            // A reserved field.
+            let at = broken.section(Kind::META, FACTS) + 8;
+            broken.flip(at)
+        }
+        Clause::Meta3 => {
+            // A number beyond i64.
+            let base = broken.section(Kind::DELTA, FIELDS) + 0x10;
+            let above = broken.section(Kind::DELTA, DATA);
+            broken.put(base, &i64::MAX.to_le_bytes()).put(above, &[1])
+        }
+        Clause::Meta4 => {
+            let base_row = broken.entry(Kind::META) + 0x20;
+            let broken = broken.put(base_row, &5000u64.to_le_bytes());
+            let lookup = broken.entry(Kind::META_IDX) + 0x20;
+            broken.put(lookup, &5000u64.to_le_bytes())
+        }
+        Clause::Meta5 => {
+            // The number of the changed record becomes a bool.
+            let kind = broken.section(Kind::DELTA, FIELDS) + 6;
+            broken.put(kind, &[1, 0])
+        }
+        Clause::Mix1 => {
+            let rows = broken.entry(Kind::META_IDX) + 0x20;
+            broken.put(rows, &1u64.to_le_bytes())
+        }
+        _ => {
+            let data = broken.section(Kind::META_IDX, 3);
+            broken.flip(data)
+        }
+    };
+    broken.sealed()
 }

@@ -50,10 +50,10 @@ impl Focus {
     pub fn sample(self, choice: u8) -> &'static [u8] {
         let all = samples::all();
         let (often, seldom): (&[usize], &[usize]) = match self {
-            // The last two are large.
-            Focus::Whole => (&[0, 1, 2, 3, 4, 5], &[2, 3, 4, 5, 6, 7]),
+            // Six and seven are large.
+            Focus::Whole => (&[0, 1, 2, 3, 4, 5, 8], &[2, 3, 4, 5, 6, 7]),
             Focus::Roots => (&[0, 1, 2, 3], &[4, 7]),
-            Focus::Segments => (&[0, 1, 2, 3], &[4, 6, 7]),
+            Focus::Segments => (&[0, 1, 2, 3, 8], &[4, 6, 7]),
             Focus::Index => (&[4, 5], &[4, 5]),
             Focus::Codes => (&[4], &[4]),
         };
@@ -91,7 +91,7 @@ impl Focus {
             Focus::Whole | Focus::Index => &[Kind::INDEX, Kind::INDEX, Kind::INDEX, Kind::QUANT],
             Focus::Codes => &[Kind::QUANT, Kind::QUANT, Kind::QUANT, Kind::INDEX],
             Focus::Roots => &[Kind::MANIFEST, Kind::MANIFEST, Kind::MANIFEST, Kind::WITNESS],
-            Focus::Segments => &[Kind::VEC, Kind::VEC, Kind::JOURNAL, Kind::META],
+            Focus::Segments => &[Kind::VEC, Kind::JOURNAL, Kind::META, Kind::META_IDX],
         }
     }
 }

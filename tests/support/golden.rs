@@ -2,9 +2,11 @@
 
 use crate::oracle::{self, Records, Rng};
 use rvf_engine::ingest::door::Vectors;
+use rvf_engine::ingest::metadata_to_json;
 use rvf_engine::store::Edit;
 use rvf_engine::{
-    Clock, CompactOptions, CreateOptions, Db, Dtype, Id, IdType, IndexOptions, Metric, OpenOptions, Schema, Snapshot,
+    Clock, CompactOptions, CreateOptions, Db, Dtype, Id, IdType, IndexOptions, Metadata, Metric, OpenOptions, Schema,
+    Snapshot, Value as Field,
 };
 use rvf_format::build::Draft;
 use rvf_format::manifest::ManifestEntry;
@@ -14,6 +16,7 @@ use rvf_format::payload::witness::Operation;
 use rvf_format::storage::{Bytes, MemoryPlace};
 use rvf_format::{Kind, digest};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -41,6 +44,7 @@ pub struct Model {
     pub rng: Rng,
     schema: Schema,
     epochs: Vec<Value>,
+    metadata: BTreeMap<Id, Metadata>,
 }
 
 const PATH: &str = "golden.rvf";
@@ -58,7 +62,15 @@ impl Model {
         let file_id = std::array::from_fn(|index| (seed as u8).wrapping_add(index as u8));
         let options = CreateOptions { model: Some("golden".into()), file_id: Some(file_id), open: open_options() };
         let db = Db::create_with(Arc::new(place.clone()), PATH, &schema, &options).unwrap();
-        let mut model = Self { place, db, records: Records::new(), rng: Rng(seed), schema, epochs: Vec::new() };
+        let mut model = Self {
+            place,
+            db,
+            records: Records::new(),
+            rng: Rng(seed),
+            schema,
+            epochs: Vec::new(),
+            metadata: BTreeMap::new(),
+        };
         model.note();
         model
     }
@@ -71,10 +83,7 @@ impl Model {
 
     /// The id that number `n` stands for.
     pub fn id(&self, n: u64) -> Id {
-        match self.schema.id_type {
-            IdType::U64 => Id::U64(n),
-            IdType::Str => Id::Str(format!("record-{n:03}-ä")),
-        }
+        id_of(&self.schema, n)
     }
 
     /// Stores random vectors under these ids, in one commit.
@@ -95,6 +104,38 @@ impl Model {
         }
         batch.commit().unwrap();
         self.records.extend(vectors);
+        self.note();
+    }
+
+    /// Stores random vectors with these fields, in one commit.
+    pub fn put_fields(&mut self, records: impl IntoIterator<Item = (u64, Vec<(String, Field)>)>) {
+        let mut batch = self.db.batch();
+        for (n, fields) in records {
+            let id = id_of(&self.schema, n);
+            let vector = self.rng.vector(&self.schema);
+            batch.put_with(id.clone(), &vector, fields.clone()).unwrap();
+            self.records.insert(id.clone(), vector);
+            self.metadata.insert(id, fields.into_iter().collect());
+        }
+        batch.commit().unwrap();
+        self.note();
+    }
+
+    /// Changes fields, in one commit.
+    pub fn update(&mut self, changes: impl IntoIterator<Item = (u64, Vec<(String, Field)>)>) {
+        let mut batch = self.db.batch();
+        for (n, fields) in changes {
+            let id = id_of(&self.schema, n);
+            batch.update(id.clone(), fields.clone()).unwrap();
+            let record = self.metadata.entry(id).or_default();
+            for (name, value) in fields {
+                match value {
+                    Field::Null => drop(record.remove(&name)),
+                    value => drop(record.insert(name, value)),
+                }
+            }
+        }
+        batch.commit().unwrap();
         self.note();
     }
 
@@ -137,9 +178,15 @@ impl Model {
         let schema = &self.schema;
         // Long vectors and many are told by their hashes: the truth of a large file stays small.
         let hashed = schema.row_len() * self.records.len() > 1 << 14;
-        let record = |(id, v): (&Id, &Vec<f32>)| match hashed {
-            true => json!({"id": id_json(id), "vector_blake3": vector_hash(schema, v)}),
-            false => json!({"id": id_json(id), "vector": v}),
+        let record = |(id, v): (&Id, &Vec<f32>)| {
+            let mut record = match hashed {
+                true => json!({"id": id_json(id), "vector_blake3": vector_hash(schema, v)}),
+                false => json!({"id": id_json(id), "vector": v}),
+            };
+            if let Some(metadata) = self.metadata.get(id).filter(|metadata| !metadata.is_empty()) {
+                record["metadata"] = metadata_to_json(metadata);
+            }
+            record
         };
         let records: Vec<Value> = self.records.iter().map(record).collect();
         let mut truth = json!({
@@ -203,6 +250,13 @@ pub fn indexes_json(snapshot: &Snapshot) -> Vec<Value> {
     indexes.iter().map(json).collect()
 }
 
+fn id_of(schema: &Schema, n: u64) -> Id {
+    match schema.id_type {
+        IdType::U64 => Id::U64(n),
+        IdType::Str => Id::Str(format!("record-{n:03}-ä")),
+    }
+}
+
 fn id_json(id: &Id) -> Value {
     match id {
         Id::U64(number) => json!(number),
@@ -256,7 +310,58 @@ pub fn all() -> Vec<Golden> {
         indexed_lively().finish_with("indexed-u8", 12, 10),
         indexed_runs().finish_with("indexed-runs", 12, 10),
         indexed_sq4().finish_with("indexed-sq4", 12, 10),
+        metadata().finish("metadata"),
+        small_metadata().finish("metadata-small"),
     ]
+}
+
+/// Fields of every type, in numbers that make an index of them; some changed afterwards, twice.
+fn metadata() -> Model {
+    let mut model = Model::new(Schema { id_type: IdType::Str, ..Schema::new(2, Metric::L2) }, 18);
+    model.put_fields((0..1040).map(|n| (n, fields(n))));
+    model.delete([5, 6]);
+    let set = |name: &str, value: Field| (name.to_owned(), value);
+    model.update([
+        (0, vec![set("flag", Field::Null), set("word", "changed".into())]),
+        (9, vec![set("extra", 1.5.into())]),
+        (1039, vec![set("word", "w".repeat(300).into())]),
+    ]);
+    model.update([(9, vec![set("extra", Field::Null), set("tags", Field::List(vec!["again".into()]))])]);
+    model
+}
+
+/// The fields of record `n`: each is absent from some records.
+fn fields(n: u64) -> Vec<(String, Field)> {
+    let word = if n.is_multiple_of(97) { format!("long {n} ").repeat(40) } else { format!("wörd {}", n % 60) };
+    let tags = (0..n % 4).map(|tag| format!("tag {}", (n + tag) % 5)).collect::<Vec<String>>();
+    let all = [
+        ("flag", Field::Bool(n.is_multiple_of(3)), !n.is_multiple_of(5)),
+        ("count", Field::I64(n as i64 * 37 - 9000), !n.is_multiple_of(7)),
+        ("edge", Field::I64(if n.is_multiple_of(2) { i64::MIN } else { i64::MAX }), n.is_multiple_of(50)),
+        ("ratio", Field::F64((n % 13) as f64 / 8.0 - 0.5), !n.is_multiple_of(11)),
+        ("word", Field::Str(word), !n.is_multiple_of(8)),
+        ("tags", Field::List(tags), !n.is_multiple_of(6)),
+        ("raw", Field::Bytes(vec![n as u8; (n % 3) as usize]), n.is_multiple_of(40)),
+        ("all", Field::I64(1), true),
+    ];
+    all.into_iter().filter(|(.., there)| *there).map(|(name, value, _)| (name.to_owned(), value)).collect()
+}
+
+/// A whole number that became a f64, a record without fields, a compacted change.
+fn small_metadata() -> Model {
+    let mut model = Model::new(Schema::new(3, Metric::Cosine), 19);
+    let number = |value: Field| vec![("number".to_owned(), value)];
+    model.put_fields([(1, number(Field::I64(5))), (2, Vec::new()), (3, number(Field::F64(0.5)))]);
+    model.put_fields([(4, number(Field::I64(7))), (5, vec![("list".to_owned(), Field::List(Vec::new()))])]);
+    model.update([(2, number(Field::F64(-0.0)))]);
+    model.compact(1);
+    model.update([(4, vec![("number".to_owned(), Field::Null)])]);
+    for value in model.metadata.values_mut().filter_map(|fields| fields.get_mut("number")) {
+        if let Field::I64(whole) = value {
+            *value = Field::F64(*whole as f64);
+        }
+    }
+    model
 }
 
 /// A graph that is walked on codes and covers all rows.

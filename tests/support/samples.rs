@@ -3,7 +3,7 @@
 use crate::oracle::Rng;
 use rvf_engine::store::{Context, Edit, Store};
 use rvf_engine::{
-    Batch, Clock, CompactOptions, CreateOptions, Db, Dtype, IdType, IndexOptions, Metric, OpenOptions, Schema,
+    Batch, Clock, CompactOptions, CreateOptions, Db, Dtype, IdType, IndexOptions, Metric, OpenOptions, Schema, Value,
 };
 use rvf_format::manifest::FACT_PINS;
 use rvf_format::payload::witness::Operation;
@@ -133,7 +133,38 @@ pub fn long() -> Vec<u8> {
 /// Every sample, built once.
 pub fn all() -> &'static [Vec<u8>] {
     static ALL: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
-    ALL.get_or_init(|| vec![small(), strings(), bits(), compacted(), indexed(), indexed_bits(), with_tree(), long()])
+    ALL.get_or_init(|| {
+        vec![small(), strings(), bits(), compacted(), indexed(), indexed_bits(), with_tree(), long(), with_fields()]
+    })
+}
+
+/// Fields of most types with an index of them; some records are changed, some deleted.
+pub fn with_fields() -> Vec<u8> {
+    let place = MemoryPlace::default();
+    let mut db = create(&place, &Schema::new(1, Metric::L2));
+    let mut batch = db.batch();
+    for id in 0..1030u64 {
+        let mut fields = vec![("number", Value::I64(id as i64 % 90)), ("word", format!("word {}", id % 40).into())];
+        if !id.is_multiple_of(3) {
+            fields.push(("flag", Value::Bool(id.is_multiple_of(2))));
+            fields.push(("ratio", Value::F64((id % 7) as f64 / 4.0 - 0.75)));
+        }
+        if id.is_multiple_of(5) {
+            fields
+                .push(("tags", Value::List((0..id % 4).map(|tag| ["a", "b", "c"][tag as usize % 3].into()).collect())));
+        }
+        if id.is_multiple_of(400) {
+            fields.push(("note", "long ".repeat(60).into()));
+        }
+        batch.put_with(id, &[id as f32], fields).unwrap();
+    }
+    batch.commit().unwrap();
+    let mut batch = db.batch();
+    batch.update(7, [("word", Value::Null), ("flag", Value::Bool(true))]).unwrap();
+    batch.update(8, [("extra", Value::Bytes(vec![1, 2]))]).unwrap();
+    batch.delete(9).unwrap();
+    batch.commit().unwrap();
+    bytes(&place)
 }
 
 /// The options that make a handle deterministic.

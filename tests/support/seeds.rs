@@ -11,6 +11,7 @@ pub fn seeds(target: &str) -> Vec<Seed> {
     match target {
         "open" => files(),
         "importers" => imports(),
+        "filters" => filters(),
         "legacy" => scripts(9, &[]),
         "index_search" => [scripts(2, &[]), scripts(2, &[0xA8, 0xC0, 0xE0, 0xF0])].concat(),
         "codes" => [scripts(1, &[]), scripts(1, &[0xA8, 0xC0, 0xE0, 0xF0])].concat(),
@@ -18,6 +19,22 @@ pub fn seeds(target: &str) -> Vec<Seed> {
         "open_fixed" => [scripts(6, &[]), scripts(6, &[0xF6, 0xF8])].concat(),
         _ => [scripts(4, &[]), scripts(4, &[0xA8, 0xC0, 0xF0])].concat(),
     }
+}
+
+/// Filters of every form, right and wrong.
+fn filters() -> Vec<Seed> {
+    let texts = [
+        "word = 'word 7' AND number >= 40 AND (word IN ('word 1','word 2') OR flag IS NULL)",
+        "NOT word LIKE 'word 1%' OR tags CONTAINS 'b' AND id BETWEEN 5 AND 900",
+        "flag AND NOT (number != 3) OR \"ratio\" < -0.5e0 OR id = 18446744073709551614",
+        "word = \"word\"",
+        "number = 'x'",
+        "((((number = 9007199254740993))))",
+        "word LIKE '%a%a%a%a%_\\%' AND word > 'it''s wörd 7'",
+        "TRUE OR FALSE AND unknown = 1 AND number NOT BETWEEN -9223372036854775808 AND 9223372036854775807",
+    ];
+    let named = texts.iter().enumerate();
+    named.map(|(at, text)| (format!("filter-{at}"), text.as_bytes().to_vec())).collect()
 }
 
 /// For each of the first samples: a script that changes nothing, and one for each first change of `changes`.

@@ -1,6 +1,6 @@
 //! `rvf delete`: records by their ids, in one commit.
 
-use super::{Outcome, fold, open_writer, parse_id};
+use super::{Outcome, fold, matches_of, open_writer, parse_id};
 use crate::args::WriterArgs;
 use crate::failure::{Failure, NO};
 use crate::output::Ui;
@@ -10,27 +10,27 @@ use rvf_engine::Id;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Delete records by their ids, in one commit; exit code 1 if any is absent
+/// Delete records by their ids or by a filter, in one commit; exit code 1 if an id is absent
 ///
 /// The vectors stay readable at earlier epochs until `rvf compact`. When half of the index is deleted, a second commit renews it.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  rvf delete notes.rvf --id 17,18,19")]
+#[command(
+    after_help = "Examples:\n  rvf delete notes.rvf --id 17,18,19\n  rvf delete notes.rvf --filter \"source = 'mdn'\""
+)]
 pub(crate) struct DeleteArgs {
     /// The store
     file: PathBuf,
     /// Ids of records; may be given several times. An id that holds a comma is taken whole if a record has it
     #[arg(long, value_name = "ID,..", required_unless_present = "filter")]
     id: Vec<String>,
-    #[arg(long, hide = true)]
+    /// Records that this filter finds, as "lang = 'de' AND words < 40"
+    #[arg(long, value_name = "EXPR", conflicts_with = "id")]
     filter: Option<String>,
     #[command(flatten)]
     writer: WriterArgs,
 }
 
 pub(crate) fn run(args: &DeleteArgs, ui: &Ui) -> Outcome {
-    if args.filter.is_some() {
-        return Err(Failure::not_yet("--filter", "no metadata in this version, so no filters"));
-    }
     let mut db = open_writer(&args.file, &args.writer.options()?, ui)?;
     let snapshot = db.snapshot();
     let mut ids: Vec<Id> = Vec::new();
@@ -43,6 +43,10 @@ pub(crate) fn run(args: &DeleteArgs, ui: &Ui) -> Outcome {
                 ids.extend(parts.collect::<Result<Vec<Id>, Failure>>()?);
             }
         }
+    }
+    if let Some(text) = &args.filter {
+        let matches = matches_of(text, &snapshot, &args.file, ui)?;
+        ids = matches.ids(&snapshot).map_err(Failure::of(&args.file))?;
     }
     ids.sort_unstable();
     ids.dedup();

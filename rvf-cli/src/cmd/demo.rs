@@ -4,11 +4,12 @@ use super::Outcome;
 use crate::failure::Failure;
 use crate::output::{self, Ui, duration, grouped, size};
 use clap::Args;
-use rvf_engine::ingest::{Elements, ImportOptions, NpySource, VectorSource, id_table_from};
+use rvf_engine::filter::Filter;
+use rvf_engine::ingest::{Elements, ImportOptions, NpySource, Sidecar, VectorSource, id_table_from};
 use rvf_engine::ingest::{IdTable, Ids};
 use rvf_engine::{
-    CreateOptions, Db, Dtype, Effort, Error, Hit, Id, Metric, OpenOptions, Reader, Schema, Snapshot, VerifyReport,
-    verify_path,
+    CreateOptions, Db, Dtype, Effort, Error, Hit, Id, Metric, OpenOptions, Reader, Schema, Snapshot, Value as Field,
+    VerifyReport, verify_path,
 };
 use rvf_format::storage::FilePlace;
 use serde::Deserialize;
@@ -27,6 +28,8 @@ const TRUTH: &[u8] = include_bytes!("../../../fixtures/demo/truth.npy");
 const MODEL: &str = "all-MiniLM-L6-v2";
 const COUNT: u64 = 4200;
 const K: usize = 10;
+/// What the filtered search looks among.
+const FILTER: &str = "source LIKE 'rust-lang/%' AND chars < 300";
 /// Queries whose texts are short and speak for themselves.
 const SHOWN: [usize; 3] = [23, 69, 35];
 
@@ -95,6 +98,8 @@ fn build(path: &Path) -> Result<Built, Error> {
     let mut db = Db::create_with(Arc::new(FilePlace), &temporary, &schema, &options)?;
     let started = Instant::now();
     let name = Path::new("base.npy");
+    let mut sidecar = Sidecar::new(RECORDS.as_bytes(), Path::new("records.jsonl"));
+    let mut source = sidecar.beside(&mut source);
     db.import_from(&mut source, name, &ImportOptions::default(), &mut |_, _| ControlFlow::Continue(()))?;
     let import_micros = micros_since(started);
     let started = Instant::now();
@@ -246,8 +251,8 @@ impl Demo {
         let count = grouped(COUNT);
         ui.line(format!("{file}: {count} passages, {bytes}, imported in {imported}, indexed in {indexed}"))?;
         ui.line(format!("opened in {}, median of 31", duration(self.open_micros)))?;
-        ui.line("(texts below come with this command: the store holds vectors and ids, and no metadata yet)")?;
         SHOWN.iter().try_for_each(|row| self.tell_search(*row, ui))?;
+        self.tell_filtered(snapshot, ui)?;
         self.tell_speed(ui)?;
         let verdict = if self.report.sound { "sound" } else { "not sound" };
         let (verdict, checked) = (ui.verdict(self.report.sound, verdict), size(self.report.bytes_checked));
@@ -276,6 +281,36 @@ impl Demo {
         Ok(())
     }
 
+    /// The first search once more, among some passages.
+    fn tell_filtered(&self, snapshot: &Snapshot, ui: &Ui) -> Result<(), Failure> {
+        let wrong = |error: Error| Failure::of(&self.path)(error);
+        let filter = Filter::parse(FILTER).map_err(|error| wrong(error.into()))?;
+        let matches = snapshot.matches(&filter).map_err(wrong)?;
+        let mut source =
+            NpySource::new(QUERIES, QUERIES.len() as u64, Path::new("queries.npy")).map_err(Failure::of_input)?;
+        let batch = source.next_batch(SHOWN[0] + 1).map_err(Failure::of_input)?;
+        let Some(Elements::F32(values)) = batch.map(|batch| batch.elements) else { return Ok(()) };
+        let dim = snapshot.schema().dimension as usize;
+        let query = values.get(SHOWN[0] * dim..(SHOWN[0] + 1) * dim).unwrap_or_default();
+        let hits = snapshot.search(query).k(3).filter(&matches).run().map_err(wrong)?;
+        ui.line(format!("\nthe first again, where {FILTER} ({} passages)", grouped(matches.count())))?;
+        for hit in &hits {
+            let fields = snapshot.metadata(&hit.id).map_err(wrong)?.unwrap_or_default();
+            let text = |name: &str| match fields.get(name) {
+                Some(Field::Str(text)) => shorten(text, 80),
+                _ => String::new(),
+            };
+            ui.line(format!(
+                "  {:.3}  {:>4}  {}  [{}]",
+                hit.distance,
+                hit.id.to_string(),
+                text("text"),
+                text("source")
+            ))?;
+        }
+        Ok(())
+    }
+
     fn tell_next(&self, ui: &Ui) -> Result<(), Failure> {
         let rvf = std::env::args().next().unwrap_or_else(|| "rvf".to_owned());
         let (file, queries) = (self.path.display(), self.queries_file.display());
@@ -283,6 +318,7 @@ impl Demo {
         ui.line(format!("\n{}", ui.heading("try next")))?;
         ui.line(format!("  {rvf} info {file}"))?;
         ui.line(format!("  {rvf} query {file} --id {id} -k 5"))?;
+        ui.line(format!("  {rvf} query {file} --id {id} -k 5 --filter \"{FILTER}\" --explain"))?;
         ui.line(format!("  {rvf} query {file} --input {queries} -k 3 --json | head -2"))?;
         ui.line(format!("  {rvf} bench {file} --queries {queries} --exact"))?;
         ui.line(format!("  {rvf} export {file} {}", self.path.with_extension("jsonl").display()))?;

@@ -1,6 +1,6 @@
 //! `rvf export`: all records to a file of vectors.
 
-use super::{Outcome, open_reader};
+use super::{Outcome, matches_of, open_reader};
 use crate::args::ReadArgs;
 use crate::failure::{Failure, NO};
 use crate::output::{self, Ui, plain};
@@ -36,7 +36,8 @@ pub(crate) struct ExportArgs {
     force: bool,
     #[command(flatten)]
     read: ReadArgs,
-    #[arg(long, hide = true)]
+    /// Only records that this filter finds, as "lang = 'de' AND words < 40"
+    #[arg(long, value_name = "EXPR", conflicts_with = "salvage")]
     filter: Option<String>,
     /// Write every record of a damaged store that is intact, and list what is lost
     #[arg(long, conflicts_with = "at")]
@@ -46,17 +47,19 @@ pub(crate) struct ExportArgs {
 }
 
 pub(crate) fn run(args: &ExportArgs, ui: &Ui) -> Outcome {
-    if args.filter.is_some() {
-        return Err(Failure::not_yet("--filter", "no metadata in this version, so no filters"));
-    }
     catch_interrupts();
     if args.salvage {
         return save(args, ui);
     }
     let snapshot = open_reader(&args.file, &args.read, ui)?;
+    let matches = args.filter.as_ref().map(|text| matches_of(text, &snapshot, &args.file, ui)).transpose()?;
     check_targets(args)?;
     let mut bar = Bar::items(ui, "exporting");
-    let done = snapshot.export(&args.out, args.format, &mut |done, total| bar.update(done, total));
+    let progress = &mut |done, total| bar.update(done, total);
+    let done = match &matches {
+        Some(matches) => snapshot.export_matches(matches, &args.out, args.format, progress),
+        None => snapshot.export(&args.out, args.format, progress),
+    };
     drop(bar);
     let done = done.map_err(Failure::of(&args.file))?;
     let ids = done.ids.as_ref().map(|path| path.display().to_string());

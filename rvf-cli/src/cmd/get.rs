@@ -5,11 +5,12 @@ use crate::args::ReadArgs;
 use crate::failure::{Failure, NO};
 use crate::output::{self, Ui};
 use clap::Args;
+use rvf_engine::ingest::metadata_to_json;
 use rvf_engine::{Id, Record};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// Print records by their ids; exit code 1 if any is absent
+/// Print records by their ids, with their metadata; exit code 1 if any is absent
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  rvf get notes.rvf 17 18 --with-vector --json")]
 pub(crate) struct GetArgs {
@@ -35,9 +36,12 @@ pub(crate) fn run(args: &GetArgs, ui: &Ui) -> Outcome {
             None => missing.push(id),
         }
     }
-    let record = |record: &Record| match args.with_vector {
-        true => json!({ "id": output::id(&record.id), "metadata": null, "vector": output::vector(&record.vector) }),
-        false => json!({ "id": output::id(&record.id), "metadata": null }),
+    let record = |record: &Record| {
+        let mut value = json!({ "id": output::id(&record.id), "metadata": metadata_to_json(&record.metadata) });
+        if args.with_vector {
+            value["vector"] = output::vector(&record.vector);
+        }
+        value
     };
     let value = json!({
         "records": found.iter().map(record).collect::<Vec<Value>>(),
@@ -45,12 +49,14 @@ pub(crate) fn run(args: &GetArgs, ui: &Ui) -> Outcome {
     });
     ui.result(&value, || {
         for record in &found {
-            match args.with_vector {
-                true => {
-                    ui.line(format!("{}  {}", output::plain(&record.id.to_string()), output::vector(&record.vector)))?
-                }
-                false => ui.line(output::plain(&record.id.to_string()))?,
+            let mut line = output::plain(&record.id.to_string());
+            if !record.metadata.is_empty() {
+                line = format!("{line}  {}", output::plain(&metadata_to_json(&record.metadata).to_string()));
             }
+            if args.with_vector {
+                line = format!("{line}  {}", output::vector(&record.vector));
+            }
+            ui.line(line)?;
         }
         missing.iter().try_for_each(|id| ui.line(format!("{}  absent", output::plain(&id.to_string()))))
     })?;

@@ -7,14 +7,14 @@ use crate::output::Ui;
 use crate::progress::{Bar, catch_interrupts};
 use clap::Args;
 use rvf_engine::ingest::door::Rounding;
-use rvf_engine::ingest::{Format, IdKind, ImportOptions, Imported, VectorSource, open_source, read_ids, schema_for};
+use rvf_engine::ingest::{
+    Format, IdKind, ImportOptions, Imported, Sidecar, VectorSource, open_source, read_ids, schema_for,
+};
 use rvf_engine::{
     CreateOptions, Db, Dtype, Error, IdType, IndexOptions, Indexed, Metric, OpenOptions, Schema, Snapshot,
 };
 use rvf_format::storage::FilePlace;
 use serde_json::json;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -39,7 +39,7 @@ pub(crate) struct ImportArgs {
     /// Ids of the records of the one input: an .npy array of numbers or strings
     #[arg(long, value_name = "F.npy")]
     ids: Option<PathBuf>,
-    /// Metadata of the records; counted and left out: this version stores none
+    /// Metadata of the records: a line a record, in their order, as {"metadata":{"lang":"en"}}
     #[arg(long, value_name = "F.jsonl")]
     metadata: Option<PathBuf>,
     /// Metric of a new store: l2, cosine, dot or hamming
@@ -90,11 +90,11 @@ pub(crate) fn run(args: &ImportArgs, ui: &Ui) -> Outcome {
         ids,
         ..ImportOptions::default()
     };
-    let metadata_lines = args.metadata.as_deref().map_or(Ok(0), count_lines)?;
+    let sidecar = args.metadata.as_deref().map(Sidecar::open).transpose().map_err(Failure::of_input)?;
     let first = open_first(args)?;
     let (mut db, created) = open_store(args, first.as_ref(), options.ids.as_ref().map(|ids| ids.kind()), ui)?;
-    let done = import_all(args, &options, first, &mut db, ui);
-    let mut done = match done {
+    let done = import_all(args, &options, (first, sidecar), &mut db, ui);
+    let done = match done {
         Ok(done) => done,
         Err(error) => {
             let failure = Failure::of(&args.file)(error);
@@ -104,11 +104,6 @@ pub(crate) fn run(args: &ImportArgs, ui: &Ui) -> Outcome {
             return Err(failure);
         }
     };
-    done.metadata_skipped += metadata_lines;
-    if done.metadata_skipped > 0 {
-        let skipped = done.metadata_skipped;
-        ui.warn(format!("the metadata of {skipped} records was left out: this version stores ids and vectors only"));
-    }
     let seconds = started.elapsed().as_secs_f64();
     let indexed = match args.no_index {
         true => Indexed { indexed: db.snapshot().indexed(), epoch: done.epoch, ..Indexed::default() },
@@ -194,7 +189,7 @@ fn check_agrees(args: &ImportArgs, snapshot: &Snapshot) -> Result<(), Failure> {
 fn import_all(
     args: &ImportArgs,
     options: &ImportOptions,
-    first: Box<dyn VectorSource>,
+    (first, mut sidecar): (Box<dyn VectorSource>, Option<Sidecar>),
     db: &mut Db,
     ui: &Ui,
 ) -> Result<Imported, Error> {
@@ -206,8 +201,10 @@ fn import_all(
             Some(source) => Ok(source),
             None => open_source(path, args.format).map_err(Error::from),
         };
-        let done = source.and_then(|mut source| {
-            db.import_from(source.as_mut(), path, options, &mut |done, total| bar.update(done, total))
+        let progress = &mut |done, total| bar.update(done, total);
+        let done = source.and_then(|mut source| match &mut sidecar {
+            None => db.import_from(source.as_mut(), path, options, progress),
+            Some(sidecar) => db.import_from(&mut sidecar.beside(source.as_mut()), path, options, progress),
         });
         let done = done.map_err(|error| after(sum.imported, error))?;
         if let Some(row) = &done.first_rejected {
@@ -218,9 +215,10 @@ fn import_all(
         sum.imported += done.imported;
         sum.replaced += done.replaced;
         sum.rejected += done.rejected;
-        sum.metadata_skipped += done.metadata_skipped;
         (sum.count, sum.epoch) = (done.count, done.epoch);
     }
+    let read = sidecar.map_or(Ok(()), Sidecar::finish);
+    read.map_err(|error| after(sum.imported, error.into()))?;
     Ok(sum)
 }
 
@@ -231,16 +229,6 @@ fn after(before: u64, error: Error) -> Error {
         other if before == 0 => other,
         other => Error::Partly { committed: before, source: Box::new(other) },
     }
-}
-
-fn count_lines(path: &Path) -> Result<u64, Failure> {
-    let wrong = |error| Failure::of_io("reading", path, error);
-    let file = BufReader::new(File::open(path).map_err(wrong)?);
-    let mut count = 0;
-    for line in file.split(b'\n') {
-        count += u64::from(!line.map_err(wrong)?.trim_ascii().is_empty());
-    }
-    Ok(count)
 }
 
 /// How long the two halves of the work took.
@@ -256,7 +244,6 @@ fn tell(args: &ImportArgs, done: &Imported, indexed: &Indexed, created: bool, to
         "imported": done.imported,
         "replaced": done.replaced,
         "rejected": done.rejected,
-        "metadata_skipped": done.metadata_skipped,
         "count": done.count,
         "indexed": indexed.indexed,
         "seconds": took.seconds + took.index_seconds,

@@ -5,7 +5,8 @@ use crate::args::ReadArgs;
 use crate::failure::Failure;
 use crate::output::{Ui, grouped, hex, size, time};
 use clap::Args;
-use rvf_engine::{GraphInfo, Info, Kind};
+use rvf_engine::ingest::value_to_json;
+use rvf_engine::{FieldInfo, GraphInfo, Info, Kind, Value as Field};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
@@ -22,6 +23,7 @@ pub(crate) struct InfoArgs {
 pub(crate) fn run(args: &InfoArgs, ui: &Ui) -> Outcome {
     let snapshot = open_reader(&args.file, &args.read, ui)?;
     let info = snapshot.info().map_err(Failure::of(&args.file))?;
+    let fields = snapshot.field_infos().map_err(Failure::of(&args.file))?;
     let told = snapshot.tail().is_some_and(|tail| tail.holds_manifest);
     if info.tail_bytes > 0 && !told && args.read.at.is_none() {
         let length = size(info.tail_bytes);
@@ -31,19 +33,24 @@ pub(crate) fn run(args: &InfoArgs, ui: &Ui) -> Outcome {
     if damaged > 0 {
         warn_of_damage(damaged, &args.file, ui);
     }
-    ui.result(&to_json(args, &info), || tell(&info, ui))?;
+    ui.result(&to_json(args, &info, &fields), || tell(&info, &fields, ui))?;
     Ok(0)
 }
 
+/// Characters of a value that the table shows at most.
+const MOST_CHARS: usize = 44;
+
 /// What the live bytes are for.
-const PARTS: [(&str, Kind); 8] = [
+const PARTS: [(&str, Kind); 10] = [
     ("vectors", Kind::VEC),
     ("index", Kind::INDEX),
     ("codes", Kind::QUANT),
     ("deletions", Kind::JOURNAL),
     ("audit", Kind::WITNESS),
     ("trees", Kind::TREE),
-    ("meta", Kind::META),
+    ("metadata", Kind::META),
+    ("changed metadata", Kind::DELTA),
+    ("metadata index", Kind::META_IDX),
     ("manifest", Kind::MANIFEST),
 ];
 
@@ -83,7 +90,7 @@ fn graph_json(graph: &GraphInfo) -> Value {
     })
 }
 
-fn tell(info: &Info, ui: &Ui) -> Result<(), Failure> {
+fn tell(info: &Info, fields: &[FieldInfo], ui: &Ui) -> Result<(), Failure> {
     ui.facts(&facts(info))?;
     let row = |(name, bytes): (&str, u64)| {
         let each = bytes as f64 / info.count.max(1) as f64;
@@ -93,6 +100,7 @@ fn tell(info: &Info, ui: &Ui) -> Result<(), Failure> {
     let rows: Vec<Vec<String>> = parts(info).into_iter().filter(|(_, bytes)| *bytes > 0).map(row).collect();
     ui.line("")?;
     ui.table(&["live part", "size", "share", "bytes a record"], &rows)?;
+    tell_fields(fields, ui)?;
     if info.graphs.is_empty() {
         return Ok(());
     }
@@ -113,7 +121,43 @@ fn tell(info: &Info, ui: &Ui) -> Result<(), Failure> {
     ui.table(&["graph", "records", "dead", "m", "ef construction", "walks on", "recall@10 by ef, as built"], &rows)
 }
 
-fn to_json(args: &InfoArgs, info: &Info) -> Value {
+fn tell_fields(fields: &[FieldInfo], ui: &Ui) -> Result<(), Failure> {
+    if fields.is_empty() {
+        return Ok(());
+    }
+    let row = |field: &FieldInfo| {
+        let (value, count) = match &field.commonest {
+            Some((Field::Str(text), count)) => (shortened(text), grouped(*count)),
+            Some((value, count)) => (value_to_json(value).to_string(), grouped(*count)),
+            None => Default::default(),
+        };
+        let (records, distinct) = (grouped(field.count), grouped(field.distinct));
+        vec![field.name.clone(), field.field_type.to_string(), records, distinct, value, count]
+    };
+    let rows: Vec<Vec<String>> = fields.iter().map(row).collect();
+    ui.line("")?;
+    ui.table(&["field", "type", "records", "distinct", "commonest value", "its records"], &rows)
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MOST_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+fn field_json(field: &FieldInfo) -> Value {
+    let mut value = json!({
+        "name": field.name, "type": field.field_type.name(), "count": field.count, "distinct": field.distinct,
+    });
+    if let Some((commonest, count)) = &field.commonest {
+        value["commonest"] = value_to_json(commonest);
+        value["commonest_count"] = json!(count);
+    }
+    value
+}
+
+fn to_json(args: &InfoArgs, info: &Info, fields: &[FieldInfo]) -> Value {
     let kinds: Map<String, Value> =
         info.bytes_by_kind.iter().map(|(kind, bytes)| (kind.to_string(), json!(bytes))).collect();
     json!({
@@ -133,6 +177,7 @@ fn to_json(args: &InfoArgs, info: &Info) -> Value {
         "bytes_by_kind": kinds,
         "dead_rows": info.dead_rows,
         "tail_bytes": info.tail_bytes,
+        "fields": fields.iter().map(field_json).collect::<Vec<Value>>(),
         "indexed": info.indexed,
         "graphs": info.graphs.iter().map(graph_json).collect::<Vec<Value>>(),
         "signed": false,

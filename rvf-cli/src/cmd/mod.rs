@@ -21,7 +21,8 @@ use crate::args::{Command, ReadArgs};
 use crate::failure::Failure;
 use crate::output::{Ui, size};
 use crate::progress::{Bar, is_interrupted};
-use rvf_engine::{Db, Error, Id, Indexed, OpenOptions, Snapshot};
+use rvf_engine::filter::Filter;
+use rvf_engine::{Db, Error, Id, Indexed, Matches, OpenOptions, Snapshot};
 use rvf_format::storage::FilePlace;
 use std::path::Path;
 use std::sync::Arc;
@@ -122,6 +123,14 @@ fn fold(db: &mut Db, path: &Path, ui: &Ui) -> Result<Indexed, Failure> {
     let snapshot = db.snapshot();
     let graphs = snapshot.graphs().len() as u64;
     Ok(Indexed { indexed: snapshot.indexed(), graphs, epoch: snapshot.epoch(), written: false })
+}
+
+/// The records that a filter finds; warns of fields that no record has.
+fn matches_of(text: &str, snapshot: &Snapshot, path: &Path, ui: &Ui) -> Result<Matches, Failure> {
+    let filter = Filter::parse(text).map_err(|error| Failure::of(path)(error.into()))?;
+    let matches = snapshot.matches(&filter).map_err(Failure::of(path))?;
+    matches.unknown_fields().iter().for_each(|field| ui.warn(field));
+    Ok(matches)
 }
 
 /// A share of neighbours to be found.

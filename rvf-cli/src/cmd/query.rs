@@ -1,12 +1,15 @@
 //! `rvf query`: the nearest records to a vector.
 
-use super::{Outcome, open_reader, parse_id, parse_recall, warn_of_damage};
+mod show;
+
+use super::{Outcome, matches_of, open_reader, parse_id, parse_recall, warn_of_damage};
 use crate::args::ReadArgs;
 use crate::failure::{Failure, NO};
 use crate::output::{self, Ui, duration, grouped};
 use clap::{ArgGroup, Args};
+use rvf_engine::ingest::metadata_to_json;
 use rvf_engine::ingest::{Elements, Format, VectorBatch, open_source, read_json_vector};
-use rvf_engine::{Dtype, Effort, Hit, QueryVector, Snapshot, Trace};
+use rvf_engine::{Dtype, Effort, Hit, Matches, Metadata, QueryVector, Snapshot, Trace};
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -57,17 +60,24 @@ pub(crate) struct QueryArgs {
     with_vector: bool,
     #[command(flatten)]
     read: ReadArgs,
-    #[arg(long, hide = true)]
+    /// Only records that this filter finds, as "source = 'mdn' AND words >= 40"
+    #[arg(long, value_name = "EXPR")]
     filter: Option<String>,
-    #[arg(long, hide = true)]
+    /// Print all fields of the records
+    #[arg(long)]
     with_metadata: bool,
+    /// Print how the records were looked for, why, and what it cost
+    #[arg(long)]
+    explain: bool,
 }
 
 pub(crate) fn run(args: &QueryArgs, ui: &Ui) -> Outcome {
-    refuse_later_flags(args)?;
     let snapshot = open_reader(&args.file, &args.read, ui)?;
     let effort = effort(args, snapshot.count(), ui);
-    let search = Searches { args, snapshot: &snapshot, effort, damage_told: Cell::new(false), ui };
+    let started = Instant::now();
+    let matches = args.filter.as_ref().map(|text| matches_of(text, &snapshot, &args.file, ui)).transpose()?;
+    let filtered = matches.map(|matches| Filtered { matches, micros: started.elapsed().as_nanos() as f64 / 1e3 });
+    let search = Searches { args, snapshot: &snapshot, effort, filtered, damage_told: Cell::new(false), ui };
     if let Some(text) = &args.vector {
         let vector = read_json_vector(text).map_err(|error| {
             let failure = Failure::of_input(error);
@@ -97,17 +107,6 @@ pub(crate) fn run(args: &QueryArgs, ui: &Ui) -> Outcome {
     Ok(0)
 }
 
-fn refuse_later_flags(args: &QueryArgs) -> Result<(), Failure> {
-    let flags = [
-        ("--filter", args.filter.is_some(), "no metadata in this version, so no filters"),
-        ("--with-metadata", args.with_metadata, "no metadata in this version"),
-    ];
-    match flags.iter().find(|(_, given, _)| *given) {
-        Some((flag, _, why)) => Err(Failure::not_yet(flag, why)),
-        None => Ok(()),
-    }
-}
-
 /// The effort that the flags ask for; says so where it has to be more.
 fn effort(args: &QueryArgs, count: u64, ui: &Ui) -> Effort {
     let least = args.k.min(count);
@@ -126,10 +125,17 @@ fn effort(args: &QueryArgs, count: u64, ui: &Ui) -> Effort {
     }
 }
 
+/// What the filter finds, and what it took to know that.
+struct Filtered {
+    matches: Matches,
+    micros: f64,
+}
+
 struct Searches<'s> {
     args: &'s QueryArgs,
     snapshot: &'s Snapshot,
     effort: Effort,
+    filtered: Option<Filtered>,
     damage_told: Cell<bool>,
     ui: &'s Ui,
 }
@@ -151,7 +157,11 @@ impl Searches<'_> {
         let started = Instant::now();
         let k = usize::try_from(self.args.k).unwrap_or(usize::MAX);
         let threads = usize::try_from(self.args.threads).unwrap_or(1);
-        let done = self.snapshot.search(query).k(k).threads(threads).effort(self.effort).run_traced();
+        let mut search = self.snapshot.search(query).k(k).threads(threads).effort(self.effort);
+        if let Some(filtered) = &self.filtered {
+            search = search.filter(&filtered.matches);
+        }
+        let done = search.run_traced();
         let micros = started.elapsed().as_nanos() as f64 / 1e3;
         let (hits, trace) = done.map_err(Failure::of(&self.args.file)).map_err(in_query)?;
         if trace.damaged > 0 && !self.damage_told.replace(true) {
@@ -159,19 +169,27 @@ impl Searches<'_> {
         }
         if self.ui.json {
             let hits: Result<Vec<Value>, Failure> = hits.iter().map(|hit| self.hit_json(hit)).collect();
-            return self.ui.line(json!({
+            let mut value = json!({
                 "query": number,
                 "hits": hits?,
                 "micros": micros,
                 "ef": trace.ef,
                 "exact": trace.exact,
                 "distances": trace.distances,
-            }));
+            });
+            if let Some(filtered) = &self.filtered {
+                value["matches"] = json!(filtered.matches.count());
+            }
+            if self.args.explain {
+                value["plan"] = self.plan(&trace, micros);
+            }
+            return self.ui.line(value);
         }
         if !self.ui.is_quiet() {
             self.ui.line(self.headline(number, hits.len(), micros, &trace))?;
         }
-        self.table(&hits)
+        self.table(&hits)?;
+        if self.args.explain { self.explain(&trace, micros) } else { Ok(()) }
     }
 
     fn headline(&self, number: u64, found: usize, micros: f64, trace: &Trace) -> String {
@@ -180,36 +198,32 @@ impl Searches<'_> {
             false => format!("ef {}, {} distances", trace.ef, grouped(trace.distances)),
         };
         let (count, took) = (grouped(self.snapshot.count()), duration(micros));
-        format!("query {number}: {} of {count} in {took} ({how})", grouped(found as u64))
+        let of = match &self.filtered {
+            Some(filtered) => format!("{} matches among {count}", grouped(filtered.matches.count())),
+            None => count,
+        };
+        format!("query {number}: {} of {of} in {took} ({how})", grouped(found as u64))
     }
 
     fn hit_json(&self, hit: &Hit) -> Result<Value, Failure> {
         let mut value = json!({ "id": output::id(&hit.id), "distance": output::float(hit.distance) });
+        if self.args.with_metadata {
+            value["metadata"] = metadata_to_json(&self.metadata_of(hit)?);
+        }
         if self.args.with_vector {
             value["vector"] = output::vector(&self.vector_of(hit)?);
         }
         Ok(value)
     }
 
+    fn metadata_of(&self, hit: &Hit) -> Result<Metadata, Failure> {
+        let metadata = self.snapshot.metadata(&hit.id).map_err(Failure::of(&self.args.file))?;
+        Ok(metadata.unwrap_or_default())
+    }
+
     fn vector_of(&self, hit: &Hit) -> Result<Vec<f32>, Failure> {
         let record = self.snapshot.get(&hit.id).map_err(Failure::of(&self.args.file))?;
         Ok(record.map(|record| record.vector).unwrap_or_default())
-    }
-
-    fn table(&self, hits: &[Hit]) -> Result<(), Failure> {
-        let mut head = vec!["rank", "id", "distance"];
-        if self.args.with_vector {
-            head.push("vector");
-        }
-        let mut rows = Vec::new();
-        for (rank, hit) in hits.iter().enumerate() {
-            let mut row = vec![(rank + 1).to_string(), hit.id.to_string(), hit.distance.to_string()];
-            if self.args.with_vector {
-                row.push(output::vector(&self.vector_of(hit)?).to_string());
-            }
-            rows.push(row);
-        }
-        self.ui.table(&head, &rows)
     }
 }
 

@@ -45,6 +45,9 @@
 // Components that are whole numbers from 0 to 255.
 #define RVF_U8 4
 
+// The records of a reader that a filter finds.
+typedef struct RvfFilter RvfFilter;
+
 // A store that is open for reading. Any number of threads may search it at a time.
 typedef struct RvfReader RvfReader;
 
@@ -77,6 +80,8 @@ typedef struct RvfSearch {
   uint32_t exact;
   // Threads of a batch, 1,024 at most; 0 for 1.
   uint32_t threads;
+  // Only records that it finds; null for all. Made by `rvf_filter` with the same reader.
+  const struct RvfFilter *filter;
 } RvfSearch;
 
 #ifdef __cplusplus
@@ -130,6 +135,27 @@ int32_t rvf_search_batch(const struct RvfReader *reader,
                          uint64_t *ids,
                          float *distances);
 
+// Finds out which records `text`, UTF-8, is true of, as `lang = 'de' AND words >= 40`. On success `*filter` is to be closed by
+// `rvf_filter_close`; else it is null. Fields that no record has are null in all.
+//
+// # Safety
+// `reader` is null or open; `text` is null or a string that ends with NUL; `filter` is null or may be written.
+int32_t rvf_filter(const struct RvfReader *reader,
+                   const char *text,
+                   struct RvfFilter **filter);
+
+// How many records it finds, in `*count`.
+//
+// # Safety
+// `filter` is null or open; `count` is null or may be written.
+int32_t rvf_filter_count(const struct RvfFilter *filter, uint64_t *count);
+
+// Closes a filter; null is allowed.
+//
+// # Safety
+// `filter` came from `rvf_filter`, was not closed before, and no search uses it.
+void rvf_filter_close(struct RvfFilter *filter);
+
 // What went wrong in the last call of this thread that failed; empty if none did. Valid until the next call fails.
 const char *rvf_error_message(void);
 
@@ -168,6 +194,18 @@ int32_t rvf_add(struct RvfWriter *writer,
                 size_t count,
                 size_t dimension,
                 const uint64_t *ids);
+
+// `rvf_add` with metadata: `metadata` holds `count` strings that end with NUL, each a JSON object of a record's fields, as
+// `{"lang":"de","words":40}`, or null.
+//
+// # Safety
+// As for `rvf_add`; `metadata` is null or valid for `count` pointers, each null or a string that ends with NUL.
+int32_t rvf_add_json(struct RvfWriter *writer,
+                     const float *vectors,
+                     size_t count,
+                     size_t dimension,
+                     const uint64_t *ids,
+                     const char *const *metadata);
 
 // Brings all records under one index, on `threads` threads (0: all that the machine has).
 //

@@ -65,10 +65,17 @@ pub(crate) unsafe fn optional<'a, T>(pointer: *mut T, count: usize) -> Result<Op
 }
 
 /// # Safety
-/// `pointer` is null, or a string that ends with NUL and lives as long as the path is used.
+/// As for [`text`].
 pub(crate) unsafe fn path<'a>(pointer: *const c_char) -> Result<&'a Path, Fault> {
-    check(pointer, 1, "path")?;
+    // SAFETY: as the caller promises.
+    unsafe { text(pointer, "path") }.map(Path::new)
+}
+
+/// # Safety
+/// `pointer` is null, or a string that ends with NUL and lives as long as the text is used.
+pub(crate) unsafe fn text<'a>(pointer: *const c_char, what: &str) -> Result<&'a str, Fault> {
+    check(pointer, 1, what)?;
     // SAFETY: not null; it ends with NUL as the caller promises.
     let text = unsafe { CStr::from_ptr(pointer) };
-    text.to_str().map(Path::new).map_err(|_| Fault::usage("path", "not UTF-8"))
+    text.to_str().map_err(|_| Fault::usage(what, "not UTF-8"))
 }

@@ -10,10 +10,12 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `lib.rs` | opening, searching, closing |
+//! | `filter.rs` | which records a filter finds |
 //! | `writer.rs` | creating a store, adding to it, indexing it |
 //! | `status.rs` | statuses, the last error of a thread |
 //! | `input.rs` | what pointers and lengths must be, checked as far as that can be |
 
+mod filter;
 mod input;
 mod status;
 mod writer;
@@ -22,13 +24,14 @@ pub use status::{
     RVF_INTERNAL, RVF_NOT_NOW, RVF_OK, RVF_REFUSED, RVF_USAGE, rvf_error_hint, rvf_error_kind, rvf_error_message,
 };
 
+pub use filter::{RvfFilter, rvf_filter, rvf_filter_close, rvf_filter_count};
 pub use writer::{
-    RVF_COSINE, RVF_DOT, RVF_F16, RVF_F32, RVF_I8, RVF_L2, RVF_U8, RvfWriter, rvf_add, rvf_create, rvf_index,
-    rvf_open_writer, rvf_writer_close,
+    RVF_COSINE, RVF_DOT, RVF_F16, RVF_F32, RVF_I8, RVF_L2, RVF_U8, RvfWriter, rvf_add, rvf_add_json, rvf_create,
+    rvf_index, rvf_open_writer, rvf_writer_close,
 };
 
 use input::{into, path, reference, slice, slice_mut};
-use rvf_engine::{Effort, Error, Id, IdType, Reader, Snapshot};
+use rvf_engine::{Effort, Error, Id, IdType, Matches, Reader, Snapshot};
 use status::{Fault, guarded};
 use std::ffi::c_char;
 use std::sync::Arc;
@@ -56,7 +59,7 @@ pub struct RvfInfo {
 
 /// How a search is done. All zero: 10 hits, the default recall, one thread. `exact` goes before `ef`, and `ef` before `recall`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct RvfSearch {
     /// Hits a query; 0 for 10.
     pub k: u32,
@@ -68,6 +71,14 @@ pub struct RvfSearch {
     pub exact: u32,
     /// Threads of a batch, 1,024 at most; 0 for 1.
     pub threads: u32,
+    /// Only records that it finds; null for all. Made by `rvf_filter` with the same reader.
+    pub filter: *const RvfFilter,
+}
+
+impl Default for RvfSearch {
+    fn default() -> Self {
+        Self { k: 0, ef: 0, recall: 0.0, exact: 0, threads: 0, filter: std::ptr::null() }
+    }
 }
 
 /// Opens the store at `path`, UTF-8, by mapping it. On success `*reader` is to be closed by `rvf_close`; else it is null.
@@ -137,7 +148,7 @@ pub unsafe extern "C" fn rvf_search(
 ) -> i32 {
     guarded(|| {
         // SAFETY: as the caller promises; null stands for the defaults.
-        let how = How::of(unsafe { search.as_ref() })?;
+        let how = unsafe { How::of(search.as_ref()) }?;
         // SAFETY: as the caller promises.
         let (reader, query, ids) =
             unsafe { (reference(reader, "reader")?, slice(query, dimension, "query")?, slice_mut(ids, how.k, "ids")?) };
@@ -167,7 +178,7 @@ pub unsafe extern "C" fn rvf_search_batch(
 ) -> i32 {
     guarded(|| {
         // SAFETY: as the caller promises; null stands for the defaults.
-        let how = How::of(unsafe { search.as_ref() })?;
+        let how = unsafe { How::of(search.as_ref()) }?;
         if count == 0 {
             return Ok(());
         }
@@ -183,15 +194,20 @@ pub unsafe extern "C" fn rvf_search_batch(
 
 /// An [`RvfSearch`] that makes sense.
 #[derive(Clone, Copy)]
-struct How {
+struct How<'f> {
     k: usize,
     effort: Effort,
     threads: usize,
+    matches: Option<&'f Matches>,
 }
 
-impl How {
-    fn of(search: Option<&RvfSearch>) -> Result<Self, Fault> {
+impl<'f> How<'f> {
+    /// # Safety
+    /// `search.filter` is null or came from `rvf_filter` and is open.
+    unsafe fn of(search: Option<&'f RvfSearch>) -> Result<Self, Fault> {
         let search = search.copied().unwrap_or_default();
+        // SAFETY: as the caller promises.
+        let matches = unsafe { search.filter.as_ref() }.map(|filter| &filter.matches);
         let effort = match search {
             RvfSearch { exact: 1.., .. } => Effort::Exact,
             RvfSearch { ef: 1.., .. } => Effort::Ef(search.ef as usize),
@@ -200,7 +216,7 @@ impl How {
             _ => return Err(Fault::usage("recall", "a recall is above 0 and at most 1")),
         };
         let k = if search.k == 0 { 10 } else { search.k as usize };
-        Ok(Self { k, effort, threads: search.threads.clamp(1, 1024) as usize })
+        Ok(Self { k, effort, threads: search.threads.clamp(1, 1024) as usize, matches })
     }
 }
 
@@ -208,14 +224,18 @@ impl How {
 fn one(
     snapshot: &Snapshot,
     query: &[f32],
-    how: &How,
+    how: &How<'_>,
     ids: &mut [u64],
     mut distances: Option<&mut [f32]>,
 ) -> Result<usize, Error> {
     if snapshot.schema().id_type != IdType::U64 {
         return Err(Error::IdKind { expected: snapshot.schema().id_type });
     }
-    let hits = snapshot.search(query).k(how.k).effort(how.effort).run()?;
+    let mut search = snapshot.search(query).k(how.k).effort(how.effort);
+    if let Some(matches) = how.matches {
+        search = search.filter(matches);
+    }
+    let hits = search.run()?;
     for (at, hit) in hits.iter().enumerate() {
         if let (Id::U64(id), Some(to)) = (&hit.id, ids.get_mut(at)) {
             *to = *id;
@@ -252,7 +272,7 @@ impl<'a> Share<'a> {
     }
 
     /// One query after the other.
-    fn answer(self, snapshot: &Snapshot, dimension: usize, how: &How) -> Result<(), Fault> {
+    fn answer(self, snapshot: &Snapshot, dimension: usize, how: &How<'_>) -> Result<(), Fault> {
         for query in self.split(1, dimension, how.k) {
             let row = query.first as u64;
             one(snapshot, query.queries, how, query.ids, query.distances).map_err(|error| error.at_row(row))?;
@@ -262,7 +282,7 @@ impl<'a> Share<'a> {
 }
 
 /// Queries in as many shares as there are threads, the first of which is this one.
-fn many(snapshot: &Snapshot, mut all: Share<'_>, dimension: usize, how: &How) -> Result<(), Fault> {
+fn many(snapshot: &Snapshot, mut all: Share<'_>, dimension: usize, how: &How<'_>) -> Result<(), Fault> {
     all.ids.fill(u64::MAX);
     all.distances.iter_mut().for_each(|distances| distances.fill(f32::INFINITY));
     if dimension == 0 {

@@ -1,9 +1,10 @@
 //! Writing from C: a store is created or opened, vectors are added in commits, the index is built, the writer is closed.
 
-use crate::input::{into, path, product, slice};
+use crate::input::{into, path, product, slice, text};
 use crate::status::{Fault, guarded};
 use rvf_engine::ingest::door::{IdsRef, Rounding};
-use rvf_engine::{CreateOptions, Db, Dtype, IndexOptions, Metric, OpenOptions, Schema};
+use rvf_engine::ingest::metadata_from_text;
+use rvf_engine::{CreateOptions, Db, Dtype, IndexOptions, Metadata, Metric, OpenOptions, Schema};
 use rvf_format::payload::witness::Operation;
 use std::ffi::c_char;
 use std::ops::ControlFlow;
@@ -108,21 +109,72 @@ pub unsafe extern "C" fn rvf_add(
     ids: *const u64,
 ) -> i32 {
     guarded(|| {
-        let values = product(count, dimension)?;
         // SAFETY: as the caller promises.
-        let (writer, vectors) = unsafe { (into(writer, "writer")?, slice(vectors, values, "vectors")?) };
-        let ids = match ids.is_null() {
-            true => None,
-            // SAFETY: as the caller promises.
-            false => Some(IdsRef::U64(unsafe { slice(ids, count, "ids")? })),
-        };
-        let expected = writer.db.snapshot().schema().dimension;
-        if dimension != expected as usize {
-            return Err(rvf_engine::Error::Dimension { expected, found: dimension }.into());
-        }
-        writer.db.import(vectors.into(), ids, Rounding::ToF16, Operation::IMPORT, "")?;
-        Ok(())
+        unsafe { add(writer, vectors, (count, dimension), ids, &[]) }
     })
+}
+
+/// `rvf_add` with metadata: `metadata` holds `count` strings that end with NUL, each a JSON object of a record's fields, as
+/// `{"lang":"de","words":40}`, or null.
+///
+/// # Safety
+/// As for `rvf_add`; `metadata` is null or valid for `count` pointers, each null or a string that ends with NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvf_add_json(
+    writer: *mut RvfWriter,
+    vectors: *const f32,
+    count: usize,
+    dimension: usize,
+    ids: *const u64,
+    metadata: *const *const c_char,
+) -> i32 {
+    guarded(|| {
+        // SAFETY: as the caller promises.
+        let texts = unsafe { slice(metadata, count, "metadata")? };
+        let mut fields = Vec::with_capacity(count);
+        for (row, text) in texts.iter().enumerate() {
+            // SAFETY: as the caller promises.
+            fields.push(unsafe { fields_of(*text, row as u64)? });
+        }
+        // SAFETY: as the caller promises.
+        unsafe { add(writer, vectors, (count, dimension), ids, &fields) }
+    })
+}
+
+/// # Safety
+/// As for [`rvf_add`].
+unsafe fn add(
+    writer: *mut RvfWriter,
+    vectors: *const f32,
+    (count, dimension): (usize, usize),
+    ids: *const u64,
+    metadata: &[Metadata],
+) -> Result<(), Fault> {
+    let values = product(count, dimension)?;
+    // SAFETY: as the caller promises.
+    let (writer, vectors) = unsafe { (into(writer, "writer")?, slice(vectors, values, "vectors")?) };
+    let ids = match ids.is_null() {
+        true => None,
+        // SAFETY: as the caller promises.
+        false => Some(IdsRef::U64(unsafe { slice(ids, count, "ids")? })),
+    };
+    let expected = writer.db.snapshot().schema().dimension;
+    if dimension != expected as usize {
+        return Err(rvf_engine::Error::Dimension { expected, found: dimension }.into());
+    }
+    writer.db.import_with((vectors.into(), metadata), ids, Rounding::ToF16, Operation::IMPORT, "")?;
+    Ok(())
+}
+
+/// # Safety
+/// `pointer` is null or a string that ends with NUL.
+unsafe fn fields_of(pointer: *const c_char, row: u64) -> Result<Metadata, Fault> {
+    if pointer.is_null() {
+        return Ok(Metadata::new());
+    }
+    // SAFETY: as the caller promises.
+    let text = unsafe { text(pointer, "metadata")? };
+    Ok(metadata_from_text(text).map_err(|error| error.at_row(row))?)
 }
 
 /// Brings all records under one index, on `threads` threads (0: all that the machine has).

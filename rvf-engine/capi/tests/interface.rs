@@ -4,8 +4,9 @@
 
 use rvf_c::{
     RVF_COSINE, RVF_F16, RVF_F32, RVF_NOT_NOW, RVF_OK, RVF_REFUSED, RVF_USAGE, RvfInfo, RvfReader, RvfSearch, rvf_add,
-    rvf_close, rvf_create, rvf_error_hint, rvf_error_kind, rvf_error_message, rvf_index, rvf_info, rvf_open,
-    rvf_open_writer, rvf_search, rvf_search_batch, rvf_writer_close,
+    rvf_add_json, rvf_close, rvf_create, rvf_error_hint, rvf_error_kind, rvf_error_message, rvf_filter,
+    rvf_filter_close, rvf_filter_count, rvf_index, rvf_info, rvf_open, rvf_open_writer, rvf_search, rvf_search_batch,
+    rvf_writer_close,
 };
 use rvf_engine::{Db, IdType, Metric, Schema};
 use std::ffi::{CStr, CString, c_char};
@@ -250,4 +251,45 @@ fn the_header_is_current() {
     }
     let found = std::fs::read_to_string(&header).unwrap_or_default();
     assert!(found == String::from_utf8(made).unwrap(), "write it anew: RVF_WRITE_HEADER=1 cargo test -p rvf-capi");
+}
+
+/// Catches fields that go to another record, a filter that is not used, and one of the wrong text that is not refused.
+#[test]
+fn filtered_searches_find_what_matches() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = CString::new(folder.path().join("f.rvf").to_str().unwrap()).unwrap();
+    let vectors = rows(0, 40);
+    let fields: Vec<CString> = (0..40).map(|row| CString::new(format!("{{\"row\":{row}}}")).unwrap()).collect();
+    let mut pointers: Vec<*const c_char> = fields.iter().map(|text| text.as_ptr()).collect();
+    pointers[39] = null();
+    let mut writer = null_mut();
+    // SAFETY: valid pointers of these lengths.
+    unsafe {
+        assert_eq!(rvf_create(path.as_ptr(), DIM as u32, RVF_COSINE, RVF_F32, &mut writer), RVF_OK);
+        assert_eq!(rvf_add_json(writer, vectors.as_ptr(), 40, DIM, null(), pointers.as_ptr()), RVF_OK);
+        let wrong = CString::new("{\"row\":\"seven\"}").unwrap();
+        let wrong = [wrong.as_ptr()];
+        assert_eq!(rvf_add_json(writer, vectors.as_ptr(), 1, DIM, null(), wrong.as_ptr()), RVF_USAGE);
+        assert_eq!(text(rvf_error_kind()), "field");
+        rvf_writer_close(writer);
+    }
+    let (status, reader) = open(Path::new(path.to_str().unwrap()));
+    assert_eq!(status, RVF_OK);
+    let (mut filter, mut count) = (null_mut(), 0);
+    let (good, bad) = (CString::new("row BETWEEN 10 AND 12").unwrap(), CString::new("row = ").unwrap());
+    let (mut ids, mut found) = ([0u64; 10], 0);
+    // SAFETY: valid pointers of these lengths.
+    unsafe {
+        assert_eq!(rvf_filter(reader, bad.as_ptr(), &mut filter), RVF_USAGE);
+        assert!(filter.is_null() && text(rvf_error_kind()) == "filter");
+        assert_eq!(rvf_filter(reader, good.as_ptr(), &mut filter), RVF_OK);
+        assert_eq!((rvf_filter_count(filter, &mut count), count), (RVF_OK, 3));
+        let search = RvfSearch { filter, ..RvfSearch::default() };
+        let status = rvf_search(reader, vectors.as_ptr(), DIM, &search, ids.as_mut_ptr(), null_mut(), &mut found);
+        assert_eq!((status, found), (RVF_OK, 3));
+        rvf_filter_close(filter);
+        rvf_close(reader);
+    }
+    ids[..3].sort_unstable();
+    assert_eq!(ids[..3], [10, 11, 12]);
 }

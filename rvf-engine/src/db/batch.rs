@@ -7,6 +7,7 @@ use crate::Error;
 use crate::Result;
 use crate::ingest::door::{Rounding, Vectors};
 use crate::store::Id;
+use crate::value::{Metadata, Value};
 
 /// What one commit is to do. Nothing is written before [`Batch::commit`]; dropping a batch forgets it.
 ///
@@ -60,7 +61,58 @@ impl<'d> Batch<'d> {
     /// [`Error::Dimension`], [`Error::NotFinite`], [`Error::ZeroVector`], [`Error::Precision`], [`Error::Element`],
     /// [`Error::IdKind`], [`Error::BadId`]. The batch stays as it was.
     pub fn put<'v>(&mut self, id: impl Into<Id>, vector: impl Into<Vectors<'v>>) -> Result<()> {
-        self.gathered.put(id.into(), vector.into(), self.rounding)
+        self.gathered.put(id.into(), vector.into(), Metadata::new(), self.rounding)
+    }
+
+    /// [`Batch::put`] with metadata. A record that is replaced loses what it had.
+    ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// let mut db = Db::create(&path, &Schema::new(2, Metric::L2))?;
+    /// let mut batch = db.batch();
+    /// batch.put_with(7, &[1.0, 2.0], [("source", "mdn".into()), ("words", 40.into())])?;
+    /// batch.commit()?;
+    /// assert_eq!(db.snapshot().get(&7.into())?.ok_or("gone")?.metadata["words"], Value::I64(40));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Batch::put`]. Types of fields are checked by [`Batch::commit`].
+    pub fn put_with<'v, N: Into<String>>(
+        &mut self,
+        id: impl Into<Id>,
+        vector: impl Into<Vectors<'v>>,
+        metadata: impl IntoIterator<Item = (N, Value)>,
+    ) -> Result<()> {
+        self.gathered.put(id.into(), vector.into(), collect(metadata), self.rounding)
+    }
+
+    /// Changes fields of a record, of the store or put into this batch before: sets those that are given, removes those that are
+    /// null, and leaves the others and the vector as they are. A record that is not there is counted as missing.
+    ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// let mut db = Db::create(&path, &Schema::new(2, Metric::L2))?;
+    /// db.add(&[1.0f32, 2.0])?;
+    /// let mut batch = db.batch();
+    /// batch.update(0, [("lang", "en".into())])?;
+    /// assert_eq!(batch.commit()?.updated, 1);
+    /// assert_eq!(db.snapshot().metadata(&0.into())?.ok_or("gone")?["lang"], Value::from("en"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::IdKind`].
+    pub fn update<N: Into<String>>(
+        &mut self,
+        id: impl Into<Id>,
+        fields: impl IntoIterator<Item = (N, Value)>,
+    ) -> Result<()> {
+        self.gathered.update(id.into(), collect(fields))
     }
 
     /// Deletes a record: one of the store, and one that was put into this batch before.
@@ -75,7 +127,7 @@ impl<'d> Batch<'d> {
     /// nothing commits nothing.
     ///
     /// # Errors
-    /// [`Error::Frozen`], [`Error::ReadOnlyFeature`], [`Error::Poisoned`], [`Error::TooLarge`], [`Error::Io`]; corruption found
+    /// [`Error::Field`]; [`Error::Frozen`], [`Error::ReadOnlyFeature`], [`Error::Poisoned`], [`Error::TooLarge`], [`Error::Io`]; corruption found
     /// while looking ids up. The file holds its last commit then. From a [`Shared`] handle all of them inside an
     /// [`Error::Group`].
     pub fn commit(self) -> Result<Committed> {
@@ -90,4 +142,8 @@ impl<'d> Batch<'d> {
         }
         Ok(done)
     }
+}
+
+fn collect<N: Into<String>>(fields: impl IntoIterator<Item = (N, Value)>) -> Metadata {
+    fields.into_iter().map(|(name, value)| (name.into(), value)).collect()
 }

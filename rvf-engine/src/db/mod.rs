@@ -16,6 +16,8 @@ mod batch;
 mod calibrate;
 mod gathered;
 mod indexing;
+#[cfg(test)]
+mod metadata_tests;
 mod reader;
 mod salvage;
 mod shared;
@@ -31,6 +33,7 @@ use crate::index::IndexOptions;
 use crate::ingest::door::{IdsRef, Rounding, Tally, Vectors};
 use crate::ingest::{self, ImportOptions, Imported, VectorSource};
 use crate::store::{Clock, Context, Id, Snapshot, Store, TailReport, first_items, random_file_id};
+use crate::value::Metadata;
 use crate::{Error, Result};
 use rvf_format::Schema;
 use rvf_format::payload::witness::Operation;
@@ -105,8 +108,10 @@ pub struct Committed {
     pub replaced: u64,
     /// Records deleted.
     pub deleted: u64,
-    /// Ids to be deleted that were not there.
+    /// Ids to be deleted, or of which metadata was to be changed, that were not there.
     pub missing: u64,
+    /// Records whose metadata was changed.
+    pub updated: u64,
 }
 
 impl Db {
@@ -271,7 +276,22 @@ impl Db {
         operation: Operation,
         parameters: &str,
     ) -> Result<Committed> {
-        let tally = ingest::put(&mut self.store, vectors, ids, rounding, operation, parameters)?;
+        self.import_with((vectors, &[]), ids, rounding, operation, parameters)
+    }
+
+    /// [`Db::import`] with the metadata of each row, or of none.
+    ///
+    /// # Errors
+    /// Those of [`Db::import`]; [`Error::Field`].
+    pub fn import_with(
+        &mut self,
+        rows: (Vectors<'_>, &[Metadata]),
+        ids: Option<IdsRef<'_>>,
+        rounding: Rounding,
+        operation: Operation,
+        parameters: &str,
+    ) -> Result<Committed> {
+        let tally = ingest::put(&mut self.store, rows, ids, rounding, operation, parameters)?;
         let done = committed(&self.snapshot(), tally);
         self.after_commit();
         Ok(done)
@@ -356,5 +376,6 @@ fn committed(snapshot: &Snapshot, tally: Tally) -> Committed {
         replaced: tally.replaced,
         deleted: tally.deleted,
         missing: tally.missing,
+        updated: tally.updated,
     }
 }

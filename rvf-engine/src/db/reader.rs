@@ -3,7 +3,10 @@
 use super::OpenOptions;
 use crate::compact::{Compacted, compact_to};
 use crate::index::{IndexProgress, reindex};
+use crate::ingest::{Exported, Format, Progress};
+use crate::search::Matches;
 use crate::store::{Id, RowId, Snapshot};
+use crate::value::Metadata;
 use crate::{Error, Result};
 use half::f16;
 use rvf_format::storage::{Access, FilePlace, Place};
@@ -192,6 +195,8 @@ pub struct Record {
     pub id: Id,
     /// Its components, each as the store holds it; bits of a binary store as its packed bytes.
     pub vector: Vec<f32>,
+    /// Its fields.
+    pub metadata: Metadata,
 }
 
 impl Snapshot {
@@ -216,6 +221,21 @@ impl Snapshot {
         }
         let found = self.find(id.as_ref());
         self.settle(found.and_then(|found| found.map(|at| self.record(at)).transpose()))
+    }
+
+    /// [`Snapshot::export`] of the records that a filter finds.
+    ///
+    /// # Errors
+    /// Those of [`Snapshot::export`]; [`Error::OtherSnapshot`].
+    pub fn export_matches(
+        &self,
+        matches: &Matches,
+        path: &Path,
+        format: Option<Format>,
+        progress: Progress<'_>,
+    ) -> Result<Exported> {
+        matches.check(self)?;
+        self.export_those(matches.rows(), matches.count(), (path, format), progress)
     }
 
     /// All live records in the order of their rows.
@@ -256,7 +276,7 @@ impl Snapshot {
     fn record(&self, at: RowId) -> Result<Record> {
         let row = self.view(at.part)?.row(at.row);
         let vector = decode(self.schema().dtype, row);
-        Ok(Record { id: Id::from(self.id_of(at)?), vector })
+        Ok(Record { id: Id::from(self.id_of(at)?), vector, metadata: self.metadata_at(at)? })
     }
 }
 

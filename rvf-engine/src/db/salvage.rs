@@ -38,6 +38,6 @@ impl Salvaged {
     /// [`Error::Output`], [`Error::Interrupted`], [`Error::Truncated`]. The file does not appear then.
     pub fn export(&self, path: &Path, format: Option<Format>, progress: Progress<'_>) -> Result<Exported> {
         let source = Rows { schema: &self.schema, total: self.count, check: &|| self.check() };
-        export_rows(&source, self.rows().map(Ok), (path, format), progress)
+        export_rows(&source, self.rows().map(|(id, row)| Ok((id, row, None))), (path, format), progress)
     }
 }

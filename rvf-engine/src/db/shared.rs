@@ -9,6 +9,7 @@
 
 use super::gathered::{Gathered, tallies};
 use super::{Batch, Committed, Db, committed};
+use crate::ingest::Admission;
 use crate::ingest::door::{Tally, Vectors};
 use crate::store::{Id, Snapshot};
 use crate::{Error, Result};
@@ -233,21 +234,33 @@ impl Drop for Leader<'_> {
     }
 }
 
-/// One commit of all requests: what each did, and whether there was anything to commit.
-fn write(db: &mut Db, requests: Vec<Gathered>) -> Result<(Vec<Tally>, bool)> {
+/// What became of each request.
+type Outcomes = Vec<Result<Tally>>;
+
+/// One commit of all requests but those whose fields do not go in: what became of each, and whether there was anything to commit.
+fn write(db: &mut Db, requests: Vec<Gathered>) -> Result<(Outcomes, bool)> {
     // Requests that undo each other commit nothing; a store that takes no commits must say so all the same.
     db.store.check_writable()?;
-    let counted = tallies(db.store.snapshot(), &requests)?;
-    let mut all = Gathered::new(db.store.snapshot().schema());
-    requests.into_iter().for_each(|request| all.append(request));
+    let snapshot = db.store.snapshot().clone();
+    let mut admission = Admission::new(&snapshot)?;
+    let mut admitted = Vec::with_capacity(requests.len());
+    let refused: Vec<Option<Error>> = requests
+        .into_iter()
+        .map(|request| request.admit(&mut admission).map(|()| admitted.push(request)).err())
+        .collect();
+    let mut counted = tallies(&snapshot, &admitted)?.into_iter();
+    let mut all = Gathered::new(snapshot.schema());
+    admitted.into_iter().for_each(|request| all.append(request));
     let (_, changed) = all.write(&mut db.store)?;
-    Ok((counted, changed))
+    let outcome = |refused: Option<Error>| refused.map_or_else(|| Ok(counted.next().unwrap_or_default()), Err);
+    Ok((refused.into_iter().map(outcome).collect(), changed))
 }
 
-fn answers(newest: &Snapshot, tickets: Vec<u64>, written: Result<(Vec<Tally>, bool)>) -> Vec<(u64, Result<Committed>)> {
+fn answers(newest: &Snapshot, tickets: Vec<u64>, written: Result<(Outcomes, bool)>) -> Vec<(u64, Result<Committed>)> {
     match written {
-        Ok((tallies, _)) => {
-            tickets.into_iter().zip(tallies).map(|(ticket, tally)| (ticket, Ok(committed(newest, tally)))).collect()
+        Ok((outcomes, _)) => {
+            let committed = |outcome: Result<Tally>| outcome.map(|tally| committed(newest, tally));
+            tickets.into_iter().zip(outcomes).map(|(ticket, outcome)| (ticket, committed(outcome))).collect()
         }
         Err(error) => {
             let source = Arc::new(error);
@@ -260,7 +273,8 @@ fn answers(newest: &Snapshot, tickets: Vec<u64>, written: Result<(Vec<Tally>, bo
 mod tests {
     use super::*;
     use crate::ingest::door::Rounding;
-    use proptest::prelude::*;
+    use crate::value::{Metadata, Value};
+    use proptest::prelude::{Strategy, any, prop, prop_assert_eq, proptest};
     use rvf_format::storage::MemoryPlace;
     use rvf_format::{IdType, Metric};
 
@@ -269,7 +283,7 @@ mod tests {
         Db::create_with(Arc::new(MemoryPlace::default()), "a.rvf", &schema, &Default::default()).unwrap()
     }
 
-    /// A put of this number, or a deletion.
+    /// A put of this number or a change of metadata, or a deletion.
     type Op = (u64, Option<i8>);
 
     fn gathered(schema: &Schema, ops: &[Op]) -> Gathered {
@@ -277,17 +291,32 @@ mod tests {
         for (number, value) in ops {
             let id = if schema.id_type == IdType::U64 { Id::U64(*number) } else { Id::Str(number.to_string()) };
             match value {
-                Some(value) => gathered.put(id, Vectors::F32(&[f32::from(*value)]), Rounding::Refuse).unwrap(),
+                // One in four changes metadata instead.
+                Some(value) if value % 4 == 0 => {
+                    let (a, b) = (Value::I64(i64::from(*value)), Value::Null);
+                    let fields = if value % 8 == 0 { [("a", a), ("b", b)] } else { [("a", b), ("b", a)] };
+                    gathered.update(id, fields.map(|(name, value)| (name.to_owned(), value)).into()).unwrap();
+                }
+                Some(value) if value % 3 == 0 => {
+                    let fields = Metadata::from([("a".to_owned(), Value::I64(i64::from(*value)))]);
+                    gathered.put(id, Vectors::F32(&[f32::from(*value)]), fields, Rounding::Refuse).unwrap();
+                }
+                Some(value) => {
+                    gathered.put(id, Vectors::F32(&[f32::from(*value)]), Metadata::new(), Rounding::Refuse).unwrap()
+                }
                 None => gathered.delete(id).unwrap(),
             }
         }
         gathered
     }
 
-    fn records(db: &Db) -> Vec<(String, Vec<f32>)> {
+    fn records(db: &Db) -> Vec<(String, Vec<f32>, Metadata)> {
         let snapshot = db.snapshot();
-        let mut all: Vec<_> =
-            snapshot.records().unwrap().map(|record| record.map(|r| (r.id.to_string(), r.vector)).unwrap()).collect();
+        let mut all: Vec<_> = snapshot
+            .records()
+            .unwrap()
+            .map(|record| record.map(|r| (r.id.to_string(), r.vector, r.metadata)).unwrap())
+            .collect();
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all
     }
@@ -316,7 +345,7 @@ mod tests {
                 let (tallies, changed) = write(&mut grouped, requests.collect()).unwrap();
                 let alone = |ops: &Vec<Op>| gathered(&schema, ops).write(&mut serial.store).unwrap().0;
                 let expected: Vec<Tally> = group.iter().map(alone).collect();
-                prop_assert_eq!(tallies, expected);
+                prop_assert_eq!(tallies.into_iter().map(Result::unwrap).collect::<Vec<_>>(), expected);
                 prop_assert_eq!(records(&grouped), records(&serial));
                 prop_assert_eq!(grouped.snapshot().epoch(), epoch + u64::from(changed));
             }
@@ -330,7 +359,8 @@ mod tests {
         let put = |count: usize| {
             let mut request = Gathered::new(&schema);
             let vector = vec![1.0f32; 1 << 14];
-            (0..count as u64).for_each(|id| request.put(Id::U64(id), (&vector).into(), Rounding::Refuse).unwrap());
+            (0..count as u64)
+                .for_each(|id| request.put(Id::U64(id), (&vector).into(), Metadata::new(), Rounding::Refuse).unwrap());
             (0, request)
         };
         let rows = MOST_BYTES / (4 << 14);

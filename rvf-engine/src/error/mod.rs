@@ -2,7 +2,8 @@
 
 mod words;
 
-use crate::ingest::{FileFault, InputError, InputFault, SinkError, SinkFault};
+use crate::filter::FilterError;
+use crate::ingest::{FieldFault, FileFault, InputError, InputFault, SinkError, SinkFault};
 use rvf_format::legacy::LegacyError;
 use rvf_format::{Clause, Dtype, IdType};
 use std::io;
@@ -146,6 +147,19 @@ pub enum Error {
         /// Dtype of the store.
         dtype: Dtype,
     },
+    /// A field of a record may not be stored.
+    Field {
+        /// Row of the batch, from 0.
+        row: u64,
+        /// Its name, at most 64 characters of it.
+        field: String,
+        /// Why.
+        fault: FieldFault,
+    },
+    /// A filter is malformed, or does not go with the fields of the store.
+    Filter(FilterError),
+    /// What a filter finds in one snapshot was given to a search of another.
+    OtherSnapshot,
     /// An id of the other type.
     IdKind {
         /// Id type of the store.
@@ -260,6 +274,9 @@ impl Error {
             Error::ZeroVector { .. } => "zero_vector",
             Error::Precision { .. } => "precision",
             Error::Element { .. } => "element",
+            Error::Field { .. } => "field",
+            Error::Filter(_) => "filter",
+            Error::OtherSnapshot => "other_snapshot",
             Error::IdKind { .. } => "id_type",
             Error::BadId { .. } => "bad_id",
             Error::IdCount { .. } => "id_count",
@@ -358,6 +375,7 @@ impl Error {
         match self {
             Error::NotFinite { component, .. } => Error::NotFinite { row, component },
             Error::ZeroVector { .. } => Error::ZeroVector { row },
+            Error::Field { field, fault, .. } => Error::Field { row, field, fault },
             other => other,
         }
     }
@@ -398,6 +416,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Io { source, .. } => Some(source),
+            Error::Filter(error) => Some(error),
             Error::Input(error) => Some(error),
             Error::Output(error) => Some(error),
             Error::Legacy(error) => Some(error),
@@ -423,6 +442,12 @@ impl From<rvf_format::Error> for Error {
             Format::Io(source) => Error::Io { action: "reading", path: PathBuf::new(), source },
             _ => Error::NoRoot,
         }
+    }
+}
+
+impl From<FilterError> for Error {
+    fn from(error: FilterError) -> Self {
+        Error::Filter(error)
     }
 }
 

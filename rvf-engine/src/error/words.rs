@@ -36,6 +36,9 @@ impl Error {
             Error::ZeroVector { .. } => "remove the vector, or use metric l2 or dot".into(),
             Error::Precision { dtype, .. } => precision_hint(*dtype),
             Error::Element { dtype, .. } => format!("give vectors that {dtype} holds exactly"),
+            Error::Field { fault, .. } => fault.hint().into(),
+            Error::Filter(error) => error.hint(),
+            Error::OtherSnapshot => "ask the snapshot that is searched for the matches".into(),
             Error::IdKind { expected: IdType::U64 } => "give numbers from 0 to 18446744073709551614 as ids".into(),
             Error::IdKind { expected: IdType::Str } => "give strings as ids".into(),
             Error::BadId { .. } => {
@@ -140,6 +143,9 @@ impl fmt::Display for Error {
                 write!(f, "component {component} of vector {row} is {value}, which {dtype} does not hold exactly")
             }
             Error::Element { found, dtype } => write!(f, "vectors of {found} do not go into a store of {dtype}"),
+            Error::Filter(error) => error.fmt(f),
+            Error::OtherSnapshot => f.write_str("these are the matches of another commit"),
+            Error::Field { row, field, fault } => write!(f, "field {field:?} of record {row} {fault}"),
             Error::IdKind { expected } => write!(f, "the store has ids of type {expected}"),
             Error::BadId { row, what } => write!(f, "the id of vector {row} {what}"),
             Error::IdCount { ids, vectors } => write!(f, "{ids} ids for {vectors} vectors"),

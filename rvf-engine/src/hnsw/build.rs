@@ -265,7 +265,20 @@ impl<'b, S: Scorer> Builder<'b, S> {
             let node = batch[item];
             scorer.set(&mut worker.query, rows.row(node))?;
             let scratch = &mut worker.scratch;
-            kernels.run(&worker.query, Walk { rows, links, entry, ef: pass.ef, dead: &[], without: None, scratch });
+            kernels.run(
+                &worker.query,
+                Walk {
+                    rows,
+                    links,
+                    entry,
+                    ef: pass.ef,
+                    dead: &[],
+                    begun: None,
+                    most: u64::MAX,
+                    without: None,
+                    scratch,
+                },
+            );
             let mut found: Vec<Candidate> = worker.scratch.found().filter(|(_, other)| *other != node).collect();
             let own: Vec<u32> = links.of(node, rows.len()).collect();
             if !own.is_empty() {

@@ -35,6 +35,7 @@
 //! | `scorer.rs` | [`Scorer`]: how a row becomes a query against rows of its kind |
 //! | `pool.rs`, `visited.rs` | what a walk keeps |
 //! | `walk.rs` | [`walk`] |
+//! | `among.rs` | [`Among`]: the nearest of some nodes |
 //! | `cells.rs` | [`Pivots`]: entry points in cells |
 //! | `select.rs` | diverse neighbours |
 //! | `twins.rs` | equal rows |
@@ -43,6 +44,7 @@
 //! | `heal.rs` | the graph of before without the nodes that are gone |
 //! | `reach.rs` | what a walk can reach |
 
+mod among;
 mod build;
 mod cells;
 mod heal;
@@ -58,6 +60,7 @@ mod twins;
 mod visited;
 mod walk;
 
+pub(crate) use among::{Among, Probe, Way};
 pub(crate) use build::{Built, Ground, Kept, Params, Stopped, Trial, build};
 pub(crate) use cells::Pivots;
 pub(crate) use parallel::map as in_parallel;

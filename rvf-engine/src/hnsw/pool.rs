@@ -79,6 +79,11 @@ impl Pool {
         self.bound = f32::INFINITY;
     }
 
+    /// The share of the nodes in the pool that are live: 0 of none.
+    pub(super) fn live_share(&self) -> f64 {
+        self.live as f64 / self.keys.len().max(1) as f64
+    }
+
     /// Makes room for `ef` live nodes, of which there were to be fewer.
     pub(super) fn widen(&mut self, ef: usize) {
         self.ef = ef.max(self.ef);

@@ -58,7 +58,20 @@ pub(super) fn make_sure<S: Scorer>(
         let links = Links::new(&built.links, degree);
         let pivots = &built.pivots;
         let entry = Entry { nodes: &pivots.nodes, offsets: &pivots.offsets, rows: &pivots.rows };
-        kernels.run(&query, Walk { rows, links, entry, ef: NEAR, dead: &[], without: None, scratch: &mut scratch });
+        kernels.run(
+            &query,
+            Walk {
+                rows,
+                links,
+                entry,
+                ef: NEAR,
+                dead: &[],
+                begun: None,
+                most: u64::MAX,
+                without: None,
+                scratch: &mut scratch,
+            },
+        );
         let near: Vec<u32> = scratch.found().map(|(_, near)| near).collect();
         let free =
             |near: &u32| built.links[*near as usize * degree..][..degree].iter().position(|s| s.get() == NO_LINK);

@@ -41,7 +41,10 @@ fn found(rows: &[f32], width: usize, dead: &[u64], graph: &Built<f32>, query: &[
     let entry = Entry { nodes: &graph.pivots.nodes, offsets: &graph.pivots.offsets, rows: &graph.pivots.rows };
     let mut scratch = Scratch::default();
     let links = Links::new(&graph.links, 32);
-    Kernels::detect().run(&query, Walk { rows: &rows, links, entry, ef, dead, without: None, scratch: &mut scratch });
+    Kernels::detect().run(
+        &query,
+        Walk { rows: &rows, links, entry, ef, dead, begun: None, most: u64::MAX, without: None, scratch: &mut scratch },
+    );
     scratch.found().collect()
 }
 

@@ -6,12 +6,13 @@ use zerocopy::byteorder::little_endian::U32;
 pub(super) struct Visited {
     words: Vec<u64>,
     met: Vec<u32>,
+    passed: Vec<u32>,
 }
 
 impl Visited {
     /// Makes room for `nodes` and forgets the walk before.
     pub(super) fn begin(&mut self, nodes: u32) {
-        for node in self.met.drain(..) {
+        for node in self.met.drain(..).chain(self.passed.drain(..)) {
             self.words[node as usize / 64] = 0;
         }
         let words = (nodes as usize).div_ceil(64);
@@ -34,6 +35,18 @@ impl Visited {
         *word |= 1 << (node % 64);
         if is_new {
             self.met.push(node);
+        }
+        is_new
+    }
+
+    /// Whether `node` is passed through for the first time. It does not count as met: rows of those that do are measured.
+    #[inline(always)]
+    pub(super) fn mark(&mut self, node: u32) -> bool {
+        let Some(word) = self.words.get_mut(node as usize / 64) else { return false };
+        let is_new = *word >> (node % 64) & 1 == 0;
+        *word |= 1 << (node % 64);
+        if is_new {
+            self.passed.push(node);
         }
         is_new
     }

@@ -20,7 +20,7 @@ use zerocopy::byteorder::little_endian::U32;
 const PROBES: usize = 4;
 const PROBED: usize = 64;
 /// Pivots that a walk begins with.
-const ENTRIES: usize = 16;
+pub(super) const ENTRIES: usize = 16;
 
 /// The links of all nodes: `degree` slots a node.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,11 @@ pub(crate) struct Links<'a> {
 impl<'a> Links<'a> {
     pub(crate) fn new(slots: &'a [U32], degree: usize) -> Self {
         Self { slots, degree }
+    }
+
+    /// Slots of a node.
+    pub(super) fn degree(&self) -> usize {
+        self.degree
     }
 
     /// The slots of a node; none for a node that is not there.
@@ -57,6 +62,13 @@ pub(crate) struct Entry<'a, T> {
 }
 
 impl<T> Entry<'_, T> {
+    /// The places of the pivots of a cell: its leader and the others.
+    #[inline(always)]
+    pub(super) fn members(&self, cell: usize) -> impl Iterator<Item = usize> + use<T> {
+        let leaders = self.offsets.len().saturating_sub(1);
+        std::iter::once(cell).chain(leaders + self.offset(cell)..leaders + self.offset(cell + 1))
+    }
+
     /// Where the members of a cell begin, after the leaders; 0 for one that is not there.
     #[inline(always)]
     fn offset(&self, cell: usize) -> usize {
@@ -67,9 +79,10 @@ impl<T> Entry<'_, T> {
 /// What walks need and keep for the next one.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    pool: Pool,
-    visited: Visited,
-    distances: Vec<f32>,
+    pub(super) pool: Pool,
+    pub(super) visited: Visited,
+    pub(super) distances: Vec<f32>,
+    pub(super) nodes: Vec<u32>,
 }
 
 impl Scratch {
@@ -86,6 +99,8 @@ pub(crate) struct Found {
     pub(crate) distances: u64,
     /// Nodes that were expanded.
     pub(crate) hops: u64,
+    /// Whether a walk gave up before its end.
+    pub(crate) gave_up: bool,
 }
 
 /// A walk to be run by [`crate::kernel::Kernels::run`]; what it finds is in the scratch afterwards.
@@ -97,6 +112,10 @@ pub(crate) struct Walk<'a, T> {
     pub(crate) ef: usize,
     /// A bit a node, set for those that are not to be found; empty if there are none.
     pub(crate) dead: &'a [u64],
+    /// How many distances it took to begin, where that was done by a [`super::Probe`] on the same scratch.
+    pub(crate) begun: Option<u64>,
+    /// Distances after which the walk gives up.
+    pub(crate) most: u64,
     /// A node that is to be walked around, as if it were not there: the one that the query is, when recall is measured.
     pub(crate) without: Option<u32>,
     pub(crate) scratch: &'a mut Scratch,
@@ -108,14 +127,19 @@ impl<T> Task<T> for Walk<'_, T> {
     #[inline(always)]
     fn run<P: Pair<T>>(self, pair: P) -> Found {
         let nodes = self.rows.len();
-        // Of the pivots few are worth an expansion: the rest of the pool is for what they lead to.
-        self.scratch.pool.begin(self.ef.min(ENTRIES));
-        self.scratch.visited.begin(nodes);
-        if let Some(node) = self.without {
-            self.scratch.visited.insert(node);
-        }
-        let measured = enter(pair, &self.entry, self.rows, self.dead, self.scratch);
-        let mut found = Found { distances: measured, hops: 0 };
+        let measured = match self.begun {
+            Some(measured) => measured,
+            None => {
+                // Of the pivots few are worth an expansion: the rest of the pool is for what they lead to.
+                self.scratch.pool.begin(self.ef.min(ENTRIES));
+                self.scratch.visited.begin(nodes);
+                if let Some(node) = self.without {
+                    self.scratch.visited.insert(node);
+                }
+                enter(pair, &self.entry, self.rows, self.dead, self.scratch)
+            }
+        };
+        let mut found = Found { distances: measured, hops: 0, gave_up: false };
         self.scratch.pool.widen(self.ef);
         let Scratch { pool, visited, distances, .. } = self.scratch;
         // Three nodes are under way: the links of one are asked for, the rows that the one before leads to are asked for, and those
@@ -143,6 +167,10 @@ impl<T> Task<T> for Walk<'_, T> {
                 if *distance < pool.bound() {
                     pool.insert(*distance, *node, is_set(self.dead, *node));
                 }
+            }
+            if found.distances > self.most {
+                found.gave_up = true;
+                break;
             }
             next = after.or_else(|| pool.expand());
         }
@@ -226,9 +254,21 @@ fn measure<'a, T: 'a, P: Pair<T>>(pair: P, rows: impl Listed<'a, T>, distances: 
     distances.truncate(count);
 }
 
+/// The distances of the rows of nodes.
+#[inline(always)]
+pub(super) fn measure_nodes<T, P: Pair<T>>(pair: P, rows: &Rows<'_, T>, nodes: &[u32], distances: &mut Vec<f32>) {
+    measure(pair, OfNodes { rows, nodes }, distances);
+}
+
 /// Fills the pool with the pivots of the nearest cells; how many distances that took.
 #[inline(always)]
-fn enter<T, P: Pair<T>>(pair: P, entry: &Entry<'_, T>, rows: &Rows<'_, T>, dead: &[u64], scratch: &mut Scratch) -> u64 {
+pub(super) fn enter<T, P: Pair<T>>(
+    pair: P,
+    entry: &Entry<'_, T>,
+    rows: &Rows<'_, T>,
+    dead: &[u64],
+    scratch: &mut Scratch,
+) -> u64 {
     let width = if P::WIDTH > 0 { P::WIDTH } else { rows.width() };
     let leaders = entry.offsets.len().saturating_sub(1);
     let mut nearest = [(f32::INFINITY, NO_CELL); PROBES];
@@ -259,6 +299,21 @@ fn enter<T, P: Pair<T>>(pair: P, entry: &Entry<'_, T>, rows: &Rows<'_, T>, dead:
     }
     scratch.distances = distances;
     measured as u64
+}
+
+/// The distances of the leaders of all cells, with their numbers.
+#[inline(always)]
+pub(super) fn measure_leaders<T, P: Pair<T>>(
+    pair: P,
+    entry: &Entry<'_, T>,
+    rows: &Rows<'_, T>,
+    scratch: &mut Scratch,
+) -> Vec<(f32, usize)> {
+    let width = if P::WIDTH > 0 { P::WIDTH } else { rows.width() };
+    let leaders = entry.offsets.len().saturating_sub(1).min(entry.rows.len() / width.max(1));
+    let members = entry.rows.get(..leaders * width).unwrap_or_default();
+    measure(pair, InOnePiece { rows: members, width }, &mut scratch.distances);
+    scratch.distances.iter().copied().zip(0..).collect()
 }
 
 /// Puts a pivot into the pool, if it is a node and near enough.

@@ -104,7 +104,8 @@ pub(super) struct Measured<'m> {
 impl Measured<'_> {
     pub(super) fn run<T, Q: Against<T>>(self, query: &Q, rows: &Rows<'_, T>, entry: Entry<'_, T>) {
         let Measured { links, ef, without, scratch } = self;
-        Kernels::detect().run(query, Walk { rows, links, entry, ef, dead: &[], without, scratch });
+        Kernels::detect()
+            .run(query, Walk { rows, links, entry, ef, dead: &[], begun: None, most: u64::MAX, without, scratch });
     }
 
     pub(super) fn on_codes<T: AnyBitPattern, Q: Against<T>>(

@@ -4,7 +4,7 @@ use super::draft::{Request, drafts};
 use super::plan::{Planned, is_worth_a_graph, most_rows};
 use super::{IndexOptions, IndexProgress};
 use crate::Result;
-use crate::store::{Edit, Gathered, Origin, RowId, Run, Snapshot, remove_trees};
+use crate::store::{Edit, Gathered, Origin, RowId, Run, Snapshot, remove_companions};
 use rvf_format::build::Draft;
 use rvf_format::payload::index::{self, EffortPoint, IndexParts};
 use rvf_format::payload::witness::Operation;
@@ -46,7 +46,7 @@ pub(crate) fn edit(
         for (rows, places) in gather(snapshot, &planned.gathered)? {
             let count = places.len() as u64;
             let bytes = Bytes::from(rows.vectors.as_slice());
-            edit.drafts.push(rows.draft(snapshot, next_row));
+            edit.drafts.extend(rows.drafts(snapshot, next_row)?);
             runs.push(Run { base_row: next_row, rows: bytes, origin: Origin::Gathered(places) });
             next_row += count;
         }
@@ -60,7 +60,7 @@ pub(crate) fn edit(
         removed.insert(graph.entry.segment_id.get());
         removed.extend(graph.quant.map(|quant| quant.segment_id.get()));
     }
-    remove_trees(snapshot, &mut removed)?;
+    remove_companions(snapshot, &mut removed)?;
     edit.removed = removed.into_iter().collect();
     Ok(edit)
 }
@@ -87,7 +87,7 @@ pub(crate) fn with_curve(snapshot: &Snapshot, curve: &[EffortPoint]) -> Result<(
             effort: curve.to_vec().into(),
         }));
     }
-    remove_trees(snapshot, &mut removed)?;
+    remove_companions(snapshot, &mut removed)?;
     Ok((drafts, removed.into_iter().collect()))
 }
 
@@ -133,7 +133,7 @@ fn gather(snapshot: &Snapshot, parts: &[u32]) -> Result<Vec<(Gathered, Vec<RowId
             if snapshot.is_dead(at)? {
                 continue;
             }
-            rows.0.push(view.row(row), snapshot.id_of(at)?);
+            rows.0.push(snapshot, at)?;
             rows.1.push(at);
             if rows.0.vectors.len() >= SEGMENT_BYTES {
                 all.push(std::mem::take(&mut rows));

@@ -230,13 +230,9 @@ fn write_plain(source: &Path, out: &Path, options: &ConvertOptions, progress: Pr
         Error::Partly { source, .. } => *source,
         other => other,
     })?;
-    let mut warnings = Vec::new();
-    if done.metadata_skipped > 0 {
-        warnings.push(format!("the metadata of {} records is not stored by this version", done.metadata_skipped));
-    }
     let rows_skipped = done.first_rejected.iter().map(|row| SkippedRow { id: row.record, why: row.why }).collect();
     let (imported, rejected, epoch) = (done.count, done.rejected, done.epoch);
-    Ok(Converted { imported, rejected, rows_skipped, warnings, epoch, ..Converted::default() })
+    Ok(Converted { imported, rejected, rows_skipped, epoch, ..Converted::default() })
 }
 
 /// A file of the published crates, to be written anew.
@@ -324,7 +320,7 @@ impl Published<'_> {
             let parameters = format!("records={}", ids.len());
             let rounding = self.options.import.rounding;
             let vectors = Vectors::F32(&values);
-            put(store, vectors, Some(IdsRef::U64(&ids)), rounding, Operation::CONVERT, &parameters)?;
+            put(store, (vectors, &[]), Some(IdsRef::U64(&ids)), rounding, Operation::CONVERT, &parameters)?;
         }
         Ok(())
     }

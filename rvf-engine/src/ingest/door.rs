@@ -1,8 +1,9 @@
 //! The door: what may enter a store, and in which bytes. Vectors are checked and encoded here, ids checked, and the result
 //! is an [`Edit`].
 
-use super::{first_non_finite, first_non_finite_f16};
-use crate::store::{Edit, Id, NewRows, Snapshot};
+use super::{Admission, first_non_finite, first_non_finite_f16};
+use crate::store::{Edit, Id, NewRows, Snapshot, metadata_drafts};
+use crate::value::Metadata;
 use crate::{Error, Result};
 use half::f16;
 use rvf_format::payload::vec::{IdColumn, IdRef, is_string_id};
@@ -287,8 +288,10 @@ pub struct Tally {
     pub replaced: u64,
     /// Ids that were deleted.
     pub deleted: u64,
-    /// Ids to be deleted that were not there.
+    /// Ids to be deleted, or of which metadata was to be changed, that were not there.
     pub missing: u64,
+    /// Records whose metadata was changed.
+    pub updated: u64,
 }
 
 /// Rows of a batch that stay when an id comes twice: the last ones. `None` if all stay.
@@ -324,6 +327,10 @@ pub struct Upserts<'a> {
     vectors: Cow<'a, [u8]>,
     numbers: Cow<'a, [u64]>,
     texts: Vec<&'a str>,
+    /// Of each row that was given; empty where none has any.
+    metadata: &'a [Metadata],
+    /// The rows that stay, where not all do.
+    kept: Option<Vec<u32>>,
     superseded: u64,
 }
 
@@ -355,7 +362,13 @@ impl<'a> Upserts<'a> {
                 (Cow::default(), kept.iter().map(|row| ids[pick(row)].as_str()).collect())
             }
         };
-        Ok(Self { vectors, numbers, texts, superseded })
+        Ok(Self { vectors, numbers, texts, metadata: &[], kept, superseded })
+    }
+
+    /// With the metadata of each row that was given to [`Upserts::new`].
+    pub fn with_metadata(self, metadata: &'a [Metadata]) -> Self {
+        let any = metadata.iter().any(|metadata| !metadata.is_empty());
+        Self { metadata: if any { metadata } else { &[] }, ..self }
     }
 
     fn ids(&self, id_type: IdType) -> IdColumn<'_> {
@@ -368,7 +381,7 @@ impl<'a> Upserts<'a> {
     /// The edit that stores these rows and deletes `deletes`, and what it does in numbers.
     ///
     /// # Errors
-    /// Corruption found while looking ids up.
+    /// [`Error::Field`]; corruption found while looking ids up.
     pub fn edit<'s>(&'s self, snapshot: &Snapshot, operation: Operation, deletes: &[Id]) -> Result<(Edit<'s>, Tally)> {
         let mut edit = Edit::new(operation);
         let ids = self.ids(snapshot.schema().id_type);
@@ -392,8 +405,25 @@ impl<'a> Upserts<'a> {
         edit.next_id = self.numbers.iter().max().map_or(0, |largest| largest + 1);
         if count > 0 {
             edit.rows = split(snapshot.schema(), &self.vectors, ids);
+            self.add_metadata(snapshot, &mut edit.rows)?;
         }
         Ok((edit, tally))
+    }
+
+    fn add_metadata(&self, snapshot: &Snapshot, rows: &mut [NewRows<'_>]) -> Result<()> {
+        if self.metadata.is_empty() {
+            return Ok(());
+        }
+        let given = |row: usize| self.kept.as_ref().map_or(row, |kept| kept.get(row).map_or(row, |row| *row as usize));
+        let mut admission = Admission::new(snapshot)?;
+        let (mut first, none) = (0, Metadata::new());
+        for rows in rows {
+            let end = first + rows.ids.len();
+            let of = |row: usize| (given(row) as u64, self.metadata.get(given(row)).unwrap_or(&none));
+            rows.metadata = metadata_drafts(admission.columns((first..end).map(of))?, 0)?;
+            first = end;
+        }
+        Ok(())
     }
 
     /// Rows of the store that these ids replace.
@@ -427,7 +457,7 @@ fn split<'a>(schema: &Schema, vectors: &'a [u8], ids: IdColumn<'a>) -> Vec<NewRo
             IdColumn::U64(ids) => IdColumn::U64(&ids[first..first + count]),
             IdColumn::Str(ids) => IdColumn::Str(&ids[first..first + count]),
         };
-        rows.push(NewRows { vectors: Cow::Borrowed(chunk), ids });
+        rows.push(NewRows { vectors: Cow::Borrowed(chunk), ids, metadata: Vec::new() });
     }
     rows
 }

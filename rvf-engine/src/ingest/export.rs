@@ -1,17 +1,21 @@
 //! Export: rows to a file of vectors, in bounded memory; all live records of a snapshot.
 
-use super::{Element, Elements, Format, IdKind, Ids, Progress, SinkOptions, VectorSink, create_sink, ids_companion};
+use super::{
+    Element, Elements, Format, IdKind, Ids, Progress, SinkOptions, VectorSink, create_sink, ids_companion,
+    metadata_to_json,
+};
 use crate::store::{RowId, Snapshot};
 use crate::{Error, Result};
 use rvf_format::payload::vec::IdRef;
 use rvf_format::{Dtype, IdType, Schema};
+use serde_json::Value as Json;
 use std::path::{Path, PathBuf};
 
 /// Records that are in memory at a time.
 const CHUNK: usize = 10_000;
 
-/// A row as it is stored: its id, its bytes.
-type StoredRow<'a> = (IdRef<'a>, &'a [u8]);
+/// A row as it is stored: its id, its bytes, its metadata as JSON if it has any.
+pub(crate) type StoredRow<'a> = (IdRef<'a>, &'a [u8], Option<Json>);
 
 /// What an export wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,16 +47,30 @@ impl Snapshot {
     /// [`Error::Output`], [`Error::Interrupted`], [`Error::Truncated`]; MAN-5 and other corruption of segments: each is held against
     /// the hash that was committed before its rows are written. The file does not appear then.
     pub fn export(&self, path: &Path, format: Option<Format>, progress: Progress<'_>) -> Result<Exported> {
+        let rows = self.settle(self.live_rows())?;
+        self.export_those(rows, self.count(), (path, format), progress)
+    }
+
+    /// [`Snapshot::export`] of some rows.
+    pub(crate) fn export_those(
+        &self,
+        rows: impl Iterator<Item = RowId>,
+        total: u64,
+        target: (&Path, Option<Format>),
+        progress: Progress<'_>,
+    ) -> Result<Exported> {
         let mut intact = None;
         let row = |at: RowId| {
             if intact != Some(at.part) {
                 self.parts().get(at.part as usize).map_or(Ok(()), |part| self.intact(&part.entry).map(drop))?;
                 intact = Some(at.part);
             }
-            Ok((self.id_of(at)?, self.view(at.part)?.row(at.row)))
+            let metadata = self.metadata_at(at)?;
+            let metadata = (!metadata.is_empty()).then(|| metadata_to_json(&metadata));
+            Ok((self.id_of(at)?, self.view(at.part)?.row(at.row), metadata))
         };
-        let source = Rows { schema: self.schema(), total: self.count(), check: &|| self.check() };
-        export_rows(&source, self.settle(self.live_rows())?.map(row), (path, format), progress)
+        let source = Rows { schema: self.schema(), total, check: &|| self.check() };
+        export_rows(&source, rows.map(row), target, progress)
     }
 }
 
@@ -108,32 +126,34 @@ fn pour<'a>(
             return Err(Error::Interrupted);
         }
         let chunk: Result<Vec<StoredRow<'_>>> = rows.by_ref().take(CHUNK).collect();
-        let copied = chunk.map(|chunk| (chunk.len(), copy(source.schema, &chunk)));
+        let copied = chunk.map(|chunk| (chunk.len(), copy(source.schema, chunk)));
         // Neither rows nor an error that were read from where the file is no more.
         (source.check)()?;
-        let (count, (ids, elements)) = copied?;
+        let (count, (ids, elements, metadata)) = copied?;
         if count == 0 {
             return Ok(written);
         }
-        sink.write(Some(&ids), &elements, None)?;
+        sink.write(Some(&ids), &elements, Some(&metadata))?;
         written += count as u64;
     }
 }
 
-/// Ids and vectors of some rows.
-fn copy(schema: &Schema, chunk: &[StoredRow<'_>]) -> (Ids, Elements) {
+/// Ids, vectors and metadata of some rows.
+fn copy(schema: &Schema, chunk: Vec<StoredRow<'_>>) -> (Ids, Elements, Vec<Option<Json>>) {
     let SinkOptions { dim, element, .. } = options(schema);
     let mut elements = Elements::zeros(element, chunk.len() * dim);
     let (mut numbers, mut texts) = (Vec::new(), Vec::new());
-    for ((id, row), into) in chunk.iter().zip(elements.bytes_mut().chunks_exact_mut(schema.row_len())) {
+    let mut metadata = Vec::with_capacity(chunk.len());
+    for ((id, row, fields), into) in chunk.into_iter().zip(elements.bytes_mut().chunks_exact_mut(schema.row_len())) {
         // A view's rows have the length that the schema gives: it was checked when the view was made.
         into.copy_from_slice(row);
         match id {
-            IdRef::U64(number) => numbers.push(*number),
-            IdRef::Str(text) => texts.push((*text).to_owned()),
+            IdRef::U64(number) => numbers.push(number),
+            IdRef::Str(text) => texts.push(text.to_owned()),
         }
+        metadata.push(fields);
     }
     elements.swap_from_little_endian();
     let ids = if schema.id_type == IdType::U64 { Ids::U64(numbers) } else { Ids::Str(texts) };
-    (ids, elements)
+    (ids, elements, metadata)
 }

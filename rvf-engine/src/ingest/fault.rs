@@ -34,6 +34,12 @@ pub enum FileFault {
         /// The extension or name; empty where there is none.
         given: String,
     },
+    /// Fewer lines of metadata than records.
+    LessMetadata,
+    /// More lines of metadata than records.
+    MoreMetadata,
+    /// Records that have metadata, and lines of metadata for them.
+    MetadataTwice,
     /// The system refused.
     Io(io::Error),
 }
@@ -191,6 +197,13 @@ pub enum JsonFault {
         first: Option<IdKind>,
         /// That of this record.
         here: Option<IdKind>,
+    },
+    /// A line of metadata with the id of another record than the one in its place.
+    OtherRecord {
+        /// Its id, shortened.
+        given: String,
+        /// That of the record.
+        record: String,
     },
     /// An element beyond the largest f32.
     OutOfRange {

@@ -36,6 +36,10 @@ impl FileFault {
             FileFault::NotRegular => "write it to a file first; only jsonl is read from a pipe",
             FileFault::Empty => "check the program that wrote it; a vector file holds at least one record",
             FileFault::UnknownFormat { .. } => "rename the file, or say the format with --format",
+            FileFault::LessMetadata | FileFault::MoreMetadata => {
+                "give a line a record, in the order of the records; {} for one without metadata"
+            }
+            FileFault::MetadataTwice => "leave out --metadata, or take the metadata out of the records",
             FileFault::Io(_) => "check the permissions and the medium",
         }
     }
@@ -52,6 +56,9 @@ impl fmt::Display for FileFault {
                 write!(f, "unknown format of vectors \"{given}\": the known ones are npy, fvecs, bvecs and jsonl; ")?;
                 f.write_str("csv and parquet are not read by this version")
             }
+            FileFault::LessMetadata => f.write_str("fewer lines of metadata than records"),
+            FileFault::MoreMetadata => f.write_str("more lines of metadata than records"),
+            FileFault::MetadataTwice => f.write_str("metadata for records that have metadata of their own"),
             FileFault::Io(error) => write!(f, "cannot read: {error}"),
         }
     }
@@ -156,6 +163,7 @@ impl JsonFault {
                 "ids are whole numbers from 0 to 18446744073709551614, or strings"
             }
             JsonFault::MixedIds { .. } => "give every record of a file a number, or every one a string, or none an id",
+            JsonFault::OtherRecord { .. } => "give a line a record, in the order of the records, or leave the ids out",
             JsonFault::OutOfRange { .. } => "elements are at most 3.4028235e38 in size",
         }
     }
@@ -175,6 +183,9 @@ impl fmt::Display for JsonFault {
             JsonFault::IdTooLarge => f.write_str("the id is too large"),
             JsonFault::MixedIds { first, here } => {
                 write!(f, "{} after records with {}", id_words(*here), id_words(*first))
+            }
+            JsonFault::OtherRecord { given, record } => {
+                write!(f, "metadata of record {given} in the place of that of record {record}")
             }
             JsonFault::OutOfRange { position } => {
                 write!(f, "element {position} of the vector is too large for f32")

@@ -8,8 +8,9 @@
 //! so that ids keep telling rows.
 
 use super::door::{self, IdsRef, Rounding, Tally, Upserts, Vectors};
-use super::{Element, Elements, IdKind, Ids, Progress, VectorBatch, VectorSource};
+use super::{Element, Elements, IdKind, Ids, Progress, VectorBatch, VectorSource, metadata_from_json};
 use crate::store::Store;
+use crate::value::Metadata;
 use crate::{Error, Result};
 use half::f16;
 use rvf_format::payload::witness::Operation;
@@ -50,8 +51,6 @@ pub struct Imported {
     pub rejected: u64,
     /// The first of them.
     pub first_rejected: Option<RejectedRow>,
-    /// Records whose metadata was not stored: this version stores none.
-    pub metadata_skipped: u64,
     /// Live records after it.
     pub count: u64,
     /// Number of the last commit.
@@ -112,7 +111,7 @@ pub fn schema_for(
 /// Stores rows in one commit; commits nothing if there are none.
 pub(crate) fn put(
     store: &mut Store,
-    vectors: Vectors<'_>,
+    (vectors, metadata): (Vectors<'_>, &[Metadata]),
     ids: Option<IdsRef<'_>>,
     rounding: Rounding,
     operation: Operation,
@@ -129,7 +128,7 @@ pub(crate) fn put(
         }
     };
     door::check_ids(snapshot.schema(), ids)?;
-    let upserts = Upserts::new(snapshot.schema(), encoded, ids)?;
+    let upserts = Upserts::new(snapshot.schema(), encoded, ids)?.with_metadata(metadata);
     let (mut edit, tally) = upserts.edit(&snapshot, operation, &[])?;
     edit.parameters = parameters.to_owned();
     if tally != Tally::default() {
@@ -222,26 +221,32 @@ impl<'r> Run<'r> {
                 IdsRef::U64(&defaults)
             }
         };
-        let tally = match self.put(batch, &elements, ids) {
+        let metadata = fields_of(batch).map_err(|error| placed(self.path, batch, error))?;
+        let tally = match self.put(batch, (&elements, &metadata), ids) {
             Err(Error::NotFinite { .. } | Error::ZeroVector { .. }) if self.options.skip_invalid => {
                 let stays = self.sort_out(&schema, batch);
                 let (elements, ids) = (pick_elements(&elements, batch.rows(), &stays), pick_ids(ids, &stays));
-                self.put(batch, &elements, IdsRef::from(&ids))
+                let metadata: Vec<Metadata> = stays.iter().filter_map(|row| metadata.get(*row).cloned()).collect();
+                self.put(batch, (&elements, &metadata), IdsRef::from(&ids))
             }
             other => other,
         };
         let tally = tally.map_err(|error| placed(self.path, batch, error))?;
         self.done.imported += tally.accepted;
         self.done.replaced += tally.replaced;
-        self.done.metadata_skipped += batch.metadata.iter().flatten().flatten().count() as u64;
         Ok(())
     }
 
-    fn put(&mut self, batch: &VectorBatch, elements: &Elements, ids: IdsRef<'_>) -> Result<Tally> {
+    fn put(
+        &mut self,
+        batch: &VectorBatch,
+        (elements, metadata): (&Elements, &[Metadata]),
+        ids: IdsRef<'_>,
+    ) -> Result<Tally> {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         let parameters = format!("file={name} first_record={} records={}", batch.first_record, batch.rows());
         let (rounding, operation) = (self.options.rounding, self.options.operation);
-        put(self.store, Vectors::from(elements), Some(ids), rounding, operation, &parameters)
+        put(self.store, (Vectors::from(elements), metadata), Some(ids), rounding, operation, &parameters)
     }
 
     /// The ids of the file, or those that the caller gave.
@@ -293,6 +298,16 @@ impl<'r> Run<'r> {
     }
 }
 
+/// The metadata of each record of a batch; none at all where none has any.
+fn fields_of(batch: &VectorBatch) -> Result<Vec<Metadata>> {
+    let of = |(row, given): (usize, &Option<serde_json::Value>)| {
+        let Some(object) = given.as_ref().and_then(serde_json::Value::as_object) else { return Ok(Metadata::new()) };
+        let chars = |name: String| name.chars().take(64).collect();
+        metadata_from_json(object).map_err(|(name, fault)| Error::Field { row: row as u64, field: chars(name), fault })
+    };
+    batch.metadata.iter().flatten().enumerate().map(of).collect()
+}
+
 fn line_of(batch: &VectorBatch, row: u64) -> Option<u64> {
     batch.lines.as_ref().and_then(|lines| lines.get(row as usize)).copied()
 }
@@ -303,6 +318,7 @@ fn placed(path: &Path, batch: &VectorBatch, mut error: Error) -> Error {
         Error::NotFinite { row, .. }
         | Error::ZeroVector { row }
         | Error::Precision { row, .. }
+        | Error::Field { row, .. }
         | Error::BadId { row, .. } => {
             let in_batch = *row;
             *row += batch.first_record;

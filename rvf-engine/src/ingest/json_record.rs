@@ -44,6 +44,21 @@ pub(super) fn parse_record(text: &[u8], vector: &mut Vec<f32>) -> Result<Record,
     read.map_err(|error| notes.wrong(&error))
 }
 
+/// Reads a line of metadata: `{"id":7,"metadata":{..}}`, or the fields alone. The id as text, if there is one, and the fields.
+pub(super) fn parse_metadata(text: &[u8]) -> Result<(Option<String>, Option<Value>), Wrong> {
+    let notes = Notes::new(JsonPart::Metadata);
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let read = (MetadataSeed { notes: &notes }).deserialize(&mut json).and_then(|value| json.end().map(|()| value));
+    let Some(Value::Object(mut object)) = read.map_err(|error| notes.wrong(&error))? else { return Ok((None, None)) };
+    let wraps = matches!(object.get("metadata"), Some(Value::Object(_) | Value::Null))
+        && object.keys().all(|key| key == "id" || key == "metadata");
+    if !wraps {
+        return Ok((None, Some(Value::Object(object))));
+    }
+    let id = object.get("id").map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
+    Ok((id, object.remove("metadata").filter(Value::is_object)))
+}
+
 /// Reads an array of numbers.
 pub(super) fn parse_vector(text: &[u8]) -> Result<Vec<f32>, Wrong> {
     let notes = Notes::new(JsonPart::Vector);

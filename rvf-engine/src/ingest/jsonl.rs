@@ -11,7 +11,7 @@ use super::batch::{Element, Elements, IdKind, Ids, VectorBatch};
 use super::error::{InputError, Place};
 use super::fault::{FileFault, InputFault, JsonFault, RowFault};
 use super::input::BUFFER_BYTES;
-use super::json_record::{Id, Record, Wrong, parse_record, parse_vector};
+use super::json_record::{Id, Record, Wrong, parse_metadata, parse_record, parse_vector};
 use super::{VectorSource, json_record};
 
 /// The longest line of a `.jsonl` file, in bytes. A batch ends early once it holds as much text.
@@ -148,6 +148,40 @@ impl Rows {
         let batch = VectorBatch { dim, elements, ids: self.ids, metadata, first_record, lines };
         (batch.rows() > 0).then_some(batch)
     }
+}
+
+/// An id as text, if there is one, and the fields, if there are any.
+pub(super) type MetadataLine = (Option<String>, Option<serde_json::Value>);
+
+/// Lines of metadata, one at a time.
+pub(super) struct MetadataLines<R> {
+    lines: Lines<R>,
+}
+
+impl<R: Read> MetadataLines<R> {
+    pub(super) fn new(reader: R, path: &Path) -> Self {
+        Self { lines: Lines::new(reader, path) }
+    }
+
+    /// The id, if there is one, and the fields of the next line; `None` after the last.
+    pub(super) fn next(&mut self) -> Result<Option<MetadataLine>, InputError> {
+        if !self.lines.advance()? {
+            return Ok(None);
+        }
+        let (text, skipped) = self.lines.text();
+        let wrong = |Wrong { column, fault, .. }| self.lines.wrong(column + skipped as u64, fault);
+        parse_metadata(text).map(Some).map_err(wrong)
+    }
+
+    /// The last line is another record's.
+    pub(super) fn wrong_id(&self, given: &str, record: &str) -> InputError {
+        let fault = JsonFault::OtherRecord { given: short(given), record: short(record) };
+        self.lines.wrong(1, fault)
+    }
+}
+
+fn short(id: &str) -> String {
+    id.chars().take(64).collect()
 }
 
 /// The lines that are not blank, one at a time.

@@ -14,7 +14,10 @@
 //! | `ids` | `.npy` arrays of ids: one column, or a table (truth) |
 //! | `vecs` | `.fvecs` and `.bvecs` |
 //! | `jsonl`, `json_record` | `.jsonl` files; one line of them |
+//! | `json_metadata` | metadata as JSON |
+//! | `sidecar` | metadata from a file of its own |
 //! | `door` | what may enter a store, and in which bytes |
+//! | `fields` | which metadata may enter a store |
 //! | `import` | from a file of vectors into a store, a commit a batch |
 //! | `export` | from a snapshot to a file of vectors |
 //! | `convert` | from a file of the published crates, or of vectors, to a new store |
@@ -29,18 +32,21 @@ mod error;
 mod export;
 mod fault;
 mod fault_words;
+mod fields;
 mod finite;
 mod format;
 mod ids;
 mod ids_sink;
 mod import;
 mod input;
+mod json_metadata;
 mod json_record;
 mod jsonl;
 mod jsonl_sink;
 mod npy;
 mod npy_header;
 mod npy_sink;
+mod sidecar;
 mod sink;
 mod sink_error;
 mod temp_file;
@@ -59,14 +65,18 @@ pub use error::{InputError, Place};
 pub use export::Exported;
 pub(crate) use export::{Rows, export_rows};
 pub use fault::{FileFault, InputFault, JsonFault, JsonPart, NpyFault, RowFault};
+pub(crate) use fields::Admission;
+pub use fields::FieldFault;
 pub use finite::{first_non_finite, first_non_finite_f16};
 pub use format::Format;
 pub use ids::{IdTable, id_table_from, read_id_table, read_ids};
 pub use ids_sink::ids_companion;
 pub use import::{ImportOptions, Imported, RejectedRow, schema_for};
 pub(crate) use import::{import, put};
+pub use json_metadata::{metadata_from_json, metadata_from_text, metadata_to_json, value_to_json};
 pub use jsonl::{JsonlSource, MAX_LINE_BYTES, read_json_vector};
 pub use npy::NpySource;
+pub use sidecar::Sidecar;
 pub use sink::{SinkOptions, VectorSink, create_sink};
 pub use sink_error::{SinkError, SinkFault};
 pub use vecs::VecsSource;

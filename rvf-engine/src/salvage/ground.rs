@@ -4,7 +4,9 @@ use crate::{Error, Result};
 use rvf_format::identity::{self, Recognised};
 use rvf_format::limits::{HEADER_LEN, PAGE, PAGE_LEN, ROOT_MAGIC};
 use rvf_format::manifest::ManifestEntry;
+use rvf_format::payload::columns::{self, ColumnsFacts};
 use rvf_format::payload::index::{IndexFacts, IndexRun, TAG_FACTS as INDEX_FACTS, TAG_RUNS};
+use rvf_format::payload::lookup::{self, LookupFacts};
 use rvf_format::payload::quant::{QuantFacts, TAG_FACTS as QUANT_FACTS};
 use rvf_format::payload::vec::{TAG_FACTS as VEC_FACTS, VecFacts};
 use rvf_format::recover::{Commit, read_manifest};
@@ -13,6 +15,7 @@ use rvf_format::segment::{Payload, SegmentHeader};
 use rvf_format::storage::Bytes;
 use rvf_format::{Clause, Error as Format, Kind, digest};
 use std::collections::BTreeSet;
+use zerocopy::byteorder::little_endian::U64;
 
 /// A page whose checksum shows that it is a root of this file.
 pub(super) struct Mark {
@@ -100,7 +103,7 @@ impl Ground {
 
 /// First row and number of rows, as far as a payload tells them.
 fn rows_of(kind: Kind, bytes: Bytes, at: u64, next_row: &mut u64) -> Option<(u64, u32)> {
-    let payload = Payload::parse(bytes, at, kind, &[1]).ok()?;
+    let payload = Payload::parse(bytes, at, kind, &[1, columns::FORM]).ok()?;
     match kind {
         Kind::VEC => {
             let rows = payload.facts::<VecFacts>(VEC_FACTS).ok()?.count.get();
@@ -113,6 +116,16 @@ fn rows_of(kind: Kind, bytes: Bytes, at: u64, next_row: &mut u64) -> Option<(u64
             let first = runs.as_slice::<IndexRun>()?.first()?.base_row.get();
             Some((first, payload.facts::<IndexFacts>(INDEX_FACTS).ok()?.nodes.get()))
         }
+        Kind::DELTA => {
+            let rows = payload.section(columns::TAG_ROWS)?;
+            let first = rows.as_slice::<U64>()?.first()?.get();
+            Some((first, payload.facts::<ColumnsFacts>(columns::TAG_FACTS).ok()?.count.get()))
+        }
+        // The first row is that of the VEC segment, which stands before it: corrected by who knows it.
+        Kind::META if payload.form == columns::FORM => {
+            Some((0, payload.facts::<ColumnsFacts>(columns::TAG_FACTS).ok()?.count.get()))
+        }
+        Kind::META_IDX => Some((0, payload.facts::<LookupFacts>(lookup::TAG_FACTS).ok()?.count.get())),
         // The first row of a QUANT is that of its INDEX, which stands elsewhere: corrected by who knows it.
         Kind::QUANT => Some((0, payload.facts::<QuantFacts>(QUANT_FACTS).ok()?.count.get())),
         _ => None,

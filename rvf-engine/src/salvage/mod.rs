@@ -223,6 +223,8 @@ impl Rescue<'_> {
                 Kind::INDEX | Kind::QUANT => "damaged, no record is lost: `rvf index` builds the index anew",
                 Kind::TREE => "damaged, no record is lost: a hash tree only tells where damage is",
                 Kind::WITNESS => "damaged, no record is lost: entries of the log are",
+                Kind::META | Kind::DELTA if entry.rows.get() > 0 => "damaged, no record is lost: fields of some are",
+                Kind::META_IDX => "damaged, no record is lost: it only finds what fields hold",
                 Kind::META => "damaged, no record is lost: facts about the file are, such as the name of the model",
                 Kind::FILE => "damaged, no record is lost: it names the file",
                 _ => "damaged, no record is lost",

@@ -187,13 +187,15 @@ fn manifests(ground: &Ground, gap: &Gap<'_>) -> Vec<Manifest> {
 
 /// Entries for the segments of a gap, as commits would have made them.
 fn derived(ground: &Ground, gap: &Gap<'_>) -> Vec<ManifestEntry> {
-    let (mut next_row, mut graph) = (gap.next_row, 0);
+    let (mut next_row, mut graph, mut vectors) = (gap.next_row, 0, 0);
     let mut entries = Vec::new();
     for found in ground.between(gap.from, gap.to).iter().filter(|found| found.header.kind() != Kind::MANIFEST) {
         let Some(mut entry) = ground.derive(found, &mut next_row) else { continue };
         match entry.kind() {
             Kind::INDEX => graph = entry.base_row.get(),
             Kind::QUANT => entry.base_row.set(graph),
+            Kind::VEC => vectors = entry.base_row.get(),
+            Kind::META | Kind::META_IDX if entry.rows.get() > 0 => entry.base_row.set(vectors),
             _ => {}
         }
         entries.push(entry);

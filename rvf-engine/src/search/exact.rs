@@ -49,6 +49,32 @@ pub(super) fn scan<'s>(
     }
 }
 
+/// Compares `rows`, which lie anywhere. The pool holds the nearest `capacity` of them.
+pub(super) fn scan_rows<'s>(
+    snapshot: &'s Snapshot,
+    query: &Checked<'_>,
+    rows: &[RowId],
+    capacity: usize,
+    kernels: Kernels,
+) -> Result<Pool<'s>> {
+    let scan = Scan { snapshot, kernels };
+    let op = op_of(snapshot.schema().metric);
+    match (query, snapshot.schema().dtype) {
+        (Checked::Bits(bits), _) => scan.rows::<u8, _>(&prepared(BitQuery::new(bits))?, capacity, rows),
+        (Checked::I8(query, _), _) => scan.rows::<i8, _>(&prepared(Query::new(op, query))?, capacity, rows),
+        (Checked::U8(query, _), _) => scan.rows::<u8, _>(&prepared(Query::new(op, query))?, capacity, rows),
+        (Checked::F32(query), dtype) => {
+            let query = prepared(Query::new(op, query))?;
+            match dtype {
+                Dtype::F32 => scan.rows::<f32, _>(&query, capacity, rows),
+                Dtype::F16 => scan.rows::<f16, _>(&query, capacity, rows),
+                Dtype::I8 => scan.rows::<i8, _>(&query, capacity, rows),
+                Dtype::U8 | Dtype::Binary => scan.rows::<u8, _>(&query, capacity, rows),
+            }
+        }
+    }
+}
+
 pub(super) fn op_of(metric: Metric) -> Op {
     match metric {
         Metric::L2 | Metric::Hamming => Op::L2,
@@ -115,6 +141,33 @@ impl<'s> Scan<'s> {
             }
         }
         shares
+    }
+
+    fn rows<T, Q>(&self, query: &Q, capacity: usize, rows: &[RowId]) -> Result<Pool<'s>>
+    where
+        T: AnyBitPattern,
+        Q: Against<T>,
+    {
+        let mut pool = Pool::new(self.snapshot, capacity);
+        let (mut stored, mut distances) = (Vec::with_capacity(BLOCK), Vec::new());
+        for block in rows.chunks(BLOCK) {
+            stored.clear();
+            for at in block {
+                stored.push(
+                    bytemuck::try_cast_slice::<u8, T>(self.snapshot.view(at.part)?.row(at.row)).unwrap_or_default(),
+                );
+            }
+            let what = "rows are not of the query's length";
+            let mismatch = |_| Error::Corrupt { clause: Clause::Vec1, at: 0, what };
+            self.kernels.distances_of(query, &stored, &mut distances).map_err(mismatch)?;
+            for (distance, at) in distances.iter().zip(block) {
+                let distance = distance.min(f32::MAX);
+                if distance <= pool.threshold() {
+                    pool.push(Candidate { distance, at: *at })?;
+                }
+            }
+        }
+        Ok(pool)
     }
 
     fn scan<T, Q>(&self, query: &Q, share: &[Stretch], capacity: usize) -> Result<Pool<'s>>

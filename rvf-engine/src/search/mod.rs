@@ -7,11 +7,15 @@
 //! | `plan.rs` | which graphs are walked and which parts are scanned, and doing it |
 //! | `walk.rs` | one graph searched |
 //! | `exact.rs` | the scan: every live row of some parts, by the best kernel of this CPU |
+//! | `filter` | [`Matches`]: which records a filter finds |
+//! | `filtered.rs` | the nearest of those: how they are looked for |
 //! | `pool.rs` | the nearest candidates so far |
 //! | `refine.rs` | final distances in binary64 |
 
 mod effort;
 mod exact;
+mod filter;
+mod filtered;
 mod plan;
 mod pool;
 mod query;
@@ -19,6 +23,8 @@ mod refine;
 mod walk;
 
 pub use effort::Effort;
+pub use filter::Matches;
+pub use filtered::Strategy;
 pub use plan::Trace;
 pub use query::QueryVector;
 
@@ -54,6 +60,7 @@ pub struct Search<'s> {
     threads: usize,
     kernels: Kernels,
     effort: Effort,
+    matches: Option<&'s Matches>,
 }
 
 impl Snapshot {
@@ -66,11 +73,18 @@ impl Snapshot {
             threads: 1,
             kernels: Kernels::detect(),
             effort: Effort::default(),
+            matches: None,
         }
     }
 }
 
-impl Search<'_> {
+impl<'s> Search<'s> {
+    /// Only records that a filter finds: min(k, [`Matches::count`]) hits, as near as without it.
+    pub fn filter(mut self, matches: &'s Matches) -> Self {
+        self.matches = Some(matches);
+        self
+    }
+
     /// How many records to return; all of them where the store has fewer.
     pub fn k(mut self, k: usize) -> Self {
         self.k = k;

@@ -9,6 +9,7 @@
 
 use super::effort::{Effort, ef_for};
 use super::exact::{op_of, scan};
+use super::filtered::{self, Strategy};
 use super::query::Checked;
 use super::refine::refine;
 use super::walk::GraphSearch;
@@ -30,10 +31,12 @@ pub struct Trace {
     pub exact: bool,
     /// Graphs that break a sentence of the specification and were not used.
     pub damaged: usize,
+    /// How records that a filter finds were looked for, in the last graph; `None` without a filter or a graph.
+    pub strategy: Option<Strategy>,
 }
 
 /// Candidates beyond k that a scan, whose distances are rounded, hands on.
-const SCAN_SLACK: usize = 32;
+pub(super) const SCAN_SLACK: usize = 32;
 
 /// A walk with this many candidates is taken to cost as much as scanning so many rows a candidate. (Measured on 100,000 x 384,
 /// SQ8: a walk with ef 64 measures 1,100 codes at random, in the time in which a scan reads about 1,500 f32 rows.)
@@ -50,6 +53,9 @@ struct Plan<'s> {
 pub(super) fn search(search: &Search<'_>) -> Result<(Vec<Hit>, Trace)> {
     let snapshot = search.snapshot;
     let checked = search.query.check(snapshot.schema())?;
+    if let Some(matches) = search.matches {
+        return filtered::search(search, &checked, matches);
+    }
     let wanted = search.k.min(usize::try_from(snapshot.count()).unwrap_or(usize::MAX));
     if wanted == 0 {
         return Ok((Vec::new(), Trace { exact: true, ..Trace::default() }));
@@ -109,8 +115,8 @@ fn execute(search: &Search<'_>, query: &Checked<'_>, plan: &Plan<'_>, k: usize) 
     trace.distances = rows.map(|part| u64::from(part.entry.rows.get())).sum();
     for (graph, place, ef) in plan.walks.iter().copied() {
         let op = op_of(snapshot.schema().metric);
-        let walk = GraphSearch { snapshot, graph, place, kernels: search.kernels, op, ef, k };
-        let Found { distances, hops } = walk.run(query, &mut candidates)?;
+        let walk = GraphSearch { snapshot, graph, place, kernels: search.kernels, op, ef, k, among: None };
+        let Found { distances, hops, .. } = walk.run(query, &mut candidates)?.found;
         trace.distances += distances;
         trace.hops += hops;
         trace.ef = trace.ef.max(ef);

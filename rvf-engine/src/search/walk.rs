@@ -1,7 +1,8 @@
 //! One graph searched: the query in the form of what the graph walks on, the walk, the nearest again on stored rows.
 
+use super::filtered::{Strategy, cheapest, most_distances};
 use super::query::Checked;
-use crate::hnsw::{Entry, Found, Links, Rows, Scratch, Walk};
+use crate::hnsw::{Among, Entry, Found, Links, Probe, Rows, Scratch, Walk, Way};
 use crate::kernel::{Against, BitQuery, Kernels, Op, Query};
 use crate::quant::{CodeQuery, Codec};
 use crate::store::{GraphView, RowId, Snapshot};
@@ -15,6 +16,9 @@ use rvf_format::{Clause, Dtype};
 const RERANKED: usize = 16;
 const ROUNDED: usize = 6;
 
+/// Candidates beyond k that measuring all one by one keeps.
+const MEASURED: usize = 24;
+
 /// A graph to be searched.
 pub(super) struct GraphSearch<'s> {
     pub(super) snapshot: &'s Snapshot,
@@ -25,11 +29,30 @@ pub(super) struct GraphSearch<'s> {
     pub(super) op: Op,
     pub(super) ef: usize,
     pub(super) k: usize,
+    /// Which nodes are looked for; all live ones unless given.
+    pub(super) among: Option<Selection<'s>>,
+}
+
+/// Some nodes of a graph.
+#[derive(Clone, Copy)]
+pub(super) struct Selection<'s> {
+    /// A bit a node, set for the others.
+    pub(super) excluded: &'s [u64],
+    /// How many they are.
+    pub(super) count: u64,
+}
+
+/// What a search of one graph took.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Searched {
+    pub(super) found: Found,
+    /// How nodes were looked for that had to be among some.
+    pub(super) strategy: Option<Strategy>,
 }
 
 impl GraphSearch<'_> {
     /// Walks, and adds what was found to the candidates.
-    pub(super) fn run(&self, query: &Checked<'_>, candidates: &mut Vec<RowId>) -> Result<Found> {
+    pub(super) fn run(&self, query: &Checked<'_>, candidates: &mut Vec<RowId>) -> Result<Searched> {
         match (query, self.graph.codec(self.op), self.snapshot.schema().dtype) {
             (Checked::F32(values), Some(codec), _) => self.on_codes(values, &codec, candidates),
             (Checked::I8(_, values) | Checked::U8(_, values), Some(codec), _) => {
@@ -51,7 +74,7 @@ impl GraphSearch<'_> {
     }
 
     /// On stored rows: the walk's distances are final but for rounding.
-    fn on_rows<T, Q>(&self, query: &Q, candidates: &mut Vec<RowId>) -> Result<Found>
+    fn on_rows<T, Q>(&self, query: &Q, candidates: &mut Vec<RowId>) -> Result<Searched>
     where
         T: AnyBitPattern,
         Q: Against<T>,
@@ -64,14 +87,15 @@ impl GraphSearch<'_> {
         })
     }
 
-    fn on_codes(&self, values: &[f32], codec: &Codec<'_>, candidates: &mut Vec<RowId>) -> Result<Found> {
+    fn on_codes(&self, values: &[f32], codec: &Codec<'_>, candidates: &mut Vec<RowId>) -> Result<Searched> {
         self.graph.with_scratch(|scratch| {
             let found = match prepared(codec.query(self.kernels, values))? {
                 CodeQuery::Code(query) => self.walk(&query, &self.codes::<i8>()?, scratch)?,
                 CodeQuery::Floats(query) => self.walk(&query, &self.codes::<i8>()?, scratch)?,
                 CodeQuery::Nibbles(query) => self.walk(&query, &self.codes::<u8>()?, scratch)?,
             };
-            self.offer(scratch, RERANKED, candidates);
+            let all = found.strategy == Some(Strategy::OneByOne);
+            self.offer(scratch, if all { MEASURED } else { RERANKED }, candidates);
             Ok(found)
         })
     }
@@ -88,7 +112,7 @@ impl GraphSearch<'_> {
         candidates.extend(nearest.map(|(_, node)| self.graph.row_of(node)));
     }
 
-    fn walk<T, Q>(&self, query: &Q, rows: &Rows<'_, T>, scratch: &mut Scratch) -> Result<Found>
+    fn walk<T, Q>(&self, query: &Q, rows: &Rows<'_, T>, scratch: &mut Scratch) -> Result<Searched>
     where
         T: AnyBitPattern,
         Q: Against<T>,
@@ -100,8 +124,62 @@ impl GraphSearch<'_> {
         let pivot_rows: &[T] = bytemuck::try_cast_slice(index.pivot_rows()).map_err(|_| self.malformed())?;
         let entry = Entry { nodes: index.pivots(), offsets: index.cells(), rows: pivot_rows };
         let links = Links::new(index.links(), index.facts().degree.get() as usize);
-        let walk = Walk { rows, links, entry, ef: self.ef, dead: &self.graph.dead, without: None, scratch };
-        Ok(self.kernels.run(query, walk))
+        let (ef, dead) = (self.ef, &self.graph.dead[..]);
+        let Some(selection) = self.among else {
+            let walk = Walk { rows, links, entry, ef, dead, begun: None, most: u64::MAX, without: None, scratch };
+            return Ok(Searched { found: self.kernels.run(query, walk), strategy: None });
+        };
+        Ok(self.walk_among(query, (rows, links, entry), selection, scratch))
+    }
+
+    /// The nearest of some nodes, the way that costs least.
+    fn walk_among<T, Q>(
+        &self,
+        query: &Q,
+        (rows, links, entry): (&Rows<'_, T>, Links<'_>, Entry<'_, T>),
+        Selection { excluded, count }: Selection<'_>,
+        scratch: &mut Scratch,
+    ) -> Searched
+    where
+        T: AnyBitPattern,
+        Q: Against<T>,
+    {
+        let ef = self.ef;
+        let mut spent = 0;
+        let mut strategy = cheapest(count, 1.0, ef);
+        if strategy != Strategy::OneByOne {
+            let probe = Probe { rows, entry, ef, excluded, scratch: &mut *scratch };
+            let (measured, share) = self.kernels.run(query, probe);
+            strategy = cheapest(count, share, ef);
+            if strategy == Strategy::Walk {
+                let begun = Some(measured);
+                let (dead, most) = (excluded, most_distances(share, ef));
+                let walk = Walk { rows, links, entry, ef, dead, begun, most, without: None, scratch: &mut *scratch };
+                let found = self.kernels.run(query, walk);
+                if !found.gave_up {
+                    return Searched { found, strategy: Some(strategy) };
+                }
+                spent = found.distances;
+                strategy = Strategy::TwoHops;
+            } else {
+                spent = measured;
+            }
+        }
+        if strategy == Strategy::TwoHops {
+            let (ef, way) = (ef + ef / 2, Way::TwoHops(count));
+            let among = Among { rows, links, entry, ef, excluded, way, scratch: &mut *scratch };
+            if let Some(mut found) = self.kernels.run(query, among) {
+                found.distances += spent;
+                return Searched { found, strategy: Some(strategy) };
+            }
+            spent += count;
+        }
+        // By codes: more of what they rank near is measured again as it is stored.
+        let (ef, way) = (self.k.saturating_add(MEASURED), Way::OneByOne);
+        let among = Among { rows, links, entry, ef, excluded, way, scratch };
+        let mut found = self.kernels.run(query, among).unwrap_or_default();
+        found.distances += spent;
+        Searched { found, strategy: Some(Strategy::OneByOne) }
     }
 
     fn stored<T: AnyBitPattern>(&self) -> Result<Rows<'_, T>> {

@@ -38,13 +38,18 @@ impl<'a> Appender<'a> {
 
     /// Appends a segment; a large one gets its hash tree too.
     pub(crate) fn append(&mut self, draft: &Draft<'_>) -> Result<()> {
+        self.append_at(draft, draft.base_row)
+    }
+
+    /// The same, of rows from `base_row` on.
+    pub(crate) fn append_at(&mut self, draft: &Draft<'_>, base_row: u64) -> Result<()> {
         let at = draft.place(self.cursor)?;
         self.fill_to(at)?;
         let id = self.take_id();
         let bytes = draft.encode(id, self.time_ns)?;
         let mut entry = self.entry(draft.kind, id, &bytes);
         entry.space.set(draft.space);
-        entry.base_row.set(draft.base_row);
+        entry.base_row.set(base_row);
         entry.rows.set(draft.rows);
         let levels = if bytes.len() as u64 >= TREE_MIN { digest::group_tree(&bytes) } else { Vec::new() };
         entry.hash = digest::tree_top(&levels).unwrap_or_else(|| digest::blake3(&bytes));

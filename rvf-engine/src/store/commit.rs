@@ -382,6 +382,9 @@ fn impossible(root: &RootPage, field: u64, what: &'static str) -> Error {
 fn append_rows(appender: &mut Appender<'_>, schema: &Schema, edit: &Edit<'_>, next_row: &mut u64) -> Result<()> {
     for rows in edit.rows.iter().filter(|rows| !rows.ids.is_empty()) {
         appender.append(&vec::draft(schema, *next_row, &rows.vectors, rows.ids))?;
+        for draft in &rows.metadata {
+            appender.append_at(draft, *next_row)?;
+        }
         *next_row += rows.ids.len() as u64;
     }
     Ok(())
@@ -389,7 +392,8 @@ fn append_rows(appender: &mut Appender<'_>, schema: &Schema, edit: &Edit<'_>, ne
 
 /// Other drafts, what merging made, and the journal of rows that no merge dropped.
 fn append_rest(appender: &mut Appender<'_>, base: &Snapshot, edit: &Edit<'_>, merged: &Merged<'_>) -> Result<()> {
-    for draft in edit.drafts.iter().chain(&merged.drafts) {
+    // Of two DELTA segments the later one counts, and the edit's own is newer than what was merged.
+    for draft in merged.drafts.iter().chain(&edit.drafts) {
         appender.append(draft)?;
     }
     let gone: Vec<(u64, u64)> = base

@@ -4,7 +4,7 @@ use super::append::Appender;
 use super::audit::{entries, next_entry, segment_entries};
 use super::commit::{Change, Context, Store, finish, next_epoch, open_newest};
 use super::graph::Graph;
-use super::merge::{Gathered, remove_trees};
+use super::merge::{Gathered, remove_companions};
 use super::moved::{Origin, Run};
 use super::names::{self, COMPACT_SUFFIX, CREATE_SUFFIX, Unnamed, beside};
 use super::rows::RowId;
@@ -283,7 +283,7 @@ impl Writer<'_> {
         // Large WITNESS segments go on; the others and what stands in manifests become one.
         let witnesses = before.state().of_kind(Kind::WITNESS).filter(|entry| entry.length.get() < TREE_MIN);
         removed.extend(witnesses.map(|entry| entry.segment_id.get()));
-        remove_trees(before, &mut removed)?;
+        remove_companions(before, &mut removed)?;
         let mut live = self.place(before, |entry| !removed.contains(&entry.segment_id.get()))?;
         let mut next_row = root.next_row.get();
         let gathered = gather(&mut self.appender, before, &removed, &mut next_row)?;
@@ -366,7 +366,7 @@ fn pieces(entries: &[Entry], most: usize) -> impl Iterator<Item = &[Entry]> {
     })
 }
 
-/// What does not go on: VEC segments with dead rows, several small ones, all journals.
+/// What does not go on: VEC segments with dead rows or changed metadata, several small ones, all journals and DELTA segments.
 fn removed_segments(before: &Snapshot) -> Result<BTreeSet<u64>> {
     let dead = before.dead()?;
     let parts = before.parts().iter().zip(dead);
@@ -374,10 +374,14 @@ fn removed_segments(before: &Snapshot) -> Result<BTreeSet<u64>> {
     let small: Vec<ManifestEntry> =
         before.parts().iter().map(|part| part.entry).filter(|entry| entry.length.get() < TREE_MIN).collect();
     let mut removed: BTreeSet<u64> = holed.map(|entry| entry.segment_id.get()).collect();
+    let overlaid = before.metas().overlaid(before)?;
+    removed.extend(overlaid.iter().map(|part| before.parts()[*part as usize].entry.segment_id.get()));
     if small.len() > 1 || !removed.is_empty() {
         removed.extend(small.iter().map(|entry| entry.segment_id.get()));
     }
-    removed.extend(before.state().of_kind(Kind::JOURNAL).map(|entry| entry.segment_id.get()));
+    for kind in [Kind::JOURNAL, Kind::DELTA] {
+        removed.extend(before.state().of_kind(kind).map(|entry| entry.segment_id.get()));
+    }
     Ok(removed)
 }
 
@@ -401,7 +405,7 @@ fn gather(
             if before.is_dead(at)? {
                 continue;
             }
-            rows.0.push(view.row(row), before.id_of(at)?);
+            rows.0.push(before, at)?;
             rows.1.push(at);
             if rows.0.vectors.len() >= SEGMENT_BYTES {
                 let (full, places) = std::mem::take(&mut rows);
@@ -417,7 +421,9 @@ fn gather(
 
 fn flush(appender: &mut Appender<'_>, before: &Snapshot, rows: Gathered, next_row: &mut u64) -> Result<ManifestEntry> {
     let (count, base_row) = (rows.len(), *next_row);
-    appender.append(&rows.draft(before, base_row))?;
+    for draft in rows.drafts(before, base_row)? {
+        appender.append(&draft)?;
+    }
     *next_row += count as u64;
     let mut added = appender.added.iter().rev();
     let written = added.find(|entry| entry.kind() == Kind::VEC && entry.base_row.get() == base_row);

@@ -13,6 +13,8 @@ pub struct NewRows<'a> {
     pub vectors: Cow<'a, [u8]>,
     /// One id a row; no id twice.
     pub ids: IdColumn<'a>,
+    /// META and META_IDX of their metadata, where they have any.
+    pub metadata: Vec<Draft<'static>>,
 }
 
 /// What a commit is to change.
@@ -24,6 +26,8 @@ pub struct Edit<'a> {
     pub rows: Vec<NewRows<'a>>,
     /// Row numbers to be made dead, ascending, live now.
     pub dead: Vec<u64>,
+    /// Row numbers whose metadata a DELTA among the drafts changes.
+    pub changed: Vec<u64>,
     /// Other segments to be added.
     pub drafts: Vec<Draft<'a>>,
     /// Row numbers that VEC segments among the drafts take, from the root's next row on. An edit has either such or new rows.
@@ -45,6 +49,7 @@ impl Edit<'_> {
             operation,
             rows: Vec::new(),
             dead: Vec::new(),
+            changed: Vec::new(),
             drafts: Vec::new(),
             moved_rows: 0,
             removed: Vec::new(),

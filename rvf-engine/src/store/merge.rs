@@ -2,12 +2,14 @@
 //! with the logarithm of the commits and each byte is rewritten a few times at most.
 
 use super::edit::Edit;
+use super::metadata::{self, Columns};
 use super::rows::RowId;
 use super::snapshot::Snapshot;
 use crate::Result;
 use rvf_format::build::Draft;
 use rvf_format::limits::TREE_MIN;
 use rvf_format::manifest::ManifestEntry;
+use rvf_format::payload::columns::Builder;
 use rvf_format::payload::journal::{self, JournalView, JournalWord};
 use rvf_format::payload::vec::{self, IdColumn, IdRef};
 use rvf_format::payload::{tree::TreeView, witness};
@@ -25,54 +27,67 @@ pub(crate) struct Merged<'a> {
     pub(crate) removed: BTreeSet<u64>,
 }
 
-/// Rows gathered from several segments, packed, with their ids.
+/// Rows gathered from several segments, packed, with their ids and metadata.
 #[derive(Default)]
 pub(crate) struct Gathered {
     pub(crate) vectors: Vec<u8>,
-    pub(crate) numbers: Vec<u64>,
-    pub(crate) texts: Vec<String>,
+    numbers: Vec<u64>,
+    texts: Vec<String>,
+    metadata: Builder,
 }
 
 impl Gathered {
-    pub(crate) fn push(&mut self, vector: &[u8], id: IdRef<'_>) {
-        self.vectors.extend_from_slice(vector);
-        match id {
+    /// Takes a row along.
+    ///
+    /// # Errors
+    /// Corruption of what is read.
+    pub(crate) fn push(&mut self, snapshot: &Snapshot, at: RowId) -> Result<()> {
+        self.vectors.extend_from_slice(snapshot.view(at.part)?.row(at.row));
+        match snapshot.id_of(at)? {
             IdRef::U64(number) => self.numbers.push(number),
             IdRef::Str(text) => self.texts.push(text.to_owned()),
         }
+        snapshot.metas().append(snapshot, at, &mut self.metadata)
     }
 
     pub(crate) fn len(&self) -> usize {
         self.numbers.len().max(self.texts.len())
     }
 
-    /// A VEC draft that owns its bytes.
-    pub(crate) fn draft(self, snapshot: &Snapshot, base_row: u64) -> Draft<'static> {
+    /// Drafts of VEC, then of META and META_IDX where there is metadata; they own their bytes.
+    ///
+    /// # Errors
+    /// [`crate::Error::TooLarge`].
+    pub(crate) fn drafts(self, snapshot: &Snapshot, base_row: u64) -> Result<Vec<Draft<'static>>> {
         let texts: Vec<&str> = self.texts.iter().map(String::as_str).collect();
         let ids = match snapshot.schema().id_type {
             IdType::U64 => IdColumn::U64(&self.numbers),
             IdType::Str => IdColumn::Str(&texts),
         };
-        vec::draft(snapshot.schema(), base_row, &self.vectors, ids).into_owned()
+        let mut drafts = vec![vec::draft(snapshot.schema(), base_row, &self.vectors, ids).into_owned()];
+        drafts.extend(metadata::drafts(self.metadata, base_row)?);
+        Ok(drafts)
     }
 }
 
 /// Merges what `snapshot` has in excess; rows that `edit` makes dead count as dead. New rows start at `next_row`.
 pub(crate) fn plan(snapshot: &Snapshot, edit: &Edit<'_>, next_row: &mut u64) -> Result<Merged<'static>> {
     let mut merged = Merged { drafts: Vec::new(), removed: edit.removed.iter().copied().collect() };
-    let stays = covered_segments(snapshot);
+    let mut stays = covered_segments(snapshot);
+    stays.extend(changed_segments(snapshot, edit)?);
     for kind in [Kind::VEC, Kind::JOURNAL, Kind::WITNESS] {
         for group in groups(snapshot, kind, &merged.removed, &stays) {
-            let draft = match kind {
+            let drafts = match kind {
                 Kind::VEC => merge_rows(snapshot, edit, &group, next_row)?,
-                Kind::JOURNAL => merge_journals(snapshot, &group)?,
-                _ => merge_witnesses(snapshot, &group)?,
+                Kind::JOURNAL => vec![merge_journals(snapshot, &group)?],
+                _ => vec![merge_witnesses(snapshot, &group)?],
             };
-            merged.drafts.extend(draft);
+            merged.drafts.extend(drafts);
             merged.removed.extend(group.iter().map(|entry| entry.segment_id.get()));
         }
     }
-    remove_trees(snapshot, &mut merged.removed)?;
+    merge_deltas(snapshot, &mut merged)?;
+    remove_companions(snapshot, &mut merged.removed)?;
     for id in &edit.removed {
         merged.removed.remove(id);
     }
@@ -95,6 +110,12 @@ fn covered_segments(snapshot: &Snapshot) -> BTreeSet<u64> {
     parts.filter(|(_, covered)| *covered).map(|(part, _)| part.entry.segment_id.get()).collect()
 }
 
+/// Segments of whose rows the edit itself changes the metadata: what it says of them names rows by the numbers that they have.
+fn changed_segments(snapshot: &Snapshot, edit: &Edit<'_>) -> Result<Vec<u64>> {
+    let parts = edit.changed.iter().filter_map(|row| snapshot.place_of_row(*row));
+    Ok(parts.filter_map(|at| snapshot.parts().get(at.part as usize)).map(|part| part.entry.segment_id.get()).collect())
+}
+
 fn groups(snapshot: &Snapshot, kind: Kind, removed: &BTreeSet<u64>, stays: &BTreeSet<u64>) -> Vec<Vec<ManifestEntry>> {
     let mut tiers: [Vec<ManifestEntry>; 3] = Default::default();
     let live = snapshot.state().of_kind(kind);
@@ -115,7 +136,7 @@ fn merge_rows(
     edit: &Edit<'_>,
     group: &[ManifestEntry],
     next_row: &mut u64,
-) -> Result<Option<Draft<'static>>> {
+) -> Result<Vec<Draft<'static>>> {
     let mut rows = Gathered::default();
     for (part, entry) in parts_of(snapshot, group) {
         snapshot.intact(entry)?;
@@ -123,16 +144,54 @@ fn merge_rows(
         for row in 0..view.count() {
             let at = RowId { part, row };
             if !snapshot.is_dead(at)? && edit.dead.binary_search(&snapshot.global_row(at)).is_err() {
-                rows.push(view.row(row), snapshot.id_of(at)?);
+                rows.push(snapshot, at)?;
             }
         }
     }
     if rows.len() == 0 {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let base_row = *next_row;
     *next_row += rows.len() as u64;
-    Ok(Some(rows.draft(snapshot, base_row)))
+    rows.drafts(snapshot, base_row)
+}
+
+/// Merges the newest DELTA segments into one, if there are many: as far back as an older one is not much larger than all newer ones
+/// together, so that each is rewritten a few times at most. What is left is older than what is written, as it must be.
+fn merge_deltas(snapshot: &Snapshot, merged: &mut Merged<'static>) -> Result<()> {
+    let deltas: Vec<&Columns> = snapshot.metas().deltas().iter().collect();
+    if deltas.len() < FAN_IN {
+        return Ok(());
+    }
+    let mut bytes = 0;
+    let newest = deltas.iter().take_while(|delta| {
+        let goes = bytes == 0 || delta.entry.length.get() <= 4 * bytes;
+        bytes += delta.entry.length.get();
+        goes
+    });
+    let newest: Vec<&Columns> = newest.copied().collect();
+    let mut rows = BTreeSet::new();
+    for delta in &newest {
+        snapshot.intact(&delta.entry)?;
+        rows.extend(delta.view(snapshot)?.row_numbers().unwrap_or_default().iter().map(|row| row.get()));
+        merged.removed.insert(delta.entry.segment_id.get());
+    }
+    // Rows that are gone, or that this very commit moves and takes along, have no further use for it.
+    let stays = |row: &u64| {
+        let at = snapshot.place_of_row(*row)?;
+        let part = snapshot.parts().get(at.part as usize)?.entry.segment_id.get();
+        (!merged.removed.contains(&part)).then_some(at)
+    };
+    let rows: Vec<(u64, RowId)> = rows.iter().filter_map(|row| Some((*row, stays(row)?))).collect();
+    let mut builder = Builder::new();
+    for (_, at) in &rows {
+        snapshot.metas().append(snapshot, *at, &mut builder)?;
+    }
+    if !rows.is_empty() {
+        let numbers: Vec<u64> = rows.iter().map(|(row, _)| *row).collect();
+        merged.drafts.push(builder.draft(0, Some(&numbers))?);
+    }
+    Ok(())
 }
 
 /// Parts of the snapshot that are in `group`, by ascending row.
@@ -147,7 +206,7 @@ fn parts_of<'s>(
         .map(|(index, part)| (index as u32, &part.entry))
 }
 
-fn merge_journals(snapshot: &Snapshot, group: &[ManifestEntry]) -> Result<Option<Draft<'static>>> {
+fn merge_journals(snapshot: &Snapshot, group: &[ManifestEntry]) -> Result<Draft<'static>> {
     let mut words: Vec<JournalWord> = Vec::new();
     for entry in group {
         let view = JournalView::parse(snapshot.intact(entry)?, entry.offset.get())?;
@@ -161,23 +220,29 @@ fn merge_journals(snapshot: &Snapshot, group: &[ManifestEntry]) -> Result<Option
             None => merged.push(word),
         }
     }
-    Ok(Some(journal::draft(&merged).into_owned()))
+    Ok(journal::draft(&merged).into_owned())
 }
 
-fn merge_witnesses(snapshot: &Snapshot, group: &[ManifestEntry]) -> Result<Option<Draft<'static>>> {
+fn merge_witnesses(snapshot: &Snapshot, group: &[ManifestEntry]) -> Result<Draft<'static>> {
     let mut entries = Vec::new();
     for entry in group {
         entries.extend(witness::parse(snapshot.intact(entry)?, entry.offset.get())?);
     }
     entries.sort_by_key(|entry| entry.fixed.index.get());
-    Ok(Some(witness::draft(&entries)))
+    Ok(witness::draft(&entries))
 }
 
-/// Adds the hash trees of removed segments to what is removed.
-pub(crate) fn remove_trees(snapshot: &Snapshot, removed: &mut BTreeSet<u64>) -> Result<()> {
+/// Adds what belongs to removed segments to what is removed: the metadata of rows, hash trees.
+pub(crate) fn remove_companions(snapshot: &Snapshot, removed: &mut BTreeSet<u64>) -> Result<()> {
     if removed.is_empty() {
         return Ok(());
     }
+    let key = |entry: &ManifestEntry| (entry.base_row.get(), entry.rows.get());
+    let gone = snapshot.parts().iter().filter(|part| removed.contains(&part.entry.segment_id.get()));
+    let gone: BTreeSet<_> = gone.map(|part| key(&part.entry)).collect();
+    let listed =
+        |kind| snapshot.state().of_kind(kind).filter(|entry| entry.rows.get() > 0 && gone.contains(&key(entry)));
+    removed.extend([Kind::META, Kind::META_IDX].into_iter().flat_map(listed).map(|entry| entry.segment_id.get()));
     for entry in snapshot.state().of_kind(Kind::TREE) {
         let tree = TreeView::parse(snapshot.segment(entry)?, entry.offset.get())?;
         if removed.contains(&tree.facts.segment_id.get()) {

@@ -7,6 +7,7 @@
 //! | `rows.rs` | [`Part`]: the rows of one VEC segment, which of them are live |
 //! | `edit.rs` | [`Edit`]: what a commit is to change |
 //! | `graph.rs` | [`Graph`]: an INDEX segment and its codes |
+//! | `metadata.rs` | the metadata of rows: META, DELTA and META_IDX segments |
 //! | `append.rs` | `Appender`: segments onto the end of a file |
 //! | `commit.rs` | [`Store`]: the one door that writes |
 //! | `compaction.rs` | writing a compacted file and putting it in place |
@@ -24,6 +25,7 @@ mod edit;
 mod graph;
 mod id;
 mod merge;
+mod metadata;
 mod moved;
 mod names;
 mod rows;
@@ -37,7 +39,9 @@ pub use edit::{Edit, NewRows};
 pub use graph::Graph;
 pub(crate) use graph::GraphView;
 pub use id::Id;
-pub(crate) use merge::{Gathered, remove_trees};
+pub(crate) use merge::{Gathered, remove_companions};
+pub use metadata::Fields;
+pub(crate) use metadata::{drafts as metadata_drafts, unreadable};
 pub(crate) use moved::{Origin, Run};
 pub(crate) use names::beside;
 pub(crate) use rows::{Bits, dead_rows};

@@ -1,6 +1,7 @@
 //! [`Snapshot`]: one commit of a file. Immutable; shared between threads without locks.
 
 use super::graph::{Graph, GraphView};
+use super::metadata::MetaTable;
 use super::rows::{DeadRows, Fault, Part, RowId, dead_rows};
 use crate::Result;
 use rvf_format::chain::{self, State};
@@ -29,6 +30,7 @@ pub struct Snapshot {
     state: State,
     parts: Vec<Part>,
     graphs: Vec<Graph>,
+    metas: MetaTable,
     /// What of the file lies behind `file`.
     extent: Extent,
     dead: OnceLock<std::result::Result<DeadRows, Fault>>,
@@ -97,7 +99,8 @@ impl Snapshot {
         let mut parts: Vec<Part> = live.map(|entry| Part::new(*entry)).collect();
         parts.sort_by_key(|part| part.entry.base_row.get());
         let graphs = Graph::all(&state.live);
-        Self { file, state, parts, graphs, extent: Extent::default(), dead: OnceLock::new() }
+        let metas = MetaTable::new(&state.live, &parts);
+        Self { file, state, parts, graphs, metas, extent: Extent::default(), dead: OnceLock::new() }
     }
 
     /// The bytes of the file, up to the end that was seen when the snapshot was opened.
@@ -165,6 +168,11 @@ impl Snapshot {
     /// The graphs over rows of these segments, by their first row.
     pub fn graphs(&self) -> &[Graph] {
         &self.graphs
+    }
+
+    /// The metadata of rows.
+    pub(crate) fn metas(&self) -> &MetaTable {
+        &self.metas
     }
 
     /// Live rows that a sound graph covers.
@@ -264,6 +272,14 @@ impl Snapshot {
         base.saturating_add(u64::from(at.row))
     }
 
+    /// The place of a row number; `None` for one that no part has.
+    pub(crate) fn place_of_row(&self, row: u64) -> Option<RowId> {
+        let after = self.parts.partition_point(|part| part.entry.base_row.get() <= row);
+        let part = after.checked_sub(1)?;
+        let entry = &self.parts.get(part)?.entry;
+        (row < entry.end_row()).then(|| RowId { part: part as u32, row: (row - entry.base_row.get()) as u32 })
+    }
+
     /// The id of a row.
     pub(crate) fn id_of(&self, at: RowId) -> Result<IdRef<'_>> {
         let place = self.parts.get(at.part as usize).map_or(0, |part| part.entry.offset.get());
@@ -290,7 +306,7 @@ impl Snapshot {
 
     fn read_meta(&self) -> Result<meta::Items> {
         let mut items = meta::Items::new();
-        for entry in self.state.of_kind(Kind::META) {
+        for entry in self.state.of_kind(Kind::META).filter(|entry| entry.rows.get() == 0) {
             items.extend(meta::parse(self.segment(entry)?, entry.offset.get())?);
         }
         Ok(items)

@@ -4,14 +4,18 @@
 //! | --- | --- |
 //! | `vec.rs` | VEC: vectors and ids |
 //! | `journal.rs` | JOURNAL: rows that are no longer live |
-//! | `meta.rs` | META: facts about the file |
+//! | `meta.rs` | META, form 1: facts about the file |
+//! | `columns` | META, form 2: metadata of records |
+//! | `lookup.rs` | META_IDX: which records have a value |
 //! | `witness.rs` | WITNESS: audit entries |
 //! | `tree.rs` | TREE: hash tree of a segment |
 //! | `index.rs` | INDEX: graph over rows |
 //! | `quant.rs` | QUANT: codes of rows |
 
+pub mod columns;
 pub mod index;
 pub mod journal;
+pub mod lookup;
 pub mod meta;
 pub mod quant;
 pub mod tree;

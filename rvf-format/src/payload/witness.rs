@@ -63,6 +63,8 @@ impl Operation {
     pub const COMPACT: Operation = Operation(4);
     /// Made from a file of the published crates.
     pub const CONVERT: Operation = Operation(15);
+    /// Metadata of records was changed.
+    pub const UPDATE: Operation = Operation(14);
 
     const NAMES: [&'static str; 15] = [
         "create", "import", "delete", "compact", "index", "branch", "unpin", "freeze", "sign", "merge", "learn",

@@ -9,12 +9,14 @@
 //! | `advice.rs` | [`Advice`]: what to do about findings |
 //! | `index.rs` | INDEX and QUANT segments of the newest epoch, with the rows that they are about |
 //! | `codes.rs` | codes of a QUANT against rows |
+//! | `metadata.rs` | META, DELTA and META_IDX segments of the newest epoch together |
 
 mod advice;
 mod codes;
 mod history;
 mod index;
 mod meaning;
+mod metadata;
 mod walk;
 
 pub use advice::Advice;
@@ -169,6 +171,7 @@ pub fn verify_within(file: &Bytes, extent: &Extent, options: &Options, progress:
     report.segments = walked.segments;
     meaning::check(file, &history, &walked, &mut findings);
     index::check(file, &history, &walked, options, &mut findings);
+    metadata::check(file, &history, &walked, &mut findings);
     report.advice = advice::advise(&history, &mut findings.list);
     findings.list.sort_by_key(|finding| (finding.offset, finding.clause));
     findings.list.dedup();

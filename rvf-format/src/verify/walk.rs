@@ -4,6 +4,7 @@ use super::history::History;
 use super::{Findings, Progress};
 use crate::limits::{HEADER_LEN, PAGE, PAGE_LEN, ROOT_MAGIC};
 use crate::manifest::ManifestEntry;
+use crate::payload::columns::{self, ColumnsView};
 use crate::payload::index::IndexView;
 use crate::payload::journal::JournalView;
 use crate::payload::quant::QuantView;
@@ -141,7 +142,8 @@ fn check_payload(
     if !kind.has_payload_rules() || entry.space.get() != 0 {
         return;
     }
-    check_stray(Payload::parse(segment.clone(), at, kind, &[1]), id, findings);
+    let forms: &[u16] = if holds_columns(entry) && kind == Kind::META { &[columns::FORM] } else { &[1] };
+    check_stray(Payload::parse(segment.clone(), at, kind, forms), id, findings);
     let before = findings.list.len();
     match kind {
         Kind::VEC => check_vectors(history, entry, segment, findings),
@@ -150,6 +152,9 @@ fn check_payload(
             findings.check(id, JournalView::parse(segment, at).and_then(|view| view.check(next_row)));
         }
         Kind::INDEX | Kind::QUANT => check_graph(history, entry, segment, findings),
+        Kind::META | Kind::DELTA if holds_columns(entry) => {
+            findings.check(id, ColumnsView::parse(segment, entry).and_then(|view| view.check()));
+        }
         Kind::META => drop(findings.check(id, meta::parse(segment, at))),
         Kind::WITNESS => {
             if let Some(entries) = findings.check(id, witness::parse(segment, at)) {
@@ -166,6 +171,11 @@ fn check_payload(
     if findings.list.len() > before {
         walked.damaged.insert(entry.segment_id.get());
     }
+}
+
+/// Whether a META or DELTA segment holds metadata of records; else it is a META with facts about the file.
+pub(super) fn holds_columns(entry: &ManifestEntry) -> bool {
+    entry.rows.get() > 0 || entry.kind() == Kind::DELTA
 }
 
 /// A WITNESS segment holds the entries that its own entry in the manifest names, in their order.

@@ -384,7 +384,7 @@ fn bench_refuses_what_does_not_fit() {
     refused(&place, &bench("queries.npy --recall 2"), 2, "usage", "--recall");
     refused(&place, &bench("queries.npy --cold --exact"), 2, "usage", "--exact");
     refused(&place, &bench("queries.npy --cold --verified"), 2, "usage", "--verified");
-    refused(&place, &bench("queries.npy --filter a=1"), 2, "not_in_this_version", "filter");
+    refused(&place, &bench("queries.npy --filter a=1"), 2, "empty_filter", "finds no record");
     place.ok("create e.rvf --dim 16 --metric l2");
     refused(&place, "bench e.rvf --queries queries.npy", 2, "empty_store", "e.rvf");
     place.write("names.jsonl", "{\"id\":\"x\",\"vector\":[1]}\n");

@@ -47,7 +47,7 @@ fn import_skips_invalid_rows_only_when_told_and_keeps_default_ids_in_step() {
 }
 
 #[test]
-fn import_takes_ids_from_a_file_and_warns_of_metadata() {
+fn import_takes_ids_and_metadata_from_files() {
     let place = Place::new();
     place.write("two.npy", npy(2, 2, &[1., 2., 3., 4.]));
     let mut ids = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
@@ -67,7 +67,7 @@ fn import_takes_ids_from_a_file_and_warns_of_metadata() {
         "meta.jsonl",
     ]);
     assert_eq!(answer.exit, 0, "{answer:?}");
-    assert!(answer.stderr.contains("the metadata of 2 records was left out"), "{answer:?}");
+    assert_eq!(place.ok("get b.rvf 50")["records"][0]["metadata"], json!({"a": 2}));
     assert_eq!(place.ok("get b.rvf 50 --with-vector")["records"][0]["vector"], json!([3.0, 4.0]));
 }
 
@@ -93,7 +93,7 @@ fn get_and_delete_say_what_is_absent() {
     let got = place.exits("get a.rvf 1 77 2", 1);
     assert_eq!(
         (&got["records"], &got["missing"]),
-        (&json!([{"id": 1, "metadata": null}, {"id": 2, "metadata": null}]), &json!([77]))
+        (&json!([{"id": 1, "metadata": {}}, {"id": 2, "metadata": {}}]), &json!([77]))
     );
     let done = place.ok("delete a.rvf --id 1,2,1");
     has_keys(&done, &["deleted", "missing", "count", "epoch"]);

@@ -6,15 +6,18 @@
 //! | `store.rs` | reading, verifying and writing a store file |
 //! | `graphs.rs` | searches of a store whose graphs or codes were changed |
 //! | `published.rs` | files of the published crates: reading, conversion |
+//! | `filters.rs` | the language of filters |
 //! | `imports.rs` | files of vectors and of ids: reading, importing |
 //!
 //! Hostile bytes lead to errors: no panic, no hang. Time and memory are watched by whoever calls.
 
+mod filters;
 mod graphs;
 mod imports;
 mod published;
 mod store;
 
+pub use filters::filter;
 pub use graphs::{Then, search_changed};
 pub use imports::import;
 pub use published::convert;
@@ -33,7 +36,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     Target { name: "open", run: open },
     Target { name: "open_fixed", run: open_fixed },
     Target { name: "root_manifest", run: root_manifest },
@@ -42,6 +45,7 @@ pub const TARGETS: [Target; 8] = [
     Target { name: "codes", run: codes },
     Target { name: "legacy", run: legacy },
     Target { name: "importers", run: importers },
+    Target { name: "filters", run: filters },
 ];
 
 /// The input is a file.
@@ -85,6 +89,12 @@ pub fn legacy(script: &[u8]) -> usize {
 /// The first byte tells format and options, the others are a file of vectors or ids.
 pub fn importers(input: &[u8]) -> usize {
     import(input);
+    input.len()
+}
+
+/// The input is a filter.
+pub fn filters(input: &[u8]) -> usize {
+    filter(&String::from_utf8_lossy(input));
     input.len()
 }
 

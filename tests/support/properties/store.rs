@@ -2,6 +2,7 @@
 //! verification calls sound can be used in full.
 
 use crate::samples;
+use rvf_engine::filter::Filter;
 use rvf_engine::salvage::salvage;
 use rvf_engine::{CompactOptions, Db, Dtype, Effort, Hit, Id, IdType, Schema, Snapshot};
 use rvf_format::storage::{Bytes, MemoryPlace};
@@ -46,6 +47,23 @@ fn save(file: &Bytes, faultless: Option<&Report>) {
     assert!(saved.is_ok_and(|saved| saved.lost.is_empty() && saved.notes.is_empty()), "something is lost of it");
 }
 
+/// What metadata is read by.
+fn fields(snapshot: &Snapshot) -> Result<u64, rvf_engine::Error> {
+    snapshot.field_infos()?;
+    let mut found = 0;
+    for text in ["number >= 40 AND NOT word LIKE 'word 1%'", "flag OR tags CONTAINS 'b' OR note IS NOT NULL"] {
+        let matches = match snapshot.matches(&Filter::parse(text).map_err(rvf_engine::Error::from)?) {
+            // The fields of another store may be of other types.
+            Err(rvf_engine::Error::Filter(_)) => continue,
+            matches => matches?,
+        };
+        let ids = matches.ids(snapshot)?.len() as u64;
+        assert_eq!(matches.count(), ids, "what {text} finds");
+        found += ids;
+    }
+    Ok(found)
+}
+
 /// Everything that reads a snapshot. `sound` is the report of verification if it found nothing wrong.
 fn read(snapshot: &Snapshot, sound: Option<&Report>) {
     let info = snapshot.info();
@@ -53,11 +71,13 @@ fn read(snapshot: &Snapshot, sound: Option<&Report>) {
     let log = snapshot.log(100);
     let found = EFFORTS.map(|effort| search(snapshot, effort));
     let records = snapshot.records().map(|records| records.take(2000).collect::<Result<Vec<_>, _>>());
+    let fields = fields(snapshot);
     let ids = find(snapshot);
     let epochs = epochs(snapshot);
     let _ = (snapshot.tail(), snapshot.meta(), snapshot.at_epoch(u64::MAX).is_err());
     let Some(report) = sound else { return };
     assert!(ids, "look-ups in a sound file fail");
+    assert!(fields.is_ok(), "fields of a sound file cannot be read: {:?}", fields.err());
     assert!(info.is_ok(), "a sound file cannot be described: {:?}", info.err());
     assert!(segments.is_ok(), "a sound file cannot be mapped: {:?}", segments.err());
     assert_eq!(epochs, Some((report.epochs as usize).min(MOST_EPOCHS)), "epochs of a sound file");

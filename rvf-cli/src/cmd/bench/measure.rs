@@ -1,11 +1,11 @@
 //! Passes over the queries, and what follows from them.
 
-use super::BenchArgs;
 use super::questions::Queries;
+use super::{BenchArgs, search};
 use crate::failure::Failure;
 use crate::output::Ui;
 use crate::progress::Bar;
-use rvf_engine::{Effort, Error, Snapshot, Trace};
+use rvf_engine::{Effort, Error, Matches, Snapshot, Trace};
 use std::time::Instant;
 
 /// One row to be measured.
@@ -36,6 +36,7 @@ pub(super) struct Measured<'m> {
     pub(super) queries: &'m Queries,
     /// How far a right hit of each query may be.
     pub(super) limits: &'m [f32],
+    pub(super) matches: Option<&'m Matches>,
     pub(super) k: usize,
 }
 
@@ -84,7 +85,8 @@ impl Measured<'_> {
 
     fn ask(&self, at: usize, effort: Effort) -> Result<Answer, Error> {
         let started = Instant::now();
-        let (hits, trace) = self.snapshot.search(self.queries.get(at)).k(self.k).effort(effort).run_traced()?;
+        let (hits, trace) =
+            search(self.snapshot, self.queries.get(at), self.matches).k(self.k).effort(effort).run_traced()?;
         let nanos = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let limit = self.limits.get(at).copied().unwrap_or(f32::NEG_INFINITY);
         let right = hits.iter().filter(|hit| hit.distance <= limit).count();

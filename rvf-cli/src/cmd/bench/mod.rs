@@ -14,7 +14,7 @@ mod cold;
 mod measure;
 mod questions;
 
-use super::{Outcome, parse_recall, warn_of_damage};
+use super::{Outcome, matches_of, parse_recall, warn_of_damage};
 use crate::args::ModeArgs;
 use crate::failure::Failure;
 use crate::output::{Ui, duration, grouped};
@@ -22,7 +22,7 @@ use clap::Args;
 use measure::{Measured, Row, Setting};
 pub(crate) use questions::Queries;
 use rvf_engine::ingest::Format;
-use rvf_engine::{Effort, Snapshot};
+use rvf_engine::{Effort, Matches, QueryVector, Search, Snapshot};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -71,8 +71,18 @@ pub(crate) struct BenchArgs {
     /// of pages that were read; 0.9 and 0.95 are aimed at unless --ef or --recall is given
     #[arg(long, conflicts_with_all = ["exact", "threads", "rounds", "verified"])]
     cold: bool,
-    #[arg(long, hide = true)]
+    /// Only records that this filter finds, as "source = 'mdn'"; finding out which is not measured
+    #[arg(long, value_name = "EXPR", conflicts_with = "cold")]
     filter: Option<String>,
+}
+
+/// Begins a search, of the records that match if not of all.
+fn search<'s>(snapshot: &'s Snapshot, query: QueryVector<'s>, matches: Option<&'s Matches>) -> Search<'s> {
+    let search = snapshot.search(query);
+    match matches {
+        Some(matches) => search.filter(matches),
+        None => search,
+    }
 }
 
 /// What first answers aim at: soon something, then something good.
@@ -80,9 +90,6 @@ const COLD_RECALLS: [f64; 2] = [0.9, 0.95];
 const EFS: [u64; 9] = [16, 24, 32, 48, 64, 96, 128, 192, 256];
 
 pub(crate) fn run(args: &BenchArgs, ui: &Ui) -> Outcome {
-    if args.filter.is_some() {
-        return Err(Failure::not_yet("--filter", "no metadata in this version, so no filters"));
-    }
     let queries = Queries::read(&args.queries, args.format)?;
     let started = Instant::now();
     let reader = args.mode.open(&args.file)?;
@@ -92,23 +99,32 @@ pub(crate) fn run(args: &BenchArgs, ui: &Ui) -> Outcome {
         let message = format!("the store is empty ({})", args.file.display());
         return Err(Failure::usage("empty_store", message, "import records first"));
     }
-    let k = usize::try_from(args.k.min(snapshot.count())).unwrap_or(usize::MAX);
+    let matches = args.filter.as_ref().map(|text| matches_of(text, &snapshot, &args.file, ui)).transpose()?;
+    let matches = matches.as_ref();
+    let count = matches.map_or(snapshot.count(), |matches| matches.count());
+    if count == 0 {
+        let message = format!("the filter finds no record ({})", args.file.display());
+        return Err(Failure::usage("empty_filter", message, "`rvf info` lists the fields and their commonest values"));
+    }
+    let k = usize::try_from(args.k.min(count)).unwrap_or(usize::MAX);
     let started = Instant::now();
-    let (_, trace) =
-        snapshot.search(queries.get(0)).k(k).run_traced().map_err(|error| queries.wrong(0, error, &args.file))?;
+    let (_, trace) = search(&snapshot, queries.get(0), matches)
+        .k(k)
+        .run_traced()
+        .map_err(|error| queries.wrong(0, error, &args.file))?;
     let first_query_micros = micros_since(started);
     if trace.damaged > 0 {
         warn_of_damage(trace.damaged, &args.file, ui);
     }
     let settings = settings(args, &snapshot, k, ui);
-    let limits = questions::limits(args, &snapshot, &queries, k, ui)?;
+    let limits = questions::limits(args, (&snapshot, matches), &queries, k, ui)?;
     if args.cold {
         // Pages that are mapped stay in memory.
         let (count, dim) = (snapshot.count(), snapshot.schema().dimension);
         drop((snapshot, reader));
         return cold::run(&cold::Cold { args, queries: &queries, limits: &limits, k, count, dim }, &settings, ui);
     }
-    let measured = Measured { snapshot: &snapshot, queries: &queries, limits: &limits, k };
+    let measured = Measured { snapshot: &snapshot, matches, queries: &queries, limits: &limits, k };
     let rows = measured.rows(&settings, args, ui)?;
     let bench = Bench { args, snapshot: &snapshot, queries: queries.len(), open_micros, first_query_micros, rows };
     ui.result(&bench.to_json(), || bench.tell(ui))?;

@@ -1,14 +1,14 @@
 //! The queries, and how far their true neighbours are.
 
-use super::BenchArgs;
 use super::measure::spread;
+use super::{BenchArgs, search};
 use crate::cmd::query::{in_input, in_query, place_of, query_of};
 use crate::failure::Failure;
 use crate::output::Ui;
 use crate::progress::Bar;
 use rvf_engine::ingest::{Format, IdTable, Ids, open_source, read_id_table};
 use rvf_engine::kernel::as_near_as;
-use rvf_engine::{Effort, Error, Id, IdType, QueryVector, Snapshot};
+use rvf_engine::{Effort, Error, Id, IdType, Matches, QueryVector, Snapshot};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
@@ -71,14 +71,14 @@ fn owned(query: &QueryVector<'_>) -> QueryVector<'static> {
 /// How far a right hit may be, for each query: by exact searches, or from the ids of a file.
 pub(super) fn limits(
     args: &BenchArgs,
-    snapshot: &Snapshot,
+    (snapshot, matches): (&Snapshot, Option<&Matches>),
     queries: &Queries,
     k: usize,
     ui: &Ui,
 ) -> Result<Vec<f32>, Failure> {
     let Some(path) = &args.truth else {
         return each(queries, args, ui, &|at| {
-            let hits = snapshot.search(queries.get(at)).k(k).effort(Effort::Exact).run()?;
+            let hits = search(snapshot, queries.get(at), matches).k(k).effort(Effort::Exact).run()?;
             Ok(Some(hits.last().map_or(f32::NEG_INFINITY, |hit| hit.distance)))
         });
     };

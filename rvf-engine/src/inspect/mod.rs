@@ -1,5 +1,9 @@
 //! What a file is made of: [`Info`] in a few numbers, [`SegmentInfo`] for its map.
 
+mod fields;
+
+pub use fields::FieldInfo;
+
 use crate::Result;
 use crate::store::{Graph, GraphView, Snapshot};
 use rvf_format::digest::Hash;

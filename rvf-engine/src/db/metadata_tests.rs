@@ -1,0 +1,242 @@
+//! Metadata through the life of a store, against a model in memory.
+
+use super::{CreateOptions, Db, OpenOptions};
+use crate::store::Clock;
+use crate::value::{FieldType, Metadata, Value};
+use crate::{CompactOptions, Error, Metric, Schema};
+use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
+use rvf_format::storage::MemoryPlace;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+const PATH: &str = "a.rvf";
+
+fn options() -> OpenOptions {
+    OpenOptions { clock: Clock::Fixed(1), manual_index: true, ..OpenOptions::default() }
+}
+
+fn create(place: &MemoryPlace) -> Db {
+    let create = CreateOptions { file_id: Some([7; 16]), open: options(), ..CreateOptions::default() };
+    Db::create_with(Arc::new(place.clone()), PATH, &Schema::new(2, Metric::L2), &create).unwrap()
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Put(u64, Metadata),
+    Update(u64, Metadata),
+    Delete(u64),
+    Commit,
+    /// So many commits of an update each.
+    Many(u64, u8),
+    Compact,
+    Reopen,
+}
+
+fn fields() -> impl Strategy<Value = Metadata> {
+    let text = prop_oneof!["[a-c]{0,2}", Just("x".repeat(300))];
+    let value = move |name: &'static str| {
+        let text = text.clone();
+        match name {
+            "n" => (-3i64..3).prop_map(Value::I64).boxed(),
+            "f" => prop_oneof![(-3i64..3).prop_map(Value::I64), (-1.0..1.0).prop_map(Value::F64)].boxed(),
+            "s" => text.prop_map(Value::Str).boxed(),
+            "l" => proptest::collection::vec("[a-b]{1,2}", 0..3).prop_map(Value::List).boxed(),
+            _ => any::<bool>().prop_map(Value::Bool).boxed(),
+        }
+    };
+    let field = proptest::sample::select(vec!["n", "f", "s", "l", "b"]).prop_flat_map(move |name| {
+        prop_oneof![4 => value(name), 1 => Just(Value::Null)].prop_map(move |value| (name.to_owned(), value))
+    });
+    proptest::collection::vec(field, 0..4).prop_map(|fields| fields.into_iter().collect())
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let id = 0..12u64;
+    let op = prop_oneof![
+        6 => (id.clone(), fields()).prop_map(|(id, fields)| Op::Put(id, fields)),
+        6 => (id.clone(), fields()).prop_map(|(id, fields)| Op::Update(id, fields)),
+        2 => id.clone().prop_map(Op::Delete),
+        6 => Just(Op::Commit),
+        1 => (id, 1..40u8).prop_map(|(id, times)| Op::Many(id, times)),
+        1 => Just(Op::Compact),
+        1 => Just(Op::Reopen),
+    ];
+    proptest::collection::vec(op, 1..80)
+}
+
+/// What a store should hold.
+#[derive(Default)]
+struct Model {
+    records: BTreeMap<u64, Metadata>,
+}
+
+impl Model {
+    fn apply(&mut self, op: &Op) {
+        match op {
+            Op::Put(id, fields) => {
+                self.records.insert(*id, Metadata::new());
+                self.apply(&Op::Update(*id, fields.clone()));
+            }
+            Op::Update(id, fields) => {
+                let Some(record) = self.records.get_mut(id) else { return };
+                for (name, value) in fields {
+                    match value {
+                        Value::Null => drop(record.remove(name)),
+                        value => drop(record.insert(name.clone(), value.clone())),
+                    }
+                }
+            }
+            Op::Delete(id) => drop(self.records.remove(id)),
+            _ => {}
+        }
+    }
+}
+
+fn check(db: &Db, model: &Model) {
+    let snapshot = db.snapshot();
+    let is_f64 = snapshot.fields().unwrap().get("f") == Some(&FieldType::F64);
+    let mut found = BTreeMap::new();
+    for record in snapshot.records().unwrap() {
+        let record = record.unwrap();
+        let crate::Id::U64(id) = record.id else { panic!("an id of another type") };
+        found.insert(id, record.metadata);
+    }
+    let mut expected = model.records.clone();
+    for value in expected.values_mut().filter_map(|record| record.get_mut("f")).filter(|_| is_f64) {
+        if let Value::I64(whole) = value {
+            *value = Value::F64(*whole as f64);
+        }
+    }
+    assert_eq!(found, expected);
+}
+
+fn run(ops: &[Op]) {
+    let place = MemoryPlace::default();
+    let (mut db, mut model) = (create(&place), Model::default());
+    let mut waiting: Vec<Op> = Vec::new();
+    let commit = |db: &mut Db, model: &mut Model, waiting: &mut Vec<Op>| {
+        let mut batch = db.batch();
+        for op in waiting.iter() {
+            match op.clone() {
+                Op::Put(id, fields) => batch.put_with(id, &[id as f32, 1.0], fields).unwrap(),
+                Op::Update(id, fields) => batch.update(id, fields).unwrap(),
+                Op::Delete(id) => batch.delete(id).unwrap(),
+                _ => {}
+            }
+            model.apply(op);
+        }
+        batch.commit().unwrap();
+        waiting.clear();
+    };
+    for op in ops.iter().chain([&Op::Commit]) {
+        match op {
+            Op::Put(..) | Op::Update(..) | Op::Delete(_) => waiting.push(op.clone()),
+            Op::Commit => commit(&mut db, &mut model, &mut waiting),
+            Op::Many(id, times) => {
+                for at in 0..*times {
+                    let fields =
+                        Metadata::from([("m".to_owned(), Value::I64(i64::from(at) + db.snapshot().epoch() as i64))]);
+                    waiting.push(if at % 5 == 0 {
+                        Op::Put(id + u64::from(at), fields)
+                    } else {
+                        Op::Update(*id, fields)
+                    });
+                    commit(&mut db, &mut model, &mut waiting);
+                }
+            }
+            Op::Compact => drop(db.compact(&CompactOptions::default()).unwrap()),
+            Op::Reopen => {
+                drop(db);
+                db = Db::open_with(Arc::new(place.clone()), PATH, &options()).unwrap();
+            }
+        }
+        if !matches!(op, Op::Put(..) | Op::Update(..) | Op::Delete(_)) {
+            check(&db, &model);
+        }
+    }
+    let bytes = place.bytes(Path::new(PATH)).unwrap();
+    let report = rvf_format::verify::verify(&bytes.into(), &mut |_, _| {}).unwrap();
+    assert!(report.sound, "{:?}", report.findings);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 1 } else { 24 }))]
+    /// Would show metadata that a commit, a merge, a DELTA or a compaction loses, revives or gives to another record.
+    #[test]
+    fn metadata_is_that_of_the_model(ops in ops()) {
+        run(&ops);
+    }
+}
+
+#[test]
+fn a_field_keeps_its_type() {
+    let mut db = create(&MemoryPlace::default());
+    let mut put = |id: u64, name: &str, value: Value| {
+        let mut batch = db.batch();
+        batch.put_with(id, &[0.0f32, 1.0], [(name, value)]).unwrap();
+        batch.commit()
+    };
+    put(1, "n", Value::I64(1 << 53)).unwrap();
+    let refused = put(2, "n", "text".into());
+    assert!(matches!(&refused, Err(Error::Field { row: 0, field, .. }) if field == "n"), "{refused:?}");
+    put(2, "n", Value::F64(0.5)).unwrap();
+    assert!(put(3, "n", Value::I64((1 << 53) + 1)).is_err(), "it is no f64");
+    put(4, "big", Value::I64((1 << 53) + 1)).unwrap();
+    assert!(put(5, "big", Value::F64(0.5)).is_err(), "what is stored is no f64");
+    assert!(put(5, "", Value::I64(1)).is_err() && put(5, "x", Value::F64(f64::NAN)).is_err());
+    put(6, "empty", Value::List(Vec::new())).unwrap();
+    let values = |id: u64| db.snapshot().metadata(&id.into()).unwrap().unwrap();
+    assert_eq!(values(1)["n"], Value::F64(9_007_199_254_740_992.0));
+    assert_eq!(
+        (values(4)["big"].clone(), values(6)["empty"].clone()),
+        (Value::I64((1 << 53) + 1), Value::List(vec![]))
+    );
+}
+
+/// Would show a segment that a fold or a compaction writes without what belongs to its rows, and an index of metadata that is not
+/// that of its columns.
+#[test]
+fn metadata_goes_where_its_rows_go() {
+    let place = MemoryPlace::default();
+    let mut db = create(&place);
+    for first in [0u64, 1500, 3000] {
+        let mut batch = db.batch();
+        for id in first..first + 1500 {
+            let fields = [("id", Value::I64(id as i64)), ("mod", format!("m{}", id % 7).into())];
+            batch.put_with(id, &[(id * 7919 % 4001) as f32, 1.0], fields).unwrap();
+        }
+        batch.commit().unwrap();
+    }
+    let mut batch = db.batch();
+    (0..4500).step_by(100).for_each(|id| batch.update(id, [("mod", Value::Null), ("new", true.into())]).unwrap());
+    (1..4500).step_by(100).for_each(|id| batch.delete(id).unwrap());
+    assert_eq!(batch.commit().unwrap().updated, 45);
+    let check = |db: &Db| {
+        let snapshot = db.snapshot();
+        for id in 0..4500u64 {
+            let metadata = snapshot.metadata(&id.into()).unwrap();
+            let mut expected = Metadata::from([("id".to_owned(), Value::I64(id as i64))]);
+            match id % 100 {
+                0 => drop(expected.insert("new".to_owned(), true.into())),
+                _ => drop(expected.insert("mod".to_owned(), format!("m{}", id % 7).into())),
+            }
+            assert_eq!(metadata, (id % 100 != 1).then_some(expected), "record {id}");
+        }
+        let bytes = place.bytes(Path::new(PATH)).unwrap();
+        let report = rvf_format::verify::verify(&bytes.into(), &mut |_, _| {}).unwrap();
+        assert!(report.sound, "{:?}", report.findings);
+    };
+    check(&db);
+    db.index(&crate::IndexOptions::default(), &mut |_, _| std::ops::ControlFlow::Continue(())).unwrap();
+    check(&db);
+    db.compact(&CompactOptions::default()).unwrap();
+    check(&db);
+    assert_eq!(db.snapshot().metas().deltas().len(), 0);
+    let before = place.bytes(Path::new(PATH)).unwrap().len();
+    db.compact(&CompactOptions::default()).unwrap();
+    assert!(place.bytes(Path::new(PATH)).unwrap().len() <= before + 4096, "metadata is there twice");
+    let kinds = |kind| db.snapshot().state().of_kind(kind).filter(|entry| entry.rows.get() > 0).count();
+    let parts = kinds(rvf_format::Kind::VEC);
+    assert_eq!((kinds(rvf_format::Kind::META), kinds(rvf_format::Kind::META_IDX)), (parts, parts));
+}

@@ -6,6 +6,7 @@ use crate::value::{FieldType, Metadata, Value};
 use crate::{CompactOptions, Error, Metric, Schema};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
 use rvf_format::storage::MemoryPlace;
+use rvf_format::{Clause, Kind};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -239,4 +240,32 @@ fn metadata_goes_where_its_rows_go() {
     let kinds = |kind| db.snapshot().state().of_kind(kind).filter(|entry| entry.rows.get() > 0).count();
     let parts = kinds(rvf_format::Kind::VEC);
     assert_eq!((kinds(rvf_format::Kind::META), kinds(rvf_format::Kind::META_IDX)), (parts, parts));
+}
+
+/// Would show damage that is copied into a new segment, where it gets a hash that says it is sound.
+#[test]
+fn damaged_metadata_is_refused_not_copied() {
+    for kind in [Kind::META, Kind::DELTA] {
+        let place = MemoryPlace::default();
+        let mut db = create(&place);
+        let mut batch = db.batch();
+        (0..20).for_each(|id| batch.put_with(id, &[id as f32, 1.0], [("word", format!("word {id}").into())]).unwrap());
+        batch.commit().unwrap();
+        let mut batch = db.batch();
+        batch.update(3, [("word", "changed".into())]).unwrap();
+        batch.delete(5).unwrap();
+        batch.commit().unwrap();
+        let at = db.snapshot().state().of_kind(kind).find(|entry| entry.rows.get() > 0).unwrap().offset.get() as usize;
+        drop(db);
+        let mut bytes = place.bytes(Path::new(PATH)).unwrap();
+        let word = bytes[at..].windows(4).position(|four| four == b"chan" || four == b"word").unwrap();
+        // The name of the field stands before its values.
+        let value = bytes[at + word + 4..].windows(4).position(|four| four == b"chan" || four == b"word").unwrap();
+        bytes[at + word + 4 + value] ^= 1;
+        place.put(Path::new(PATH), bytes.clone());
+        let mut db = Db::open_with(Arc::new(place.clone()), PATH, &options()).unwrap();
+        let refused = db.compact(&CompactOptions::default());
+        assert!(matches!(refused, Err(Error::Corrupt { clause: Clause::Man5, .. })), "{kind}: {refused:?}");
+        assert_eq!(place.bytes(Path::new(PATH)).unwrap(), bytes, "the file is as it was");
+    }
 }

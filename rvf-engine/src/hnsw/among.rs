@@ -10,16 +10,18 @@
 //! what is asked for lies far from all of them, nothing near it leads there. And it gives up when it has measured more than a bound,
 //! as measuring all of them one by one would have done.
 //!
-//! Which way costs less depends on how many of the nodes around the query are among them; a [`Probe`] tells.
+//! Both are rounds of the same kind: a [`Source`] names the nodes that are to be measured next. So the code that measures is there
+//! once, for each kind of row and instruction set; a source is compiled once.
 
 use super::pool::Pool;
 use super::rows::Rows;
-use super::walk::{ENTRIES, Entry, Found, Links, Scratch, enter, is_set, measure_leaders, measure_nodes};
+use super::visited::Visited;
+use super::walk::{ENTRIES, Entry, Found, Links, Scratch, is_set, measure_nodes};
 use crate::kernel::{Pair, Task, prefetch};
+use core::ops::Range;
 
-/// Rows that are asked for ahead of being measured, one by one.
-const BLOCK: usize = 32;
-
+/// Nodes of a round, one by one.
+const BLOCK: usize = 64;
 /// Pivots among the nodes that a walk of two hops looks at before it begins.
 const ENOUGH: usize = 96;
 
@@ -51,181 +53,187 @@ impl<T> Task<T> for Among<'_, T> {
 
     #[inline(always)]
     fn run<P: Pair<T>>(self, pair: P) -> Option<Found> {
-        match self.way {
-            Way::OneByOne => Some(self.one_by_one(pair)),
-            Way::TwoHops(most) => self.two_hops(pair, most),
-        }
-    }
-}
-
-impl<T> Among<'_, T> {
-    #[inline(always)]
-    fn one_by_one<P: Pair<T>>(self, pair: P) -> Found {
-        let Scratch { pool, distances, nodes, .. } = self.scratch;
-        pool.begin(self.ef);
+        let Scratch { pool, visited, distances, nodes } = self.scratch;
+        let (count, most) = match self.way {
+            Way::OneByOne => (self.ef, u64::MAX),
+            Way::TwoHops(most) => (self.ef.min(ENTRIES), most),
+        };
+        pool.begin(count);
+        visited.begin(self.rows.len());
+        let mut source = Source::new(&self.entry, self.links, self.excluded, self.rows.len(), self.way);
         let mut found = Found::default();
-        nodes.clear();
-        nodes.resize(2 * BLOCK, 0);
-        let (mut ahead, mut waiting) = nodes.split_at_mut(BLOCK);
-        let mut included = Included::new(self.excluded, self.rows.len());
-        let mut count = included.fill(ahead);
-        while count > 0 {
-            for node in &ahead[..count] {
+        let mut waiting = Vec::new();
+        while source.next(pool, visited, self.ef, nodes) || !waiting.is_empty() {
+            for node in nodes.iter() {
                 prefetch(self.rows.row_of::<P>(*node));
             }
-            std::mem::swap(&mut ahead, &mut waiting);
-            let next = included.fill(ahead);
-            for node in &ahead[..next] {
-                prefetch(self.rows.row_of::<P>(*node));
-            }
-            measure_nodes(pair, self.rows, &waiting[..count], distances);
-            keep(pool, distances, &waiting[..count]);
-            found.distances += count as u64;
-            count = next;
-        }
-        found
-    }
-
-    /// Fills the pool with pivots that are among the nodes: of the nearest cells, until there are enough.
-    #[inline(always)]
-    fn enter_among<P: Pair<T>>(&mut self, pair: P) -> u64 {
-        let mut cells = measure_leaders(pair, &self.entry, self.rows, self.scratch);
-        let mut measured = cells.len() as u64;
-        cells.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-        let Scratch { pool, visited, distances, nodes, .. } = &mut *self.scratch;
-        let mut kept = 0;
-        for (_, cell) in cells {
-            nodes.clear();
-            for pivot in self.entry.members(cell) {
-                let node = self.entry.nodes.get(pivot).map(|node| node.get()).filter(|node| *node < self.rows.len());
-                if let Some(node) = node.filter(|node| !is_set(self.excluded, *node) && visited.insert(*node)) {
-                    prefetch(self.rows.row_of::<P>(node));
-                    nodes.push(node);
-                }
+            // What comes next is known here: those are measured that were asked for a round before.
+            if self.way == Way::OneByOne {
+                std::mem::swap(nodes, &mut waiting);
             }
             measure_nodes(pair, self.rows, nodes, distances);
-            keep(pool, distances, nodes);
-            kept += nodes.len();
-            if kept >= ENOUGH {
-                break;
-            }
-        }
-        measured += kept as u64;
-        measured
-    }
-
-    #[inline(always)]
-    fn two_hops<P: Pair<T>>(mut self, pair: P, most: u64) -> Option<Found> {
-        let nodes = self.rows.len();
-        self.scratch.pool.begin(self.ef.min(ENTRIES));
-        self.scratch.visited.begin(nodes);
-        let measured = self.enter_among(pair);
-        let mut found = Found { distances: measured, ..Found::default() };
-        let Scratch { pool, visited, distances, nodes: through, .. } = self.scratch;
-        pool.widen(self.ef);
-        let enough = 2 * self.links.degree();
-        while let Some(node) = pool.expand() {
-            found.hops += 1;
-            let before = visited.met().len();
-            through.clear();
-            for link in self.links.of(node, nodes) {
-                if is_set(self.excluded, link) {
-                    through.push(link);
-                    prefetch(self.links.slots(link));
-                } else if visited.insert(link) {
-                    prefetch(self.rows.row_of::<P>(link));
-                }
-            }
-            for other in through.iter() {
-                if visited.met().len() - before >= enough {
-                    break;
-                }
-                // Of those that are passed through a second time everything was seen.
-                if !visited.mark(*other) {
-                    continue;
-                }
-                for link in self.links.of(*other, nodes) {
-                    if !is_set(self.excluded, link) && visited.insert(link) {
-                        prefetch(self.rows.row_of::<P>(link));
-                    }
-                }
-            }
-            let fresh = visited.met().get(before..).unwrap_or_default();
-            measure_nodes(pair, self.rows, fresh, distances);
-            keep(pool, distances, fresh);
-            found.distances += fresh.len() as u64;
+            found.distances += nodes.len() as u64;
             if found.distances > most {
                 return None;
             }
+            source.measured(pool, nodes, distances);
         }
+        found.hops = source.hops;
         Some(found)
     }
 }
 
-/// How a walk over all nodes would begin: with pivots of the nearest cells.
-pub(crate) struct Probe<'a, T> {
-    pub(crate) rows: &'a Rows<'a, T>,
-    pub(crate) entry: Entry<'a, T>,
-    pub(crate) ef: usize,
-    /// A bit a node, set for those that are not to be found.
-    pub(crate) excluded: &'a [u64],
-    pub(crate) scratch: &'a mut Scratch,
-}
-
-impl<T> Task<T> for Probe<'_, T> {
-    /// How many distances were computed, and which share of the nearest pivots is among the nodes.
-    type Output = (u64, f64);
-
-    #[inline(always)]
-    fn run<P: Pair<T>>(self, pair: P) -> (u64, f64) {
-        self.scratch.pool.begin(self.ef.min(ENTRIES));
-        self.scratch.visited.begin(self.rows.len());
-        let measured = enter(pair, &self.entry, self.rows, self.excluded, self.scratch);
-        (measured, self.scratch.pool.live_share())
-    }
-}
-
-#[inline(always)]
-fn keep(pool: &mut Pool, distances: &[f32], nodes: &[u32]) {
-    for (distance, node) in distances.iter().zip(nodes) {
-        if *distance < pool.bound() {
-            pool.insert(*distance, *node, false);
-        }
-    }
-}
-
-/// The nodes whose bits are not set, ascending.
-struct Included<'a> {
+/// Which nodes are to be measured next.
+struct Source<'a> {
+    pivots: Pivots<'a>,
+    links: Links<'a>,
     excluded: &'a [u64],
     nodes: u32,
-    word: usize,
-    bits: u64,
+    state: State,
+    hops: u64,
+    through: Vec<u32>,
 }
 
-impl<'a> Included<'a> {
-    fn new(excluded: &'a [u64], nodes: u32) -> Self {
-        Self { excluded, nodes, word: 0, bits: excluded.first().map_or(0, |word| !word) }
+/// The pivots of a graph, without their rows.
+#[derive(Clone, Copy)]
+struct Pivots<'a> {
+    nodes: &'a [zerocopy::byteorder::little_endian::U32],
+    offsets: &'a [zerocopy::byteorder::little_endian::U32],
+}
+
+/// How far a search is.
+enum State {
+    /// All nodes from this one on.
+    All(u32),
+    /// The leaders of all cells.
+    Leaders,
+    /// The cells by their leaders, nearest last; how many pivots were measured.
+    Cells(Vec<(f32, usize)>, usize),
+    Hops,
+}
+
+impl<'a> Source<'a> {
+    fn new<T>(entry: &Entry<'a, T>, links: Links<'a>, excluded: &'a [u64], nodes: u32, way: Way) -> Self {
+        let pivots = Pivots { nodes: entry.nodes, offsets: entry.offsets };
+        let state = if way == Way::OneByOne { State::All(0) } else { State::Leaders };
+        Self { pivots, links, excluded, nodes, state, hops: 0, through: Vec::new() }
     }
 
-    /// The next ones; how many.
-    #[inline(always)]
-    fn fill(&mut self, to: &mut [u32]) -> usize {
-        let mut count = 0;
-        while let Some(slot) = to.get_mut(count) {
-            while self.bits == 0 {
-                self.word += 1;
-                match self.excluded.get(self.word) {
-                    Some(word) => self.bits = !word,
-                    None => return count,
+    /// The nodes of the next round; false if there is none.
+    fn next(&mut self, pool: &mut Pool, visited: &mut Visited, ef: usize, to: &mut Vec<u32>) -> bool {
+        to.clear();
+        loop {
+            match &mut self.state {
+                State::All(from) => {
+                    *from = fill(self.excluded, self.nodes, *from, to);
+                    return !to.is_empty();
                 }
-            }
-            let node = self.word as u32 * 64 + self.bits.trailing_zeros();
-            self.bits &= self.bits - 1;
-            if node < self.nodes {
-                *slot = node;
-                count += 1;
+                State::Leaders => {
+                    let leaders = self.pivots.nodes.get(..self.pivots.cells()).unwrap_or_default();
+                    to.extend(leaders.iter().map(|node| node.get()).filter(|node| *node < self.nodes));
+                    return !to.is_empty();
+                }
+                State::Cells(cells, measured) => {
+                    let cell = if *measured < ENOUGH { cells.pop() } else { None };
+                    let Some((_, cell)) = cell else {
+                        self.state = State::Hops;
+                        pool.widen(ef);
+                        continue;
+                    };
+                    let members = self.pivots.nodes.get(self.pivots.members(cell)).unwrap_or_default().iter();
+                    let leader = self.pivots.nodes.get(cell).into_iter();
+                    let among = leader
+                        .chain(members)
+                        .map(|node| node.get())
+                        .filter(|node| *node < self.nodes && !is_set(self.excluded, *node) && visited.insert(*node));
+                    to.extend(among);
+                    *measured += to.len();
+                    if !to.is_empty() {
+                        return true;
+                    }
+                }
+                State::Hops => return self.hop(pool, visited, to),
             }
         }
-        count
     }
+
+    /// The nodes that the links of the nearest node not yet expanded lead to.
+    fn hop(&mut self, pool: &mut Pool, visited: &mut Visited, to: &mut Vec<u32>) -> bool {
+        let enough = 2 * self.links.degree();
+        while let Some(node) = pool.expand() {
+            self.hops += 1;
+            self.through.clear();
+            for link in self.links.of(node, self.nodes) {
+                if is_set(self.excluded, link) {
+                    self.through.push(link);
+                    prefetch(self.links.slots(link));
+                } else if visited.insert(link) {
+                    to.push(link);
+                }
+            }
+            for other in &self.through {
+                if to.len() >= enough {
+                    break;
+                }
+                // From one that was passed through before everything was seen.
+                if !visited.mark(*other) {
+                    continue;
+                }
+                let links = self.links.of(*other, self.nodes);
+                to.extend(links.filter(|link| !is_set(self.excluded, *link) && visited.insert(*link)));
+            }
+            if !to.is_empty() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Takes in what was measured.
+    fn measured(&mut self, pool: &mut Pool, nodes: &[u32], distances: &[f32]) {
+        if matches!(self.state, State::Leaders) {
+            let mut cells: Vec<(f32, usize)> = distances.iter().copied().zip(0..).collect();
+            cells.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
+            self.state = State::Cells(cells, 0);
+            return;
+        }
+        for (distance, node) in distances.iter().zip(nodes) {
+            if *distance < pool.bound() {
+                pool.insert(*distance, *node, false);
+            }
+        }
+    }
+}
+
+impl Pivots<'_> {
+    fn cells(&self) -> usize {
+        self.offsets.len().saturating_sub(1)
+    }
+
+    /// The places of the pivots of a cell, but for its leader.
+    fn members(&self, cell: usize) -> Range<usize> {
+        let offset = |cell: usize| self.offsets.get(cell).map_or(0, |offset| offset.get() as usize);
+        let (first, end) = (self.cells() + offset(cell), self.cells() + offset(cell + 1));
+        first..end.max(first).min(self.nodes.len().max(first))
+    }
+}
+
+/// The next nodes from `from` on whose bits are not set; where to go on.
+fn fill(excluded: &[u64], nodes: u32, from: u32, to: &mut Vec<u32>) -> u32 {
+    let first = from as usize / 64;
+    for (at, word) in excluded.iter().enumerate().skip(first) {
+        let mut bits = if at == first { !word & (u64::MAX << (from % 64)) } else { !word };
+        while bits != 0 {
+            let node = at as u32 * 64 + bits.trailing_zeros();
+            if node >= nodes {
+                return nodes;
+            }
+            to.push(node);
+            bits &= bits - 1;
+            if to.len() == BLOCK {
+                return node + 1;
+            }
+        }
+    }
+    nodes
 }

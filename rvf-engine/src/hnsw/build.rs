@@ -4,7 +4,7 @@ use super::cells::Pivots;
 use super::rows::Rows;
 use super::scorer::Scorer;
 use super::select::{Candidate, Selector};
-use super::walk::{Entry, Links, Scratch, Walk, is_set};
+use super::walk::{Entry, Links, Scratch, Stage, Walk, is_set};
 use super::{NO_LINK, heal, parallel, reach, twins};
 use crate::kernel::{KernelError, Kernels};
 use crate::random::Random;
@@ -273,7 +273,7 @@ impl<'b, S: Scorer> Builder<'b, S> {
                     entry,
                     ef: pass.ef,
                     dead: &[],
-                    begun: None,
+                    stage: Stage::Whole,
                     most: u64::MAX,
                     without: None,
                     scratch,

@@ -60,14 +60,14 @@ mod twins;
 mod visited;
 mod walk;
 
-pub(crate) use among::{Among, Probe, Way};
+pub(crate) use among::{Among, Way};
 pub(crate) use build::{Built, Ground, Kept, Params, Stopped, Trial, build};
 pub(crate) use cells::Pivots;
 pub(crate) use parallel::map as in_parallel;
 pub(crate) use rows::{Rows, RunTable};
 pub(crate) use scorer::{BitRows, Halves, Numbers, Scorer};
 pub(crate) use twins::alone;
-pub(crate) use walk::{Entry, Found, Links, Scratch, Walk};
+pub(crate) use walk::{Entry, Found, Links, Scratch, Stage, Walk};
 
 /// An empty slot of a list of links.
 pub(crate) const NO_LINK: u32 = u32::MAX;

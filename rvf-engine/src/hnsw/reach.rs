@@ -5,7 +5,7 @@ use super::build::{Built, Params, Stopped};
 use super::cells::Pivots;
 use super::rows::Rows;
 use super::scorer::Scorer;
-use super::walk::{Entry, Links, Scratch, Walk};
+use super::walk::{Entry, Links, Scratch, Stage, Walk};
 use crate::kernel::Kernels;
 use zerocopy::byteorder::little_endian::U32;
 
@@ -66,7 +66,7 @@ pub(super) fn make_sure<S: Scorer>(
                 entry,
                 ef: NEAR,
                 dead: &[],
-                begun: None,
+                stage: Stage::Whole,
                 most: u64::MAX,
                 without: None,
                 scratch: &mut scratch,

@@ -43,7 +43,17 @@ fn found(rows: &[f32], width: usize, dead: &[u64], graph: &Built<f32>, query: &[
     let links = Links::new(&graph.links, 32);
     Kernels::detect().run(
         &query,
-        Walk { rows: &rows, links, entry, ef, dead, begun: None, most: u64::MAX, without: None, scratch: &mut scratch },
+        Walk {
+            rows: &rows,
+            links,
+            entry,
+            ef,
+            dead,
+            stage: Stage::Whole,
+            most: u64::MAX,
+            without: None,
+            scratch: &mut scratch,
+        },
     );
     scratch.found().collect()
 }

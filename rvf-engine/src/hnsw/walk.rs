@@ -62,13 +62,6 @@ pub(crate) struct Entry<'a, T> {
 }
 
 impl<T> Entry<'_, T> {
-    /// The places of the pivots of a cell: its leader and the others.
-    #[inline(always)]
-    pub(super) fn members(&self, cell: usize) -> impl Iterator<Item = usize> + use<T> {
-        let leaders = self.offsets.len().saturating_sub(1);
-        std::iter::once(cell).chain(leaders + self.offset(cell)..leaders + self.offset(cell + 1))
-    }
-
     /// Where the members of a cell begin, after the leaders; 0 for one that is not there.
     #[inline(always)]
     fn offset(&self, cell: usize) -> usize {
@@ -86,10 +79,26 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
+    /// The share of live nodes among the nearest that were met: after a beginning, of the pivots around the query.
+    pub(crate) fn live_share(&self) -> f64 {
+        self.pool.live_share()
+    }
+
     /// What the last walk found: live nodes, nearest first, with their distances.
     pub(crate) fn found(&self) -> impl Iterator<Item = (f32, u32)> + '_ {
         self.pool.live()
     }
+}
+
+/// How much of a walk is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// All of it.
+    Whole,
+    /// Its beginning: pivots of the nearest cells.
+    Begin,
+    /// What follows on a beginning that took so many distances.
+    GoOn(u64),
 }
 
 /// What a walk cost.
@@ -112,8 +121,8 @@ pub(crate) struct Walk<'a, T> {
     pub(crate) ef: usize,
     /// A bit a node, set for those that are not to be found; empty if there are none.
     pub(crate) dead: &'a [u64],
-    /// How many distances it took to begin, where that was done by a [`super::Probe`] on the same scratch.
-    pub(crate) begun: Option<u64>,
+    /// Whether to begin and to stop then, or to go on with what was begun on the same scratch.
+    pub(crate) stage: Stage,
     /// Distances after which the walk gives up.
     pub(crate) most: u64,
     /// A node that is to be walked around, as if it were not there: the one that the query is, when recall is measured.
@@ -127,9 +136,9 @@ impl<T> Task<T> for Walk<'_, T> {
     #[inline(always)]
     fn run<P: Pair<T>>(self, pair: P) -> Found {
         let nodes = self.rows.len();
-        let measured = match self.begun {
-            Some(measured) => measured,
-            None => {
+        let measured = match self.stage {
+            Stage::GoOn(measured) => measured,
+            Stage::Begin | Stage::Whole => {
                 // Of the pivots few are worth an expansion: the rest of the pool is for what they lead to.
                 self.scratch.pool.begin(self.ef.min(ENTRIES));
                 self.scratch.visited.begin(nodes);
@@ -140,6 +149,9 @@ impl<T> Task<T> for Walk<'_, T> {
             }
         };
         let mut found = Found { distances: measured, hops: 0, gave_up: false };
+        if self.stage == Stage::Begin {
+            return found;
+        }
         self.scratch.pool.widen(self.ef);
         let Scratch { pool, visited, distances, .. } = self.scratch;
         // Three nodes are under way: the links of one are asked for, the rows that the one before leads to are asked for, and those
@@ -262,13 +274,7 @@ pub(super) fn measure_nodes<T, P: Pair<T>>(pair: P, rows: &Rows<'_, T>, nodes: &
 
 /// Fills the pool with the pivots of the nearest cells; how many distances that took.
 #[inline(always)]
-pub(super) fn enter<T, P: Pair<T>>(
-    pair: P,
-    entry: &Entry<'_, T>,
-    rows: &Rows<'_, T>,
-    dead: &[u64],
-    scratch: &mut Scratch,
-) -> u64 {
+fn enter<T, P: Pair<T>>(pair: P, entry: &Entry<'_, T>, rows: &Rows<'_, T>, dead: &[u64], scratch: &mut Scratch) -> u64 {
     let width = if P::WIDTH > 0 { P::WIDTH } else { rows.width() };
     let leaders = entry.offsets.len().saturating_sub(1);
     let mut nearest = [(f32::INFINITY, NO_CELL); PROBES];
@@ -299,21 +305,6 @@ pub(super) fn enter<T, P: Pair<T>>(
     }
     scratch.distances = distances;
     measured as u64
-}
-
-/// The distances of the leaders of all cells, with their numbers.
-#[inline(always)]
-pub(super) fn measure_leaders<T, P: Pair<T>>(
-    pair: P,
-    entry: &Entry<'_, T>,
-    rows: &Rows<'_, T>,
-    scratch: &mut Scratch,
-) -> Vec<(f32, usize)> {
-    let width = if P::WIDTH > 0 { P::WIDTH } else { rows.width() };
-    let leaders = entry.offsets.len().saturating_sub(1).min(entry.rows.len() / width.max(1));
-    let members = entry.rows.get(..leaders * width).unwrap_or_default();
-    measure(pair, InOnePiece { rows: members, width }, &mut scratch.distances);
-    scratch.distances.iter().copied().zip(0..).collect()
 }
 
 /// Puts a pivot into the pool, if it is a node and near enough.

@@ -126,7 +126,7 @@ fn gather(snapshot: &Snapshot, parts: &[u32]) -> Result<Vec<(Gathered, Vec<RowId
     let mut all = Vec::new();
     let mut rows = (Gathered::default(), Vec::new());
     for part in parts {
-        snapshot.intact(&snapshot.parts()[*part as usize].entry)?;
+        snapshot.intact_rows(*part)?;
         let view = snapshot.view(*part)?;
         for row in 0..view.count() {
             let at = RowId { part: *part, row };

@@ -62,7 +62,7 @@ impl Snapshot {
         let mut intact = None;
         let row = |at: RowId| {
             if intact != Some(at.part) {
-                self.parts().get(at.part as usize).map_or(Ok(()), |part| self.intact(&part.entry).map(drop))?;
+                self.intact_rows(at.part)?;
                 intact = Some(at.part);
             }
             let metadata = self.metadata_at(at)?;

@@ -2,7 +2,7 @@
 
 use super::filtered::{Strategy, cheapest, most_distances};
 use super::query::Checked;
-use crate::hnsw::{Among, Entry, Found, Links, Probe, Rows, Scratch, Walk, Way};
+use crate::hnsw::{Among, Entry, Found, Links, Rows, Scratch, Stage, Walk, Way};
 use crate::kernel::{Against, BitQuery, Kernels, Op, Query};
 use crate::quant::{CodeQuery, Codec};
 use crate::store::{GraphView, RowId, Snapshot};
@@ -126,7 +126,8 @@ impl GraphSearch<'_> {
         let links = Links::new(index.links(), index.facts().degree.get() as usize);
         let (ef, dead) = (self.ef, &self.graph.dead[..]);
         let Some(selection) = self.among else {
-            let walk = Walk { rows, links, entry, ef, dead, begun: None, most: u64::MAX, without: None, scratch };
+            let walk =
+                Walk { rows, links, entry, ef, dead, stage: Stage::Whole, most: u64::MAX, without: None, scratch };
             return Ok(Searched { found: self.kernels.run(query, walk), strategy: None });
         };
         Ok(self.walk_among(query, (rows, links, entry), selection, scratch))
@@ -145,24 +146,23 @@ impl GraphSearch<'_> {
         Q: Against<T>,
     {
         let ef = self.ef;
+        let walk = |stage, most, scratch: &mut Scratch| {
+            let walk = Walk { rows, links, entry, ef, dead: excluded, stage, most, without: None, scratch };
+            self.kernels.run(query, walk)
+        };
         let mut spent = 0;
         let mut strategy = cheapest(count, 1.0, ef);
         if strategy != Strategy::OneByOne {
-            let probe = Probe { rows, entry, ef, excluded, scratch: &mut *scratch };
-            let (measured, share) = self.kernels.run(query, probe);
+            spent = walk(Stage::Begin, u64::MAX, scratch).distances;
+            let share = scratch.live_share();
             strategy = cheapest(count, share, ef);
             if strategy == Strategy::Walk {
-                let begun = Some(measured);
-                let (dead, most) = (excluded, most_distances(share, ef));
-                let walk = Walk { rows, links, entry, ef, dead, begun, most, without: None, scratch: &mut *scratch };
-                let found = self.kernels.run(query, walk);
+                let found = walk(Stage::GoOn(spent), most_distances(share, ef), scratch);
                 if !found.gave_up {
                     return Searched { found, strategy: Some(strategy) };
                 }
                 spent = found.distances;
                 strategy = Strategy::TwoHops;
-            } else {
-                spent = measured;
             }
         }
         if strategy == Strategy::TwoHops {

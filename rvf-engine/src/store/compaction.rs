@@ -398,7 +398,7 @@ fn gather(
         if !removed.contains(&source.entry.segment_id.get()) {
             continue;
         }
-        before.intact(&source.entry)?;
+        before.intact_rows(part as u32)?;
         let view = before.view(part as u32)?;
         for row in 0..view.count() {
             let at = RowId { part: part as u32, row };

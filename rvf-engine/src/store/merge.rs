@@ -138,8 +138,8 @@ fn merge_rows(
     next_row: &mut u64,
 ) -> Result<Vec<Draft<'static>>> {
     let mut rows = Gathered::default();
-    for (part, entry) in parts_of(snapshot, group) {
-        snapshot.intact(entry)?;
+    for (part, _) in parts_of(snapshot, group) {
+        snapshot.intact_rows(part)?;
         let view = snapshot.view(part)?;
         for row in 0..view.count() {
             let at = RowId { part, row };

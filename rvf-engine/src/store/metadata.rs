@@ -136,6 +136,25 @@ impl MetaTable {
         Ok(())
     }
 
+    /// What is read of a part's metadata when its rows are moved, against the hashes that were committed.
+    ///
+    /// # Errors
+    /// MAN-5; corruption of DELTA segments.
+    pub(super) fn check_intact(&self, snapshot: &Snapshot, part: u32) -> Result<()> {
+        let Some(source) = snapshot.parts().get(part as usize) else { return Ok(()) };
+        if let Some(columns) = self.of_part(part) {
+            snapshot.intact(&columns.entry)?;
+        }
+        for delta in &self.deltas {
+            let rows = delta.view(snapshot)?.row_numbers().unwrap_or_default();
+            let after = rows.partition_point(|row| row.get() < source.entry.base_row.get());
+            if rows.get(after).is_some_and(|row| row.get() < source.entry.end_row()) {
+                snapshot.intact(&delta.entry)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Parts of which a DELTA names a row.
     pub(crate) fn overlaid(&self, snapshot: &Snapshot) -> Result<BTreeSet<u32>> {
         let mut parts = BTreeSet::new();

@@ -217,6 +217,14 @@ impl Snapshot {
         Ok(bytes)
     }
 
+    /// Checks the rows of a part and their metadata against the hashes that were committed: for rows that are to be written anew.
+    pub(crate) fn intact_rows(&self, part: u32) -> Result<()> {
+        if let Some(source) = self.parts.get(part as usize) {
+            self.intact(&source.entry)?;
+        }
+        self.metas.check_intact(self, part)
+    }
+
     /// Dead rows of each part.
     pub(crate) fn dead(&self) -> Result<&DeadRows> {
         let dead = self.dead.get_or_init(|| self.collect_dead().map_err(Fault::from));

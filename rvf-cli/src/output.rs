@@ -121,6 +121,7 @@ impl Ui {
     /// A table; columns whose cells are all numbers stand to the right.
     pub(crate) fn table(&self, head: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
         let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
+        let head: Vec<String> = head.iter().map(|title| plain(title)).collect();
         let cells = |column: usize| rows.iter().filter_map(move |row| row.get(column));
         let width = |column: usize| {
             let head = head.get(column).map_or(0, |name| name.chars().count());
@@ -128,8 +129,7 @@ impl Ui {
         };
         let numeric = |column: usize| !rows.is_empty() && cells(column).all(|cell| is_number(cell));
         let layout: Vec<(usize, bool)> = (0..head.len()).map(|column| (width(column), numeric(column))).collect();
-        let titles: Vec<String> = head.iter().map(|title| (*title).to_owned()).collect();
-        self.line(self.heading(&row_text(&titles, &layout)))?;
+        self.line(self.heading(&row_text(&head, &layout)))?;
         rows.iter().try_for_each(|row| self.line(row_text(row, &layout)))
     }
 

@@ -46,6 +46,11 @@ pub(crate) fn run(args: &DeleteArgs, ui: &Ui) -> Outcome {
     }
     if let Some(text) = &args.filter {
         let matches = matches_of(text, &snapshot, &args.file, ui)?;
+        // What is misspelt must not delete: a field that no record has is null in all.
+        if let Some(field) = matches.unknown_fields().first() {
+            let message = format!("{field}: nothing was deleted ({})", args.file.display());
+            return Err(Failure::usage("unknown_field", message, "`rvf info` lists the fields"));
+        }
         ids = matches.ids(&snapshot).map_err(Failure::of(&args.file))?;
     }
     ids.sort_unstable();

@@ -99,7 +99,7 @@ fn build(path: &Path) -> Result<Built, Error> {
     let started = Instant::now();
     let name = Path::new("base.npy");
     let mut sidecar = Sidecar::new(RECORDS.as_bytes(), Path::new("records.jsonl"));
-    let mut source = sidecar.beside(&mut source);
+    let mut source = sidecar.beside(&mut source, None);
     db.import_from(&mut source, name, &ImportOptions::default(), &mut |_, _| ControlFlow::Continue(()))?;
     let import_micros = micros_since(started);
     let started = Instant::now();

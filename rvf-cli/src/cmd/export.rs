@@ -8,7 +8,7 @@ use crate::progress::{Bar, catch_interrupts};
 use clap::Args;
 use rvf_engine::ingest::{Format, ids_companion};
 use rvf_engine::salvage::{Loss, Salvaged};
-use rvf_engine::{Error, salvage_path};
+use rvf_engine::{Error, Reader, salvage_path};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -62,6 +62,10 @@ pub(crate) fn run(args: &ExportArgs, ui: &Ui) -> Outcome {
     };
     drop(bar);
     let done = done.map_err(Failure::of(&args.file))?;
+    if done.without_fields > 0 {
+        let records = done.without_fields;
+        ui.warn(format!("the fields of {records} records were left out: only .jsonl has a place for them"));
+    }
     let ids = done.ids.as_ref().map(|path| path.display().to_string());
     let value = json!({
         "exported": done.exported, "out": args.out.display().to_string(), "ids": ids, "epoch": snapshot.epoch(),
@@ -81,6 +85,9 @@ fn save(args: &ExportArgs, ui: &Ui) -> Outcome {
     let done = saved.export(&args.out, args.format, &mut |done, total| bar.update(done, total));
     drop(bar);
     let done = done.map_err(Failure::of(&args.file))?;
+    if Reader::open(&args.file).and_then(|reader| Ok(!reader.fields()?.is_empty())).unwrap_or(false) {
+        ui.warn("the fields of records were left out: --salvage saves ids and vectors");
+    }
     let ids = done.ids.as_ref().map(|path| path.display().to_string());
     let list = |losses: &[Loss]| losses.iter().map(to_json).collect::<Vec<Value>>();
     let value = json!({

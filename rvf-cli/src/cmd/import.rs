@@ -204,7 +204,9 @@ fn import_all(
         let progress = &mut |done, total| bar.update(done, total);
         let done = source.and_then(|mut source| match &mut sidecar {
             None => db.import_from(source.as_mut(), path, options, progress),
-            Some(sidecar) => db.import_from(&mut sidecar.beside(source.as_mut()), path, options, progress),
+            Some(sidecar) => {
+                db.import_from(&mut sidecar.beside(source.as_mut(), options.ids.as_ref()), path, options, progress)
+            }
         });
         let done = done.map_err(|error| after(sum.imported, error))?;
         if let Some(row) = &done.first_rejected {

@@ -24,6 +24,8 @@ pub struct Exported {
     pub exported: u64,
     /// The file beside it that holds their ids, where the format has no place for them.
     pub ids: Option<PathBuf>,
+    /// Records whose fields were left out, because the format has no place for them.
+    pub without_fields: u64,
 }
 
 impl Snapshot {
@@ -94,10 +96,11 @@ pub(crate) fn export_rows<'a>(
     progress: Progress<'_>,
 ) -> Result<Exported> {
     let mut sink = create_sink(path, format, options(source.schema))?;
-    let exported = pour(source, rows, sink.as_mut(), progress)?;
+    let holds_all = format.or_else(|| Format::of_path(path).ok()) == Some(Format::Jsonl);
+    let (exported, fields) = pour(source, rows, (sink.as_mut(), holds_all), progress)?;
     sink.finish()?;
-    let holds_ids = format.or_else(|| Format::of_path(path).ok()) == Some(Format::Jsonl);
-    Ok(Exported { exported, ids: (!holds_ids).then(|| ids_companion(path)) })
+    let without_fields = if holds_all { 0 } else { fields };
+    Ok(Exported { exported, ids: (!holds_all).then(|| ids_companion(path)), without_fields })
 }
 
 fn options(schema: &Schema) -> SinkOptions {
@@ -117,10 +120,10 @@ fn options(schema: &Schema) -> SinkOptions {
 fn pour<'a>(
     source: &Rows<'_>,
     mut rows: impl Iterator<Item = Result<StoredRow<'a>>>,
-    sink: &mut dyn VectorSink,
+    (sink, holds_fields): (&mut dyn VectorSink, bool),
     progress: Progress<'_>,
-) -> Result<u64> {
-    let mut written = 0;
+) -> Result<(u64, u64)> {
+    let (mut written, mut fields) = (0, 0);
     loop {
         if progress(written, Some(source.total)).is_break() {
             return Err(Error::Interrupted);
@@ -131,9 +134,10 @@ fn pour<'a>(
         (source.check)()?;
         let (count, (ids, elements, metadata)) = copied?;
         if count == 0 {
-            return Ok(written);
+            return Ok((written, fields));
         }
-        sink.write(Some(&ids), &elements, Some(&metadata))?;
+        fields += metadata.iter().flatten().count() as u64;
+        sink.write(Some(&ids), &elements, holds_fields.then_some(&metadata[..]))?;
         written += count as u64;
     }
 }

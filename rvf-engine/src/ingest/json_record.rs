@@ -50,7 +50,7 @@ pub(super) fn parse_metadata(text: &[u8]) -> Result<(Option<String>, Option<Valu
     let mut json = serde_json::Deserializer::from_slice(text);
     let read = (MetadataSeed { notes: &notes }).deserialize(&mut json).and_then(|value| json.end().map(|()| value));
     let Some(Value::Object(mut object)) = read.map_err(|error| notes.wrong(&error))? else { return Ok((None, None)) };
-    let wraps = matches!(object.get("metadata"), Some(Value::Object(_) | Value::Null))
+    let wraps = matches!(object.get("metadata"), None | Some(Value::Object(_) | Value::Null))
         && object.keys().all(|key| key == "id" || key == "metadata");
     if !wraps {
         return Ok((None, Some(Value::Object(object))));

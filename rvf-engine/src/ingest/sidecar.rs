@@ -28,9 +28,10 @@ impl Sidecar {
         Self { lines: MetadataLines::new(Box::new(reader), path), path: path.to_owned() }
     }
 
-    /// Reads `source` with the metadata of the next lines.
-    pub fn beside<'s>(&'s mut self, source: &'s mut dyn VectorSource) -> impl VectorSource + 's {
-        WithMetadata { source, sidecar: self }
+    /// Reads `source` with the metadata of the next lines. A line with an id must be that of the record in its place: of `ids`, or of
+    /// the file; where there are none, ids of lines must count with the records.
+    pub fn beside<'s>(&'s mut self, source: &'s mut dyn VectorSource, ids: Option<&'s Ids>) -> impl VectorSource + 's {
+        WithMetadata { source, sidecar: self, ids, first: None }
     }
 
     /// That all lines were read.
@@ -48,6 +49,30 @@ impl Sidecar {
 struct WithMetadata<'s> {
     source: &'s mut dyn VectorSource,
     sidecar: &'s mut Sidecar,
+    ids: Option<&'s Ids>,
+    /// The id that record 0 has by the first line with an id, where records have none of their own.
+    first: Option<u64>,
+}
+
+impl WithMetadata<'_> {
+    /// The id that the line of a record must have if it has one.
+    fn expected(&mut self, batch: &VectorBatch, row: usize, given: &str) -> String {
+        let record = batch.first_record + row as u64;
+        if let Some(ids) = self.ids {
+            return text_of(ids, usize::try_from(record).unwrap_or(usize::MAX));
+        }
+        if let Some(ids) = &batch.ids {
+            return text_of(ids, row);
+        }
+        let counted = given.parse::<u64>().ok().and_then(|id| id.checked_sub(record));
+        match self.first.or(counted) {
+            Some(first) => {
+                self.first = Some(first);
+                first.saturating_add(record).to_string()
+            }
+            None => record.to_string(),
+        }
+    }
 }
 
 impl VectorSource for WithMetadata<'_> {
@@ -78,11 +103,11 @@ impl VectorSource for WithMetadata<'_> {
                 return Err(InputError::of_file(&self.sidecar.path, FileFault::LessMetadata));
             };
             // An id says whose line it is: another record's would go to the wrong one.
-            let own = batch.ids.as_ref().map(|ids| text_of(ids, row));
-            if let (Some(id), Some(own)) = (&id, own)
-                && *id != own
-            {
-                return Err(self.sidecar.lines.wrong_id(id, &own));
+            if let Some(id) = &id {
+                let own = self.expected(&batch, row, id);
+                if *id != own {
+                    return Err(self.sidecar.lines.wrong_id(id, &own));
+                }
             }
             metadata.push(fields);
         }

@@ -250,3 +250,26 @@ fn ids_with_commas_can_be_deleted() {
     assert_eq!(place.ok("delete a.rvf --id a,b")["deleted"], 1);
     assert_eq!(place.ok("delete a.rvf --id c,d")["deleted"], 2);
 }
+
+/// What is misspelt or in another order must neither delete nor give fields to the wrong records.
+#[test]
+fn metadata_that_is_not_theirs_is_refused() {
+    let place = Place::with_store();
+    place.write("two.npy", npy(2, 3, &[1., 2., 3., 4., 5., 6.]));
+    let line = |id: u64| format!("{{\"id\":{id},\"metadata\":{{\"n\":{id}}}}}\n");
+    place.write("back.jsonl", [line(1), line(0)].concat());
+    place.write("few.jsonl", line(0));
+    let import = |metadata: &str| format!("import a.rvf two.npy --metadata {metadata}");
+    refused(&place, &import("back.jsonl"), 2, "input", "metadata of record 0 in the place of that of record 2");
+    refused(&place, &import("few.jsonl"), 2, "input", "fewer lines of metadata than records");
+    refused(&place, "delete a.rvf --filter lnag=1", 2, "unknown_field", "nothing was deleted");
+    place.write("right.jsonl", [line(40), "{\"id\":41}\n".to_owned()].concat());
+    place.ok(&import("right.jsonl"));
+    let found = place.ok("query a.rvf --vector [1,2,3] -k 9 --filter n=40 --with-metadata --explain");
+    assert_eq!(
+        (&found["matches"], &found["hits"][0]["metadata"]),
+        (&serde_json::json!(1), &serde_json::json!({"n": 40}))
+    );
+    let answer = place.run(&["export", "a.rvf", "out.npy"]);
+    assert!(answer.exit == 0 && answer.stderr.contains("fields of 1 records were left out"), "{answer:?}");
+}

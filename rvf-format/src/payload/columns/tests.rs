@@ -81,7 +81,7 @@ fn records() -> impl Strategy<Value = Vec<Record>> {
         let named = [("flag", bool), ("a", whole), ("f", float), ("text", text), ("tags", list), ("raw", bytes)];
         named.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     });
-    proptest::collection::vec(record, 1..40)
+    proptest::collection::vec(record, 1..if cfg!(miri) { 4 } else { 40 })
 }
 
 proptest! {

@@ -43,9 +43,6 @@ def library():
     found.rvf_add_json.argtypes = [pointer, pointer, size, size, pointer, pointer]
     found.rvf_filter.argtypes = [pointer, ctypes.c_char_p, pointer]
     found.rvf_filter_close.argtypes = [pointer]
-    found.rvf_add_json.argtypes = [pointer, pointer, size, size, pointer, pointer]
-    found.rvf_filter.argtypes = [pointer, ctypes.c_char_p, pointer]
-    found.rvf_filter_close.argtypes = [pointer]
     found.rvf_index.argtypes = [pointer, word]
     found.rvf_writer_close.argtypes = [pointer]
     return found
@@ -95,22 +92,6 @@ class Rvf:
             self.check(self.lib.rvf_add_json(writer, part.ctypes.data, len(part), ds.d, None, fields))
         self.check(self.lib.rvf_index(writer, self.threads))
         self.lib.rvf_writer_close(writer)
-
-    def fields(self, filters, first, count):
-        """One JSON object a record: which filters it passes, as whole numbers."""
-        rows = [{name: int(mask[at]) for name, mask in filters.items()} for at in range(first, first + count)]
-        return (ctypes.c_char_p * count)(*(json.dumps(row).encode() for row in rows))
-
-    def set_filter(self, mask, name):
-        if self.search.filter:
-            self.lib.rvf_filter_close(self.search.filter)
-            self.search.filter = None
-        made = ctypes.c_void_p()
-        self.check(self.lib.rvf_filter(self.reader, f"{name} = 1".encode(), ctypes.byref(made)))
-        self.search.filter = made
-
-    def fquery(self, q):
-        return self.query(q)
 
     def fields(self, filters, first, count):
         """One JSON object a record: which filters it passes, as whole numbers."""

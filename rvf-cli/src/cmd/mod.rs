@@ -21,9 +21,10 @@ use crate::args::{Command, ReadArgs};
 use crate::failure::Failure;
 use crate::output::{Ui, size};
 use crate::progress::{Bar, is_interrupted};
-use rvf_engine::filter::Filter;
+use rvf_engine::filter::{Filter, MAX_FILTER_BYTES};
 use rvf_engine::{Db, Error, Id, Indexed, Matches, OpenOptions, Snapshot};
 use rvf_format::storage::FilePlace;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -125,12 +126,37 @@ fn fold(db: &mut Db, path: &Path, ui: &Ui) -> Result<Indexed, Failure> {
     Ok(Indexed { indexed: snapshot.indexed(), graphs, epoch: snapshot.epoch(), written: false })
 }
 
+/// The language of filters, for the help of commands that take one.
+const FILTER_HELP: &str = "\
+Only records that this filter finds; @PATH reads it from a file. `rvf info FILE` lists the fields.
+
+  source = 'mdn' AND words >= 40        strings in single quotes; = != < <= > >=
+  lang IN ('en', 'fr') OR NOT draft     a bool stands alone; AND binds before OR
+  year BETWEEN 2019 AND 2024            both ends count
+  title LIKE 'Intro%' AND NOT a LIKE '_b'   % any run, _ one character, \\ takes the next as it is
+  tags CONTAINS 'api'                   in a list of strings
+  summary IS NULL                       the record has no such field
+  id IN (3, 5) AND \"my field\" = 1       the record's id; names with other characters in double quotes
+
+A test of a field that a record lacks is neither true nor false (as in SQL), so NOT does not find it either.";
+
 /// The records that a filter finds; warns of fields that no record has.
 fn matches_of(text: &str, snapshot: &Snapshot, path: &Path, ui: &Ui) -> Result<Matches, Failure> {
+    let of_file = text.strip_prefix('@').map(|file| filter_in(Path::new(file))).transpose()?;
+    let text = of_file.as_deref().unwrap_or(text);
     let filter = Filter::parse(text).map_err(|error| Failure::of(path)(error.into()))?;
     let matches = snapshot.matches(&filter).map_err(Failure::of(path))?;
     matches.unknown_fields().iter().for_each(|field| ui.warn(field));
     Ok(matches)
+}
+
+/// The filter that a file holds; no more of it is read than a filter may have.
+fn filter_in(path: &Path) -> Result<String, Failure> {
+    let failed = |error| Failure::of(path)(Error::Io { action: "reading", path: path.to_owned(), source: error });
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(MAX_FILTER_BYTES as u64 + 1).read_to_string(&mut text).map_err(failed)?;
+    Ok(text)
 }
 
 /// A share of neighbours to be found.

@@ -2,7 +2,7 @@
 
 mod show;
 
-use super::{Outcome, matches_of, open_reader, parse_id, parse_recall, warn_of_damage};
+use super::{FILTER_HELP, Outcome, matches_of, open_reader, parse_id, parse_recall, warn_of_damage};
 use crate::args::ReadArgs;
 use crate::failure::{Failure, NO};
 use crate::output::{self, Ui, duration, grouped};
@@ -61,7 +61,7 @@ pub(crate) struct QueryArgs {
     #[command(flatten)]
     read: ReadArgs,
     /// Only records that this filter finds, as "source = 'mdn' AND words >= 40"
-    #[arg(long, value_name = "EXPR")]
+    #[arg(long, value_name = "EXPR", long_help = FILTER_HELP)]
     filter: Option<String>,
     /// Print all fields of the records
     #[arg(long)]

@@ -85,6 +85,8 @@ pub enum FilterFault {
     NotFinite,
     /// A pattern that ends in a `\`, which takes no character.
     LoneEscape,
+    /// A pattern has more characters between two `%`, a `_` among them, than [`MAX_LIKE_PIECE`](super::MAX_LIKE_PIECE).
+    PatternTooLong,
     /// The text ends too early.
     UnexpectedEnd {
         /// What should come.

@@ -54,7 +54,14 @@ impl Expr {
 impl Test {
     /// Whether it is true of this value; `None` if that is unknown.
     pub fn eval(&self, operand: Operand<'_>) -> Option<bool> {
-        match (&self.kind, operand) {
+        self.kind.eval(operand)
+    }
+}
+
+impl TestKind {
+    /// Whether it is true of this value; `None` if that is unknown.
+    pub fn eval(&self, operand: Operand<'_>) -> Option<bool> {
+        match (self, operand) {
             (TestKind::IsNull, _) => Some(matches!(operand, Operand::Value(Value::Null))),
             (TestKind::IsTrue, Operand::Value(Value::Bool(value))) => Some(*value),
             (TestKind::Compare(op, literal), _) => compare(*op, operand, literal),

@@ -3,7 +3,7 @@
 //! A pattern is cut at its `%` into pieces. The first one must begin the text, the last one must end it, and each one
 //! between is taken where it occurs first: if any choice works, that one does, so nothing is tried twice. A piece
 //! without `_` is found by the search of the standard library, in linear time; one with `_` costs its length for each
-//! place.
+//! place, and a filter takes no long ones.
 
 use core::ops::Range;
 
@@ -87,6 +87,22 @@ impl Pattern {
     pub(super) fn ends_in_escape(&self) -> bool {
         let trailing = self.source.len() - self.source.trim_end_matches('\\').len();
         trailing % 2 == 1
+    }
+
+    /// Characters of the longest piece with `_` that is looked for: between two `%`.
+    pub(super) fn longest_sought(&self) -> usize {
+        let length = |step: &Step| match step {
+            Step::Skip(count) => *count as usize,
+            _ => self.text_of(*step).map_or(0, |text| text.chars().count()),
+        };
+        let pieces: Vec<&[Step]> = self.steps.split(|step| *step == Step::Run).collect();
+        let between = pieces.get(1..pieces.len().saturating_sub(1)).unwrap_or_default();
+        // Characters that are skipped at its beginning are not looked for.
+        let sought = between.iter().map(|piece| match *piece {
+            [Step::Skip(_), sought @ ..] | sought => sought,
+        });
+        let skipping = sought.filter(|piece| piece.iter().any(|step| matches!(step, Step::Skip(_))));
+        skipping.map(|piece| piece.iter().map(length).sum()).max().unwrap_or_default()
     }
 
     fn push_text(&mut self, character: char) {

@@ -58,6 +58,9 @@ pub const MAX_FILTER_BYTES: usize = 1 << 20;
 pub const MAX_DEPTH: usize = 64;
 /// Most values in a filter.
 pub const MAX_LITERALS: usize = 65_536;
+/// Characters of a pattern between two `%` of which one is `_`, at most: looking for them takes their number for each character of a
+/// text.
+pub const MAX_LIKE_PIECE: usize = 256;
 
 /// A condition on records that is sound in itself: within the limits, with finite numbers. Two are equal if their trees
 /// are.

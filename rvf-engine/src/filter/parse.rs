@@ -17,7 +17,7 @@ use super::excerpt::shortened;
 use super::expr::{Expr, FieldRef, Literal, Span, Spanned, Test, TestKind};
 use super::lex::{Keyword, Lexer, Token, is_not_finite};
 use super::like::Pattern;
-use super::{MAX_DEPTH, MAX_FILTER_BYTES, MAX_LITERALS};
+use super::{MAX_DEPTH, MAX_FILTER_BYTES, MAX_LIKE_PIECE, MAX_LITERALS};
 
 type Result<T> = core::result::Result<T, FilterError>;
 
@@ -210,6 +210,9 @@ impl<'t> Parser<'t> {
         let pattern = Spanned { value: Pattern::new(source.value), span: source.span };
         if pattern.ends_in_escape() {
             return Err(self.error(pattern.span, FilterFault::LoneEscape));
+        }
+        if pattern.longest_sought() > MAX_LIKE_PIECE {
+            return Err(self.error(pattern.span, FilterFault::PatternTooLong));
         }
         Ok(TestKind::Like(pattern))
     }

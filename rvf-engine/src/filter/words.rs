@@ -5,7 +5,7 @@ use core::fmt;
 use super::check::IdSort;
 use super::error::{Expected, FieldSort, FilterError, FilterFault, Found, LiteralSort};
 use super::excerpt::is_printable;
-use super::{MAX_DEPTH, MAX_FILTER_BYTES, MAX_LITERALS};
+use super::{MAX_DEPTH, MAX_FILTER_BYTES, MAX_LIKE_PIECE, MAX_LITERALS};
 use crate::value::FieldType;
 
 impl FilterFault {
@@ -37,6 +37,7 @@ impl FilterFault {
             }
             FilterFault::NotFinite => "compare with a finite number",
             FilterFault::LoneEscape => r"write \\ for a backslash",
+            FilterFault::PatternTooLong => "leave out some, or put % in place of some _",
             FilterFault::UnexpectedEnd { expected } => expected.hint(),
             FilterFault::Unexpected { found, expected } => return unexpected_hint(found, *expected),
             FilterFault::QuotedValue { name, .. } => {
@@ -84,6 +85,9 @@ impl fmt::Display for FilterFault {
             FilterFault::NumberOutOfRange => f.write_str("the number is out of range"),
             FilterFault::NotFinite => f.write_str("the number is not finite"),
             FilterFault::LoneEscape => f.write_str(r"the pattern ends in a \ that takes no character"),
+            FilterFault::PatternTooLong => {
+                write!(f, "more than {MAX_LIKE_PIECE} characters between two % of the pattern, a _ among them")
+            }
             FilterFault::UnexpectedEnd { expected } => write!(f, "expected {expected}"),
             FilterFault::Unexpected { found, expected } => write!(f, "expected {expected}, found {found}"),
             FilterFault::QuotedValue { name, expected } => write!(f, "expected {expected}, found the name \"{name}\""),

@@ -53,23 +53,23 @@ impl<T> Task<T> for Among<'_, T> {
 
     #[inline(always)]
     fn run<P: Pair<T>>(self, pair: P) -> Option<Found> {
-        let Scratch { pool, visited, distances, nodes } = self.scratch;
+        let Scratch { pool, visited, distances, nodes, waiting, through } = self.scratch;
         let (count, most) = match self.way {
             Way::OneByOne => (self.ef, u64::MAX),
             Way::TwoHops(most) => (self.ef.min(ENTRIES), most),
         };
         pool.begin(count);
         visited.begin(self.rows.len());
-        let mut source = Source::new(&self.entry, self.links, self.excluded, self.rows.len(), self.way);
+        let mut source = Source::new(&self.entry, self.links, self.excluded, self.rows.len(), self.way, through);
         let mut found = Found::default();
-        let mut waiting = Vec::new();
+        waiting.clear();
         while source.next(pool, visited, self.ef, nodes) || !waiting.is_empty() {
             for node in nodes.iter() {
                 prefetch(self.rows.row_of::<P>(*node));
             }
-            // What comes next is known here: those are measured that were asked for a round before.
-            if self.way == Way::OneByOne {
-                std::mem::swap(nodes, &mut waiting);
+            // What comes next does not hang on these: those are measured that were asked for a round before.
+            if source.is_ahead() {
+                std::mem::swap(nodes, waiting);
             }
             measure_nodes(pair, self.rows, nodes, distances);
             found.distances += nodes.len() as u64;
@@ -91,7 +91,10 @@ struct Source<'a> {
     nodes: u32,
     state: State,
     hops: u64,
-    through: Vec<u32>,
+    /// The node to be expanded next: its links were asked for.
+    after: Option<u32>,
+    /// Nodes that a hop passes through.
+    through: &'a mut Vec<u32>,
 }
 
 /// The pivots of a graph, without their rows.
@@ -113,10 +116,17 @@ enum State {
 }
 
 impl<'a> Source<'a> {
-    fn new<T>(entry: &Entry<'a, T>, links: Links<'a>, excluded: &'a [u64], nodes: u32, way: Way) -> Self {
+    fn new<T>(
+        entry: &Entry<'a, T>,
+        links: Links<'a>,
+        excluded: &'a [u64],
+        nodes: u32,
+        way: Way,
+        through: &'a mut Vec<u32>,
+    ) -> Self {
         let pivots = Pivots { nodes: entry.nodes, offsets: entry.offsets };
         let state = if way == Way::OneByOne { State::All(0) } else { State::Leaders };
-        Self { pivots, links, excluded, nodes, state, hops: 0, through: Vec::new() }
+        Self { pivots, links, excluded, nodes, state, hops: 0, after: None, through }
     }
 
     /// The nodes of the next round; false if there is none.
@@ -160,7 +170,7 @@ impl<'a> Source<'a> {
     /// The nodes that the links of the nearest node not yet expanded lead to.
     fn hop(&mut self, pool: &mut Pool, visited: &mut Visited, to: &mut Vec<u32>) -> bool {
         let enough = 2 * self.links.degree();
-        while let Some(node) = pool.expand() {
+        while let Some(node) = self.after.take().or_else(|| pool.expand()) {
             self.hops += 1;
             self.through.clear();
             for link in self.links.of(node, self.nodes) {
@@ -171,7 +181,7 @@ impl<'a> Source<'a> {
                     to.push(link);
                 }
             }
-            for other in &self.through {
+            for other in self.through.iter() {
                 if to.len() >= enough {
                     break;
                 }
@@ -182,11 +192,20 @@ impl<'a> Source<'a> {
                 let links = self.links.of(*other, self.nodes);
                 to.extend(links.filter(|link| !is_set(self.excluded, *link) && visited.insert(*link)));
             }
+            self.after = pool.expand();
+            if let Some(node) = self.after {
+                prefetch(self.links.slots(node));
+            }
             if !to.is_empty() {
                 return true;
             }
         }
         false
+    }
+
+    /// Whether the nodes of a round may be measured after the next ones are known.
+    fn is_ahead(&self) -> bool {
+        matches!(self.state, State::All(_) | State::Hops)
     }
 
     /// Takes in what was measured.

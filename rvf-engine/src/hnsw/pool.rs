@@ -79,9 +79,10 @@ impl Pool {
         self.bound = f32::INFINITY;
     }
 
-    /// The share of the nodes in the pool that are live: 0 of none.
-    pub(super) fn live_share(&self) -> f64 {
-        self.live as f64 / self.keys.len().max(1) as f64
+    /// The share of the nearest nodes in the pool, of so many at most, that are live: 0 of none.
+    pub(super) fn live_share(&self, nearest: usize) -> f64 {
+        let keys = self.keys.get(..nearest).unwrap_or(&self.keys);
+        keys.iter().filter(|key| !key.has(DEAD)).count() as f64 / keys.len().max(1) as f64
     }
 
     /// Makes room for `ef` live nodes, of which there were to be fewer.

@@ -22,6 +22,9 @@ const PROBED: usize = 64;
 /// Pivots that a walk begins with.
 pub(super) const ENTRIES: usize = 16;
 
+/// Pivots that tell what is around a query: few enough for those of other clusters to be left out.
+const AROUND: usize = 48;
+
 /// The links of all nodes: `degree` slots a node.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Links<'a> {
@@ -75,13 +78,16 @@ pub(crate) struct Scratch {
     pub(super) pool: Pool,
     pub(super) visited: Visited,
     pub(super) distances: Vec<f32>,
+    /// Of a search among some nodes: those of a round, those of the round before, and those that are passed through.
     pub(super) nodes: Vec<u32>,
+    pub(super) waiting: Vec<u32>,
+    pub(super) through: Vec<u32>,
 }
 
 impl Scratch {
     /// The share of live nodes among the nearest that were met: after a beginning, of the pivots around the query.
     pub(crate) fn live_share(&self) -> f64 {
-        self.pool.live_share()
+        self.pool.live_share(AROUND)
     }
 
     /// What the last walk found: live nodes, nearest first, with their distances.

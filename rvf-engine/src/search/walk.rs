@@ -1,6 +1,6 @@
 //! One graph searched: the query in the form of what the graph walks on, the walk, the nearest again on stored rows.
 
-use super::filtered::{Strategy, cheapest, most_distances};
+use super::filtered::{Odds, Strategy};
 use super::query::Checked;
 use crate::hnsw::{Among, Entry, Found, Links, Rows, Scratch, Stage, Walk, Way};
 use crate::kernel::{Against, BitQuery, Kernels, Op, Query};
@@ -40,6 +40,8 @@ pub(super) struct Selection<'s> {
     pub(super) excluded: &'s [u64],
     /// How many they are.
     pub(super) count: u64,
+    /// Whether the candidates to be kept were derived from a recall that is to be reached.
+    pub(super) is_promised: bool,
 }
 
 /// What a search of one graph took.
@@ -138,26 +140,26 @@ impl GraphSearch<'_> {
         &self,
         query: &Q,
         (rows, links, entry): (&Rows<'_, T>, Links<'_>, Entry<'_, T>),
-        Selection { excluded, count }: Selection<'_>,
+        Selection { excluded, count, is_promised }: Selection<'_>,
         scratch: &mut Scratch,
     ) -> Searched
     where
         T: AnyBitPattern,
         Q: Against<T>,
     {
-        let ef = self.ef;
-        let walk = |stage, most, scratch: &mut Scratch| {
+        let walk = |ef, stage, most, scratch: &mut Scratch| {
             let walk = Walk { rows, links, entry, ef, dead: excluded, stage, most, without: None, scratch };
             self.kernels.run(query, walk)
         };
         let mut spent = 0;
-        let mut strategy = cheapest(count, 1.0, ef);
+        let mut odds = Odds { count, nodes: rows.len(), share: 1.0, ef: self.ef, is_promised };
+        let mut strategy = odds.cheapest();
         if strategy != Strategy::OneByOne {
-            spent = walk(Stage::Begin, u64::MAX, scratch).distances;
-            let share = scratch.live_share();
-            strategy = cheapest(count, share, ef);
+            spent = walk(odds.ef, Stage::Begin, u64::MAX, scratch).distances;
+            odds.met(scratch.live_share());
+            strategy = odds.cheapest();
             if strategy == Strategy::Walk {
-                let found = walk(Stage::GoOn(spent), most_distances(share, ef), scratch);
+                let found = walk(odds.ef, Stage::GoOn(spent), odds.most_distances(), scratch);
                 if !found.gave_up {
                     return Searched { found, strategy: Some(strategy) };
                 }
@@ -166,7 +168,7 @@ impl GraphSearch<'_> {
             }
         }
         if strategy == Strategy::TwoHops {
-            let (ef, way) = (ef + ef / 2, Way::TwoHops(count));
+            let (ef, way) = (odds.kept(), Way::TwoHops(count));
             let among = Among { rows, links, entry, ef, excluded, way, scratch: &mut *scratch };
             if let Some(mut found) = self.kernels.run(query, among) {
                 found.distances += spent;

@@ -14,7 +14,7 @@ mod cold;
 mod measure;
 mod questions;
 
-use super::{Outcome, matches_of, parse_recall, warn_of_damage};
+use super::{FILTER_HELP, Outcome, matches_of, parse_recall, warn_of_damage};
 use crate::args::ModeArgs;
 use crate::failure::Failure;
 use crate::output::{Ui, duration, grouped};
@@ -72,7 +72,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, conflicts_with_all = ["exact", "threads", "rounds", "verified"])]
     cold: bool,
     /// Only records that this filter finds, as "source = 'mdn'"; finding out which is not measured
-    #[arg(long, value_name = "EXPR", conflicts_with = "cold")]
+    #[arg(long, value_name = "EXPR", conflicts_with = "cold", long_help = FILTER_HELP)]
     filter: Option<String>,
 }
 
@@ -126,7 +126,8 @@ pub(crate) fn run(args: &BenchArgs, ui: &Ui) -> Outcome {
     }
     let measured = Measured { snapshot: &snapshot, matches, queries: &queries, limits: &limits, k };
     let rows = measured.rows(&settings, args, ui)?;
-    let bench = Bench { args, snapshot: &snapshot, queries: queries.len(), open_micros, first_query_micros, rows };
+    let (matches, queries) = (matches.map(Matches::count), queries.len());
+    let bench = Bench { args, snapshot: &snapshot, matches, queries, open_micros, first_query_micros, rows };
     ui.result(&bench.to_json(), || bench.tell(ui))?;
     Ok(0)
 }
@@ -179,6 +180,8 @@ fn settings(args: &BenchArgs, snapshot: &Snapshot, k: usize, ui: &Ui) -> Vec<Set
 struct Bench<'b> {
     args: &'b BenchArgs,
     snapshot: &'b Snapshot,
+    /// How many records the filter finds, if there is one.
+    matches: Option<u64>,
     queries: usize,
     open_micros: f64,
     first_query_micros: f64,
@@ -189,7 +192,7 @@ impl Bench<'_> {
     fn to_json(&self) -> Value {
         let (args, schema) = (self.args, self.snapshot.schema());
         let truth = args.truth.as_ref().map_or("computed".to_owned(), |path| path.display().to_string());
-        json!({
+        let mut said = json!({
             "file": args.file.display().to_string(),
             "count": self.snapshot.count(),
             "indexed": self.snapshot.indexed(),
@@ -202,21 +205,30 @@ impl Bench<'_> {
             "open_micros": self.open_micros,
             "first_query_micros": self.first_query_micros,
             "rows": self.rows.iter().map(row_json).collect::<Vec<Value>>(),
-        })
+        });
+        if let (Some(filter), Some(matches)) = (&args.filter, self.matches) {
+            said["filter"] = json!(filter);
+            said["matches"] = json!(matches);
+        }
+        said
     }
 
     fn tell(&self, ui: &Ui) -> Result<(), Failure> {
         let (args, schema) = (self.args, self.snapshot.schema());
         let (count, indexed) = (grouped(self.snapshot.count()), grouped(self.snapshot.indexed()));
         let (dim, dtype, metric) = (schema.dimension, schema.dtype, schema.metric);
-        ui.facts(&[
+        let mut facts = vec![
             ("store", args.file.display().to_string()),
             ("records", format!("{count} x {dim}, {dtype}, {metric}; {indexed} indexed")),
             ("opened in", duration(self.open_micros)),
             ("first query", duration(self.first_query_micros)),
             ("queries", format!("{}, k {}", grouped(self.queries as u64), args.k)),
             ("passes", format!("rounds: {}, threads: {}", args.rounds, args.threads)),
-        ])?;
+        ];
+        if let (Some(filter), Some(matches)) = (&args.filter, self.matches) {
+            facts.insert(2, ("filter", format!("{filter}: {} records", grouped(matches))));
+        }
+        ui.facts(&facts)?;
         ui.line("")?;
         let head = ["ef", "target", "recall", "queries/s", "p50", "p99", "distances", "by"];
         ui.table(&head, &self.rows.iter().map(row_cells).collect::<Vec<_>>())

@@ -10,6 +10,7 @@ use rvf_engine::ingest::{Format, IdTable, Ids, open_source, read_id_table};
 use rvf_engine::kernel::as_near_as;
 use rvf_engine::{Effort, Error, Id, IdType, Matches, QueryVector, Snapshot};
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Queries of a thread between two looks at the progress bar.
@@ -83,6 +84,9 @@ pub(super) fn limits(
         });
     };
     let truth = Truth::read(path, snapshot, queries.len(), k)?;
+    if let Some(matches) = matches {
+        truth.check_among(matches, snapshot, path)?;
+    }
     let limits = each(queries, args, ui, &|at| {
         let search = snapshot.search(queries.get(at));
         let mut farthest = f32::NEG_INFINITY;
@@ -160,6 +164,18 @@ impl Truth {
             return Err(Failure::usage(ABSENT, message, format!("say -k {columns}, or leave out --truth")));
         }
         Ok(Self { ids, columns, k })
+    }
+
+    /// That it is of the records that a filter finds.
+    fn check_among(&self, matches: &Matches, snapshot: &Snapshot, path: &Path) -> Result<(), Failure> {
+        let ids = matches.ids(snapshot).map_err(Failure::of(path))?;
+        let among: HashSet<&Id> = ids.iter().collect();
+        let queries = 0..self.ids.len() / self.columns.max(1);
+        let other = queries.flat_map(|query| self.of(query)).find(|id| !among.contains(&Id::U64(**id)));
+        other.map_or(Ok(()), |id| {
+            let message = format!("the filter does not find {id}, a true neighbour ({})", path.display());
+            Err(Failure::usage(ABSENT, message, "leave out --truth to compute the nearest of those that it finds"))
+        })
     }
 
     /// The k nearest to a query.

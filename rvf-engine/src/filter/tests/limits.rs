@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::super::{
-    Expr, Filter, FilterFault, Literal, MAX_DEPTH, MAX_FILTER_BYTES, MAX_LITERALS, Pattern, Span, field,
+    Expr, Filter, FilterFault, Literal, MAX_DEPTH, MAX_FILTER_BYTES, MAX_LIKE_PIECE, MAX_LITERALS, Pattern, Span, field,
 };
 use super::{fault, refused, tree};
 
@@ -145,5 +145,22 @@ fn long_tokens_are_read_and_shown_in_part() {
         let error = refused(&text);
         let said = format!("{error}{}{}", error.hint(), error.caret());
         assert!(said.len() < 700, "{} bytes: {}", said.len(), &said[..700]);
+    }
+}
+
+#[test]
+fn patterns_that_would_be_tried_at_each_place_are_short() {
+    let like = |pattern: &str| format!("a LIKE '{pattern}'");
+    let half = "é".repeat(MAX_LIKE_PIECE / 2);
+    let skipped = "_".repeat(MAX_LIKE_PIECE / 2);
+    assert!(Filter::parse(&like(&format!("%{half}{skipped}%x%"))).is_ok());
+    assert_eq!(fault(&like(&format!("%x%{half}{skipped}_%"))), FilterFault::PatternTooLong);
+    assert_eq!(refused(&like(&format!("%{half}_{half}%"))).span().start, 7);
+    // Looked for at one place, or without `_`.
+    let long = "ab".repeat(MAX_LIKE_PIECE);
+    for pattern in
+        [format!("{long}_"), format!("{long}_%"), format!("%_{long}"), format!("%{long}%"), format!("%__{long}%")]
+    {
+        assert!(Filter::parse(&like(&pattern)).is_ok(), "{}", &pattern[..8]);
     }
 }

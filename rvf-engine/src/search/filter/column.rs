@@ -5,7 +5,7 @@
 
 use super::tri::{Tri, all, from_bytes};
 use crate::Result;
-use crate::filter::{FieldRef, Literal, Op, Operand, Pattern, Test, TestKind, cmp_f64, cmp_i64};
+use crate::filter::{Literal, Op, Operand, Pattern, TestKind, cmp_f64, cmp_i64};
 use crate::store::unreadable;
 use crate::value::Value;
 use core::cmp::Ordering;
@@ -59,8 +59,7 @@ impl Indexed<'_> {
 
     fn bools(&self, kind: &TestKind) -> Option<Vec<u64>> {
         let set = from_bytes(self.column.bits()?, self.column.count());
-        let test = Test { field: FieldRef::Id, span: Default::default(), kind: kind.clone() };
-        let is = |value: bool| test.eval(Operand::Value(&Value::Bool(value))) == Some(true);
+        let is = |value: bool| kind.eval(Operand::Value(&Value::Bool(value))) == Some(true);
         let unset = || all(self.column.count()).iter().zip(&set).map(|(all, set)| all & !set).collect();
         Some(match (is(true), is(false)) {
             (true, true) => all(self.column.count()),
@@ -110,9 +109,8 @@ impl Indexed<'_> {
         let mut texts = Vec::new();
         for text in 0..self.column.texts() {
             let value = core::str::from_utf8(self.column.text(text)?).ok()?;
-            let test = Test { field: FieldRef::Id, span: Default::default(), kind: kind.clone() };
             // An id of text is compared as any string is.
-            if test.eval(Operand::IdText(value)) == Some(true) {
+            if kind.eval(Operand::IdText(value)) == Some(true) {
                 texts.push(first + u64::from(text));
             }
         }

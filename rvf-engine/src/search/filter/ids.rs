@@ -3,7 +3,7 @@
 use super::eval::Ground;
 use super::tri::{Tri, all};
 use crate::Result;
-use crate::filter::{FieldRef, Literal, Op, Operand, Test, TestKind};
+use crate::filter::{Literal, Op, Operand, TestKind};
 use crate::store::Snapshot;
 use rvf_format::payload::vec::IdRef;
 
@@ -23,14 +23,13 @@ pub(super) fn test_ids(ground: &Ground<'_>, kind: &TestKind) -> Result<Tri> {
             }
         }
         _ => {
-            let test = Test { field: FieldRef::Id, span: Default::default(), kind: kind.clone() };
             for position in 0..ground.count {
                 let Some(at) = ground.row(position) else { continue };
                 let operand = match ground.snapshot.id_of(at)? {
                     IdRef::U64(number) => Operand::IdNumber(number),
                     IdRef::Str(text) => Operand::IdText(text),
                 };
-                if test.eval(operand) == Some(true) {
+                if kind.eval(operand) == Some(true) {
                     super::set(&mut yes, position, true);
                 }
             }

@@ -159,15 +159,16 @@ impl Matches {
         (0..self.parts.len() as u32).flat_map(|part| self.in_part(part))
     }
 
-    /// A bit a node of a graph, by its place among the snapshot's, set where the row does not match.
-    pub(super) fn excluded(&self, graph: usize, parts: &[(u32, u32)]) -> &[u64] {
+    /// A bit a node of a graph, by its place among the snapshot's, set where the row does not match; the graph is over so many rows of
+    /// each of these parts.
+    pub(super) fn excluded(&self, graph: usize, parts: impl Iterator<Item = (u32, u32)> + Clone) -> &[u64] {
         let Some(cell) = self.excluded.get(graph) else { return &[] };
         cell.get_or_init(|| {
-            let nodes: usize = parts.iter().map(|(_, rows)| *rows as usize).sum();
+            let nodes: usize = parts.clone().map(|(_, rows)| rows as usize).sum();
             let mut words = vec![u64::MAX; nodes.div_ceil(64)];
             let mut start = 0;
             for (part, rows) in parts {
-                self.in_part(*part).filter(|at| at.row < *rows).for_each(|at| set(&mut words, start + at.row, false));
+                self.in_part(part).filter(|at| at.row < rows).for_each(|at| set(&mut words, start + at.row, false));
                 start += rows;
             }
             words

@@ -40,7 +40,9 @@ impl FieldFault {
     /// What to do about it.
     pub fn hint(self) -> &'static str {
         match self {
-            FieldFault::Type { .. } => "give a value of the field's type, or use another name",
+            FieldFault::Type { .. } => {
+                "give a value of the field's type, or use another name; a field that no record has any more is free after `rvf compact`"
+            }
             FieldFault::NotExact => "give numbers below 2^53, or store one of the two under another name",
             FieldFault::NotFinite => "leave the field out where it has no number",
             FieldFault::Name => "names of fields have 1 to 1,024 bytes without NUL",

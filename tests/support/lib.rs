@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `samples.rs` | small valid files, built by the engine, the same bytes in every run |
 //! | `golden.rs`, `oracle.rs` | golden fixtures and the truth about them |
+//! | `fields.rs` | metadata at random, and how it is compared |
 //! | `reseal.rs` | hashes and checksums of a changed file made right again |
 //! | `corrupt.rs` | one broken file a clause |
 //! | `script.rs` | bytes that are read as numbers |
@@ -23,6 +24,7 @@
 )]
 
 pub mod corrupt;
+pub mod fields;
 pub mod focus;
 pub mod golden;
 pub mod heap;

@@ -9,5 +9,6 @@ fn main() -> std::io::Result<()> {
         std::fs::write(folder.join(format!("{}.json", golden.name)), format!("{}\n", golden.truth))?;
         println!("{} {} bytes", golden.name, golden.bytes.len());
     }
+    std::fs::write(folder.join("roaring.json"), format!("{}\n", rvf_tests::golden_sets::roaring_sets()))?;
     Ok(())
 }

@@ -1,9 +1,12 @@
 //! What a store holds after batch n: a pure function of seed and n, so that whoever reads the counter knows every record.
 //!
 //! Batch 1 puts all ids of the window. Each later batch touches one of its blocks, in turn: most records of it are replaced, the
-//! others deleted. It also puts one id that was never there, deletes the one put a lap before, and puts the counter.
+//! others deleted. It also puts one id that was never there, deletes the one put a lap before, and puts the counter. Of the block that
+//! was touched half a lap before, it changes the metadata of some records without their vectors.
 
-use rvf_engine::{Effort, Id, Snapshot};
+use rvf_engine::{Effort, Id, Metadata, Snapshot};
+use rvf_tests::fields;
+use rvf_tests::oracle::Rng;
 use std::collections::BTreeMap;
 
 /// Components of a vector. All are small whole numbers: squared distances are exact in binary32.
@@ -20,6 +23,7 @@ const BASE: u64 = 64;
 
 type Vector = [f32; DIMENSION as usize];
 type Records = BTreeMap<u64, Vector>;
+type Fields = BTreeMap<u64, Metadata>;
 
 /// Whole numbers to one, well mixed.
 fn mix(words: &[u64]) -> u64 {
@@ -67,7 +71,9 @@ fn vector(words: &[u64]) -> Vector {
 
 /// What one batch does.
 pub(crate) struct Change {
-    pub(crate) puts: Vec<(u64, Vector)>,
+    pub(crate) puts: Vec<(u64, Vector, Metadata)>,
+    /// Changes of metadata; null fields are taken away.
+    pub(crate) updates: Vec<(u64, Metadata)>,
     pub(crate) deletes: Vec<u64>,
 }
 
@@ -80,17 +86,20 @@ pub(crate) struct Model {
 impl Model {
     /// What batch `n` does; n is at least 1.
     pub(crate) fn change(&self, n: u64) -> Change {
-        let mut change =
-            Change { puts: vec![(COUNTER, digits(n)), (FRESH + n, self.vector(FRESH + n, n))], deletes: Vec::new() };
+        let fresh = (FRESH + n, self.vector(FRESH + n, n), self.metadata(FRESH + n, n));
+        let puts = vec![(COUNTER, digits(n), stamp(n)), fresh];
+        let mut change = Change { puts, updates: Vec::new(), deletes: Vec::new() };
         if n > BLOCKS {
             change.deletes.push(FRESH + n - BLOCKS);
         }
         for id in (1..=WINDOW).filter(|id| self.touched(*id, n) == n) {
             match self.puts(id, n) {
-                true => change.puts.push((id, self.vector(id, n))),
+                true => change.puts.push((id, self.vector(id, n), self.metadata(id, n))),
                 false => change.deletes.push(id),
             }
         }
+        let live = (1..=WINDOW).filter(|id| self.puts(*id, self.touched(*id, n)));
+        change.updates.extend(live.filter_map(|id| Some((id, self.update(id, n).filter(|(at, _)| *at == n)?.1))));
         change
     }
 
@@ -110,6 +119,37 @@ impl Model {
         records
     }
 
+    /// The metadata of all records after batch `n`, of those that have any.
+    fn fields(&self, n: u64) -> Fields {
+        let of = |id: &u64| {
+            if *id == COUNTER {
+                return stamp(n);
+            }
+            let put = if *id > FRESH { *id - FRESH } else { self.touched(*id, n) };
+            let mut metadata = self.metadata(*id, put);
+            if let Some((_, change)) = self.update(*id, n).filter(|_| *id < FRESH) {
+                fields::change(&mut metadata, &change);
+            }
+            fields::told(metadata)
+        };
+        let all = self.records(n).into_keys().map(|id| (id, of(&id)));
+        all.filter(|(_, metadata)| !metadata.is_empty()).collect()
+    }
+
+    /// What batch `batch` gives a record that it puts.
+    fn metadata(&self, id: u64, batch: u64) -> Metadata {
+        fields::draw(&mut Rng(mix(&[self.seed, id, batch, 2])))
+    }
+
+    /// The last change of a record's metadata since it was put, if it had one by batch `n`: the batch, and what it changed. There is
+    /// at most one, half a lap behind each put.
+    fn update(&self, id: u64, n: u64) -> Option<(u64, Metadata)> {
+        let put = self.touched(id, n.checked_sub(BLOCKS / 2).filter(|before| *before > 0)?);
+        let mut random = Rng(mix(&[self.seed, id, put, 3]));
+        let is_due = self.touched(id, n) == put && random.below(3) == 0;
+        is_due.then(|| (put + BLOCKS / 2, fields::draw_change(&mut random)))
+    }
+
     /// The last batch up to `n` that touched an id of the window.
     fn touched(&self, id: u64, n: u64) -> u64 {
         let block = mix(&[self.seed, id]) % BLOCKS;
@@ -127,7 +167,7 @@ impl Model {
     /// Checks that a snapshot holds exactly what some n says, and returns this n.
     pub(crate) fn check(&self, snapshot: &Snapshot) -> Result<u64, String> {
         let n = counter(snapshot)?;
-        let mut found = Records::new();
+        let (mut found, mut found_fields) = (Records::new(), Fields::new());
         for record in snapshot.records().map_err(text)? {
             let record = record.map_err(text)?;
             let (Id::U64(id), Ok(vector)) = (&record.id, Vector::try_from(record.vector.as_slice())) else {
@@ -136,10 +176,13 @@ impl Model {
             if found.insert(*id, vector).is_some() {
                 return Err(format!("two records with id {id} at n = {n}"));
             }
+            if !record.metadata.is_empty() {
+                found_fields.insert(*id, fields::told(record.metadata));
+            }
         }
         let expected = self.records(n);
         if found == expected && snapshot.count() == expected.len() as u64 {
-            return Ok(n);
+            return self.check_fields(&found_fields, n).map(|()| n);
         }
         let of = |a: &Records, b: &Records| {
             let ids = a.iter().filter(|(id, vector)| b.get(id) != Some(vector)).map(|(id, _)| *id);
@@ -152,6 +195,15 @@ impl Model {
              not to be there: {foreign:?}",
             expected.len()
         ))
+    }
+
+    fn check_fields(&self, found: &Fields, n: u64) -> Result<(), String> {
+        let expected = self.fields(n);
+        let ids = expected.keys().chain(found.keys());
+        match ids.into_iter().find(|id| expected.get(id) != found.get(id)) {
+            None => Ok(()),
+            Some(id) => Err(format!("metadata of {id} at n = {n}: {:?}, not {:?}", found.get(id), expected.get(id))),
+        }
     }
 
     /// Searches exactly and by walk, and compares with all records. Says whether a graph was walked.
@@ -193,6 +245,11 @@ pub(crate) fn counter(snapshot: &Snapshot) -> Result<u64, String> {
         None if snapshot.count() == 0 => Ok(0),
         None => Err(format!("no counter among {} records of epoch {}", snapshot.count(), snapshot.epoch())),
     }
+}
+
+/// The metadata of the counter.
+fn stamp(n: u64) -> Metadata {
+    Metadata::from([("n".to_owned(), (n as i64).into())])
 }
 
 fn digits(n: u64) -> Vector {

@@ -110,8 +110,11 @@ fn begin(site: &Site, model: Model, db: &Db, whole: bool) -> Result<u64, String>
 fn commit(site: &Site, model: Model, db: &mut Db, n: u64) -> Result<(), String> {
     let change = model.change(n);
     let mut batch = db.batch();
-    for (id, vector) in &change.puts {
-        batch.put(*id, vector).map_err(text)?;
+    for (id, vector, metadata) in change.puts {
+        batch.put_with(id, &vector, metadata).map_err(text)?;
+    }
+    for (id, fields) in change.updates {
+        batch.update(id, fields).map_err(text)?;
     }
     for id in &change.deletes {
         batch.delete(*id).map_err(text)?;

@@ -236,6 +236,13 @@ def metadata_itself(v1: Path) -> Iterator[Test]:
             equal(meta.from_roaring(stored + bytes(3)), (numbers, len(stored)), "a set, written and read")
         equal([len(meta.to_roaring(numbers)) for numbers in forms], [25, 8208, 20, 53740, 85, 8], "bytes of sets")
 
+    def golden_sets() -> None:
+        for stored in json.loads((v1 / "roaring.json").read_text()):
+            numbers = [n for first, last, step in stored["stretches"] for n in range(first, last + 1, step)]
+            found = bytes.fromhex(stored["bytes"])
+            equal(meta.from_roaring(found), (numbers, len(found)), f"{stored['name']}, read")
+            equal(meta.to_roaring(numbers).hex(), stored["bytes"], f"{stored['name']}, written")
+
     def every_byte_of_lookups() -> None:
         copy = Changed(path)
         segments = copy.sections(rvf.META_IDX)
@@ -313,6 +320,7 @@ def metadata_itself(v1: Path) -> Iterator[Test]:
                         lookup.find(columns, column.name, entry.decode(errors="replace"))
 
     yield "Roaring sets", roaring_sets
+    yield "golden Roaring sets", golden_sets
     yield "flipped bits of META_IDX", every_byte_of_lookups
     yield "broken columns", broken_columns
     yield "both kinds of numbers", both_kinds_of_numbers

@@ -2,9 +2,11 @@
 
 use rvf_engine::ingest::metadata_to_json;
 use rvf_engine::{Dtype, Effort, Reader, Trace, verify_path};
+use rvf_format::roaring::RoaringView;
 use rvf_format::storage::Bytes;
 use rvf_format::verify::{Options, verify_with};
 use rvf_tests::golden::{Golden, all, indexes_json, vector_hash};
+use rvf_tests::golden_sets::{numbers, roaring_sets};
 use serde_json::{Value, json};
 
 fn each(mut check: impl FnMut(&Golden, &std::path::Path)) {
@@ -23,6 +25,28 @@ fn the_same_input_gives_the_same_bytes() {
         let truth: Value = serde_json::from_slice(&std::fs::read(path.with_extension("json")).unwrap()).unwrap();
         assert_eq!(truth, json!(golden.truth), "{}", golden.name);
     });
+}
+
+/// Catches a change of the bytes of a form of containers that no golden file holds, and a reader that reads it as another.
+#[test]
+fn roaring_sets_are_what_they_were() {
+    let stored = std::fs::read(rvf_tests::fixtures().join("v1/roaring.json")).unwrap();
+    let stored: Value = serde_json::from_slice(&stored).unwrap();
+    assert_eq!(stored, roaring_sets(), "the writer's bytes changed");
+    for set in stored.as_array().unwrap() {
+        let hex = set["bytes"].as_str().unwrap();
+        let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+        let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+        let view = RoaringView::parse(&bytes).unwrap();
+        let stretches: Vec<(u32, u32, u32)> = serde_json::from_value(set["stretches"].clone()).unwrap();
+        let expected = numbers(&stretches);
+        assert!(view.check() && view.len() == expected.len() as u64, "{}", set["name"]);
+        let mut words = vec![0u64; *expected.last().unwrap() as usize / 64 + 1];
+        view.insert_into(&mut words);
+        let bit = |number: &u32| words[*number as usize / 64] >> (number % 64) & 1 == 1;
+        let count: u64 = words.iter().map(|word| u64::from(word.count_ones())).sum();
+        assert!(expected.iter().all(bit) && count == expected.len() as u64, "{}", set["name"]);
+    }
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Salvage: whatever is damaged, what is written was committed, what is intact is written, and what is lost is told.
 
 use rvf_engine::salvage::{Salvaged, salvage};
-use rvf_engine::{CreateOptions, Db, Dtype, Error, Id, IdType, Metric, OpenOptions, Schema, Snapshot};
+use rvf_engine::{CreateOptions, Db, Dtype, Error, Id, IdType, Metadata, Metric, OpenOptions, Schema, Snapshot, Value};
 use rvf_format::limits::{GROUP_LEN, PAGE_LEN, TREE_MIN};
 use rvf_format::manifest::ManifestEntry;
+use rvf_format::payload::columns::whole_as_f64;
 use rvf_format::payload::vec::VecView;
 use rvf_format::storage::{Bytes, MemoryPlace};
 use rvf_format::{Clause, Kind};
@@ -11,6 +12,7 @@ use rvf_tests::oracle::Rng;
 use rvf_tests::reseal::{header_at, roots, sections, segments};
 use rvf_tests::{fixtures, samples};
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::offset_of;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,30 +24,49 @@ struct Case {
     epoch: u64,
     /// Every id with every row that was ever stored under it.
     ever: BTreeSet<(Id, Vec<u8>)>,
+    /// The metadata, told, that ids had at any time.
+    ever_fields: BTreeSet<(Id, String)>,
     /// What is live: row, segment that it is in.
     live: BTreeMap<Id, (Vec<u8>, Range<usize>)>,
+    /// The metadata, told, of what is live.
+    fields: BTreeMap<Id, String>,
+}
+
+/// Metadata in words. A whole number reads as f64 beside others of its field, which may be lost: both are told alike.
+fn told(mut metadata: Metadata) -> String {
+    for value in metadata.values_mut() {
+        if let Value::I64(whole) = *value
+            && let Some(float) = whole_as_f64(whole)
+        {
+            *value = Value::F64(float);
+        }
+    }
+    format!("{metadata:?}")
 }
 
 impl Case {
     fn new(name: impl Into<String>, bytes: Vec<u8>) -> Self {
         let newest = Snapshot::newest(bytes.as_slice().into()).unwrap();
-        let mut ever = BTreeSet::new();
+        let (mut ever, mut ever_fields) = (BTreeSet::new(), BTreeSet::new());
         for epoch in 1..=newest.epoch() {
             let Ok(earlier) = newest.at_epoch(epoch) else { continue };
             for part in earlier.parts() {
                 let view = view(&earlier, &part.entry);
                 ever.extend((0..view.count()).map(|row| (view.id(row).unwrap().into(), view.row(row).to_vec())));
             }
+            let records = earlier.records().unwrap().map(Result::unwrap);
+            ever_fields.extend(records.map(|record| (record.id, told(record.metadata))));
         }
-        let mut live = BTreeMap::new();
-        for record in newest.records().unwrap() {
-            let id = record.unwrap().id;
+        let (mut live, mut fields) = (BTreeMap::new(), BTreeMap::new());
+        for record in newest.records().unwrap().map(Result::unwrap) {
+            let id = record.id;
+            fields.insert(id.clone(), told(record.metadata));
             let at = newest.find(id.as_ref()).unwrap().unwrap();
             let entry = newest.parts()[at.part as usize].entry;
             let row = view(&newest, &entry).row(at.row).to_vec();
             live.insert(id, (row, entry.offset.get() as usize..entry.end() as usize));
         }
-        Self { name: name.into(), epoch: newest.epoch(), bytes, ever, live }
+        Self { name: name.into(), epoch: newest.epoch(), bytes, ever, ever_fields, live, fields }
     }
 
     /// What must hold for the file with any damage. What was saved, if anything was.
@@ -71,7 +92,29 @@ impl Case {
         if saved.epoch == Some(self.epoch) && !doubtful {
             assert_eq!(extra, 0, "{place}: dead records came back");
         }
+        self.check_fields(&saved, &place);
         Some(saved)
+    }
+
+    /// Metadata is that of a commit; where the newest is proven, it is current or not there; and what is not there is counted.
+    fn check_fields(&self, saved: &Salvaged, place: &str) {
+        let mut without = 0;
+        for (id, row, metadata) in saved.records() {
+            let id = Id::from(id);
+            let Some(metadata) = metadata.map(told) else {
+                without += 1;
+                continue;
+            };
+            let is_live = self.live.get(&id).is_some_and(|live| live.0 == row);
+            if saved.epoch == Some(self.epoch) && is_live {
+                assert_eq!(metadata, self.fields[&id], "{place}: metadata of {id}");
+            } else {
+                let known = metadata == "{}" || self.ever_fields.contains(&(id.clone(), metadata.clone()));
+                assert!(known, "{place}: {id} never had {metadata}");
+            }
+        }
+        assert_eq!(without, saved.without_fields, "{place}");
+        assert_eq!(without, saved.lost.iter().filter_map(|loss| loss.fields).sum::<u64>(), "{place}");
     }
 
     /// The same for damage in place: what is in segments that it does not touch is there.
@@ -81,6 +124,13 @@ impl Case {
         for (id, (row, segment)) in &self.live {
             let hit = segment.start < touched.end && touched.start < segment.end;
             assert!(hit || rows.get(id) == Some(row), "{}, {what}: {id} is not there", self.name);
+        }
+        let hits_fields = segments(&self.bytes, 0, self.bytes.len()).into_iter().any(|segment| {
+            let kind = header_at(&self.bytes, segment.start).unwrap().kind();
+            [Kind::META, Kind::DELTA].contains(&kind) && segment.start < touched.end && touched.start < segment.end
+        });
+        if let Some(saved) = saved.as_ref().filter(|saved| !hits_fields && saved.epoch == Some(self.epoch)) {
+            assert_eq!(saved.without_fields, 0, "{}, {what}: intact metadata is not there", self.name);
         }
         saved
     }
@@ -166,7 +216,18 @@ fn earlier_manifests_and_roots_are_not_needed() {
         for root in all.iter().rev().skip(1) {
             let Some(manifest) = &root.manifest else { continue };
             let inside = places(&case.bytes, manifest).into_iter();
-            for at in inside.chain([root.offset, root.offset + 0x158, root.offset + 0x171, root.offset + 0xFFF]) {
+            // What the state hash does not cover, of the first and of the last entry: which segment, and where.
+            let entries = sections(&case.bytes, manifest).into_iter().find(|(tag, _)| *tag == 1).unwrap().1;
+            let ends = [entries.start, entries.end - size_of::<ManifestEntry>()];
+            let fields = [
+                offset_of!(ManifestEntry, segment_id),
+                offset_of!(ManifestEntry, offset),
+                offset_of!(ManifestEntry, length),
+            ];
+            let fields = ends.into_iter().flat_map(|start| fields.map(|field| start + field));
+            for at in
+                inside.chain(fields).chain([root.offset, root.offset + 0x158, root.offset + 0x171, root.offset + 0xFFF])
+            {
                 let saved = case.flip(at).unwrap();
                 tried += 1;
                 let full = case.bytes[manifest.start + 64] == 1;
@@ -326,13 +387,100 @@ fn a_lost_journal_is_told_and_the_newest_row_wins() {
     }
 }
 
+/// Two VEC segments with META, ids 0 to 5 and 6 to 9; a change of 2, 4 and 7, a later one of 4, one of 8.
+fn with_fields() -> Case {
+    let place = MemoryPlace::default();
+    let options = CreateOptions { model: None, file_id: Some([9; 16]), open: samples::open_options() };
+    let schema = Schema::new(2, Metric::L2);
+    let mut db = Db::create_with(Arc::new(place.clone()), samples::PATH, &schema, &options).unwrap();
+    for ids in [0..6u64, 6..10] {
+        let mut batch = db.batch();
+        ids.for_each(|id| batch.put_with(id, &[1.0, id as f32], [("n", (id as i64).into())]).unwrap());
+        batch.commit().unwrap();
+    }
+    for (ids, value) in [(&[2u64, 4, 7][..], 0.5), (&[4], 1.5), (&[8], 2.5)] {
+        let mut batch = db.batch();
+        ids.iter().for_each(|id| batch.update(*id, [("n", value.into())]).unwrap());
+        batch.commit().unwrap();
+    }
+    Case::new("fields", place.bytes(Path::new(samples::PATH)).unwrap())
+}
+
+fn without_fields(saved: &Salvaged) -> Vec<u64> {
+    let without = saved.records().filter(|(.., metadata)| metadata.is_none());
+    let mut ids: Vec<u64> = without.map(|(id, ..)| Id::from(id).to_string().parse().unwrap()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// Each segment of metadata in turn: the records that it may be about are without, no others, and that is told. No record gets back
+/// what it had before a change that is damaged, but in the epoch before it, which is named.
+#[test]
+fn damaged_metadata_is_counted_and_older_does_not_take_its_place() {
+    let case = with_fields();
+    let of_kind = |kind: Kind| {
+        let all = segments(&case.bytes, 0, case.bytes.len()).into_iter();
+        all.filter(|range| header_at(&case.bytes, range.start).unwrap().kind() == kind).collect::<Vec<_>>()
+    };
+    // The first is about the file.
+    let (metas, deltas) = (of_kind(Kind::META)[1..].to_vec(), of_kind(Kind::DELTA));
+    let expected: [(&Range<usize>, &[u64], u64); 5] = [
+        (&metas[0], &[0, 1, 3, 5], 1),
+        (&metas[1], &[6, 9], 2),
+        // Of the first change all but its first row is unknown; 4 and 8 were changed later.
+        (&deltas[0], &[2, 3, 5, 6, 7, 9], 3),
+        (&deltas[1], &[4], 4),
+        (&deltas[2], &[8], 5),
+    ];
+    for (segment, ids, whole) in expected {
+        for at in places(&case.bytes, segment) {
+            let saved = case.flip(at).unwrap();
+            let kind = header_at(&case.bytes, segment.start).unwrap().kind().name().unwrap();
+            assert_eq!(without_fields(&saved), ids, "{kind} at {at:#x}");
+            assert_eq!((saved.count, saved.without_fields, saved.lost.len()), (10, ids.len() as u64, 1), "{kind}");
+            let lost = &saved.lost[0];
+            assert_eq!((lost.kind, lost.rows, lost.fields), (kind, None, Some(ids.len() as u64)), "{kind}");
+            assert_eq!(saved.whole.map(|(epoch, _)| epoch), Some(whole), "{kind}");
+        }
+    }
+}
+
+/// Behind a newest root that is damaged: what the last commit put comes with its metadata, what it changed is changed, and where that
+/// change is damaged, too, no record has what it had before.
+#[test]
+fn metadata_of_a_commit_without_a_root() {
+    let whole = with_fields();
+    let damaged_root = |bytes: &[u8]| {
+        let mut bytes = bytes.to_vec();
+        let root = roots(&bytes).last().unwrap().offset;
+        bytes[root + 0x158] ^= 1;
+        bytes
+    };
+    let newest = |bytes: &[u8], id: u64| {
+        let saved = salvage(bytes.into()).unwrap();
+        let found = saved.records().find(|(found, ..)| Id::from(*found) == Id::U64(id));
+        found.and_then(|(.., metadata)| metadata).map(|metadata| metadata["n"].clone())
+    };
+    let torn = damaged_root(&whole.bytes);
+    assert_eq!(newest(&torn, 8), Some(Value::F64(2.5)), "as the last commit changed it");
+    let last = segments(&torn, 0, torn.len()).into_iter().rev();
+    let delta = last.into_iter().find(|range| header_at(&torn, range.start).unwrap().kind() == Kind::DELTA).unwrap();
+    let mut both = torn.clone();
+    both[delta.start + 200] ^= 1;
+    assert_eq!((newest(&both, 8), newest(&both, 0)), (None, None), "the change may be about any");
+    // The second commit without its root and all behind it.
+    let ends: Vec<usize> = roots(&whole.bytes).iter().map(|root| root.offset + PAGE_LEN).collect();
+    let put = damaged_root(&whole.bytes[..ends[2]]);
+    assert_eq!((newest(&put, 9), newest(&put, 5)), (Some(Value::I64(9)), Some(Value::I64(5))));
+}
+
 /// Files whose hashes are right and whose numbers lie: no panic, and rows as long as the store's.
 #[test]
 fn hostile_files() {
     for clause in Clause::ALL {
         let bytes = std::fs::read(fixtures().join(format!("corrupt/{clause}.rvf"))).unwrap();
         if let Ok(saved) = salvage(Bytes::from(bytes)) {
-            assert!(saved.rows().all(|(_, row)| row.len() == saved.schema.row_len()), "{clause}");
+            assert!(saved.records().all(|(_, row, _)| row.len() == saved.schema.row_len()), "{clause}");
         }
     }
 }

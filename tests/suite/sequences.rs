@@ -5,11 +5,12 @@
 use rvf_engine::ingest::door::Vectors;
 use rvf_engine::ingest::{self, ImportOptions, open_source, read_ids};
 use rvf_engine::{
-    Batch, Clock, CompactOptions, CreateOptions, Db, Dtype, Effort, Error, Id, IdType, IndexOptions, Metric,
+    Batch, Clock, CompactOptions, CreateOptions, Db, Dtype, Effort, Error, Id, IdType, IndexOptions, Metadata, Metric,
     OpenOptions, Reader, Schema, Snapshot,
 };
 use rvf_format::storage::{Bytes, MemoryPlace};
 use rvf_format::verify::{Options, verify_with};
+use rvf_tests::fields::{self, Fields};
 use rvf_tests::hooked::Hooked;
 use rvf_tests::oracle::{self, Records, Rng};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,48 +23,96 @@ use std::time::Duration;
 const SEQUENCES: u64 = 1000;
 /// One sequence in so many has enough records for an index.
 const INDEXED_EVERY: u64 = 6;
-/// The fewest records that get an index, and some more.
-const INDEXED_RECORDS: u64 = 1010;
+/// The fewest records that get a graph, and an index of their metadata, and some more.
+const INDEXED_RECORDS: u64 = 1030;
 /// Numbers of the ids that steps draw from.
 const IDS: u64 = 40;
 
 const INDEX: IndexOptions = IndexOptions { m: Some(2), ef_construction: Some(8), threads: Some(1), code: None };
 
-/// A put, or a deletion, of the id with a number.
-type Op = (Id, Option<Vec<f32>>);
+/// What is done to an id.
+#[derive(Clone, Debug)]
+enum Act {
+    Put(Vec<f32>, Metadata),
+    /// Null fields are taken away.
+    Update(Metadata),
+    Delete,
+}
 
-/// Accepted, replaced, deleted, missing: what a commit says that it did.
-type Counts = [u64; 4];
+type Op = (Id, Act);
 
-/// What the operations of one batch do to `records`: the sentences of the documentation of `Batch` and `Committed`.
-fn apply(records: &mut Records, ops: &[Op]) -> Counts {
-    let is_deleted_later = |at: usize, id: &Id| ops[at + 1..].iter().any(|(other, v)| other == id && v.is_none());
-    let kept: Vec<(&Id, &Vec<f32>)> = ops
-        .iter()
-        .enumerate()
-        .filter_map(|(at, (id, vector))| Some((id, vector.as_ref()?)).filter(|_| !is_deleted_later(at, id)))
-        .collect();
-    let stored: BTreeSet<&Id> = kept.iter().map(|(id, _)| *id).collect();
-    let deletes = || ops.iter().filter(|(_, vector)| vector.is_none()).map(|(id, _)| id);
-    let gone: BTreeSet<&Id> = deletes().filter(|id| records.contains_key(id) && !stored.contains(id)).collect();
-    let fresh = stored.iter().filter(|id| !records.contains_key(id)).count();
-    let missing = deletes().filter(|id| !records.contains_key(id)).count();
-    let counts = [kept.len(), kept.len() - fresh, gone.len(), missing].map(|count| count as u64);
-    records.retain(|id, _| !gone.contains(id));
-    records.extend(kept.into_iter().map(|(id, vector)| (id.clone(), vector.clone())));
-    counts
+/// What a store holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Held {
+    records: Records,
+    fields: Fields,
+}
+
+/// Accepted, replaced, deleted, missing, updated: what a commit says that it did.
+type Counts = [u64; 5];
+
+/// What the operations of one batch do to `held`: the sentences of the documentation of `Batch` and `Committed`.
+fn apply(held: &mut Held, ops: &[Op]) -> Counts {
+    let before = held.records.clone();
+    let is_delete = |(_, act): &&Op| matches!(act, Act::Delete);
+    let is_deleted_later = |at: usize, id: &Id| ops[at + 1..].iter().filter(is_delete).any(|(other, _)| other == id);
+    let puts =
+        ops.iter().enumerate().filter(|(at, (id, act))| matches!(act, Act::Put(..)) && !is_deleted_later(*at, id));
+    let kept: Vec<&Id> = puts.map(|(_, (id, _))| id).collect();
+    let stored: BTreeSet<&Id> = kept.iter().copied().collect();
+    let deletes = || ops.iter().filter(is_delete).map(|(id, _)| id);
+    let gone: BTreeSet<&Id> = deletes().filter(|id| before.contains_key(id) && !stored.contains(id)).collect();
+    let fresh = stored.iter().filter(|id| !before.contains_key(id)).count();
+    let lost = deletes().filter(|id| !before.contains_key(id)).count();
+    let (updated, missed) = ops.iter().fold((0, 0), |(updated, missed), op| match held.apply(op) {
+        None => (updated, missed),
+        Some(true) => (updated + 1, missed),
+        Some(false) => (updated, missed + 1),
+    });
+    [kept.len(), kept.len() - fresh, gone.len(), lost + missed, updated].map(|count| count as u64)
+}
+
+impl Held {
+    /// Does one thing after another; of an update, whether it found its record.
+    fn apply(&mut self, (id, act): &Op) -> Option<bool> {
+        let mut metadata = self.fields.remove(id).unwrap_or_default();
+        let mut found = None;
+        match act {
+            Act::Delete => {
+                self.records.remove(id);
+                return None;
+            }
+            Act::Put(vector, fields) => {
+                self.records.insert(id.clone(), vector.clone());
+                metadata = fields.clone();
+            }
+            Act::Update(fields) => {
+                found = Some(self.records.contains_key(id));
+                fields::change(&mut metadata, fields);
+            }
+        }
+        if found != Some(false) && !metadata.is_empty() {
+            self.fields.insert(id.clone(), fields::told(metadata));
+        }
+        found
+    }
 }
 
 fn counts(done: &rvf_engine::Committed) -> Counts {
-    [done.accepted, done.replaced, done.deleted, done.missing]
+    [done.accepted, done.replaced, done.deleted, done.missing, done.updated]
 }
 
 fn gather(batch: &mut Batch<'_>, schema: &Schema, ops: &[Op]) {
-    for (id, vector) in ops {
-        match vector {
-            None => batch.delete(id.clone()).unwrap(),
-            Some(vector) if schema.dtype == Dtype::Binary => batch.put(id.clone(), &bits(vector)).unwrap(),
-            Some(vector) => batch.put(id.clone(), Vectors::F32(vector)).unwrap(),
+    for (id, act) in ops {
+        match act {
+            Act::Delete => batch.delete(id.clone()).unwrap(),
+            Act::Update(fields) => batch.update(id.clone(), fields.clone()).unwrap(),
+            Act::Put(vector, fields) if schema.dtype == Dtype::Binary => {
+                batch.put_with(id.clone(), &bits(vector), fields.clone()).unwrap();
+            }
+            Act::Put(vector, fields) => {
+                batch.put_with(id.clone(), Vectors::F32(vector), fields.clone()).unwrap();
+            }
         }
     }
 }
@@ -83,10 +132,10 @@ struct Run<'f> {
     path: PathBuf,
     /// There but while a step has the file closed.
     db: Option<Db>,
-    records: Records,
+    held: Held,
     /// Epochs that can be opened, and what they hold where only one answer is right.
-    past: BTreeMap<u64, Option<Records>>,
-    reader: Option<(Reader, Records)>,
+    past: BTreeMap<u64, Option<Held>>,
+    reader: Option<(Reader, Held)>,
     rng: Rng,
     folder: &'f Path,
     files: u64,
@@ -99,9 +148,9 @@ impl<'f> Run<'f> {
         let (place, path) = (MemoryPlace::default(), PathBuf::from("a.rvf"));
         let options = CreateOptions { open: open_options(), ..CreateOptions::default() };
         let db = Db::create_with(Arc::new(place.clone()), &path, &schema, &options).unwrap();
-        let past = BTreeMap::from([(1, Some(Records::new()))]);
-        let (records, reader) = (Records::new(), None);
-        Self { schema, place, path, db: Some(db), records, past, reader, rng, folder, files: 0 }
+        let past = BTreeMap::from([(1, Some(Held::default()))]);
+        let (held, reader) = (Held::default(), None);
+        Self { schema, place, path, db: Some(db), held, past, reader, rng, folder, files: 0 }
     }
 
     fn db(&mut self) -> &mut Db {
@@ -121,8 +170,12 @@ impl<'f> Run<'f> {
 
     fn op(&mut self, deletes_of_ten: u64) -> Op {
         let number = self.rng.below(IDS);
-        let is_put = self.rng.below(10) >= deletes_of_ten;
-        (self.id(number), is_put.then(|| self.rng.vector(&self.schema)))
+        let act = match self.rng.below(10) {
+            tenth if tenth < deletes_of_ten => Act::Delete,
+            tenth if tenth < deletes_of_ten + 3 => Act::Update(fields::draw_change(&mut self.rng)),
+            _ => Act::Put(self.rng.vector(&self.schema), fields::draw(&mut self.rng)),
+        };
+        (self.id(number), act)
     }
 
     fn ops(&mut self, most: u64, deletes_of_ten: u64) -> Vec<Op> {
@@ -133,7 +186,7 @@ impl<'f> Run<'f> {
     fn note(&mut self) {
         let newest = self.snapshot().epoch();
         let last = self.past.last_key_value().map_or(0, |(epoch, _)| *epoch);
-        self.past.extend((last + 1..=newest).map(|epoch| (epoch, Some(self.records.clone()))));
+        self.past.extend((last + 1..=newest).map(|epoch| (epoch, Some(self.held.clone()))));
     }
 
     fn commit(&mut self, ops: &[Op]) {
@@ -141,9 +194,9 @@ impl<'f> Run<'f> {
         let mut batch = self.db().batch();
         gather(&mut batch, &schema, ops);
         let done = batch.commit().unwrap();
-        let expected = apply(&mut self.records, ops);
+        let expected = apply(&mut self.held, ops);
         assert_eq!(counts(&done), expected, "{ops:?}");
-        assert_eq!(done.count, self.records.len() as u64);
+        assert_eq!(done.count, self.held.records.len() as u64);
         self.note();
     }
 
@@ -187,7 +240,7 @@ impl<'f> Run<'f> {
         let gone: Vec<u64> = self.past.keys().take(gone).copied().collect();
         self.past.retain(|epoch, _| !gone.contains(epoch));
         let newest = self.snapshot().epoch();
-        self.past.insert(newest, Some(self.records.clone()));
+        self.past.insert(newest, Some(self.held.clone()));
         if let Some(epoch) = gone.last() {
             assert!(matches!(self.snapshot().at_epoch(*epoch), Err(Error::NoEpoch { .. })));
         }
@@ -209,7 +262,7 @@ impl<'f> Run<'f> {
         let before = self.snapshot().epoch();
         self.db().compact(&CompactOptions { keep, output: Some(output.clone()) }).unwrap();
         assert_eq!(self.snapshot().epoch(), before, "the store itself stays as it was");
-        self.check_records(&self.snapshot(), &self.records);
+        self.check_held(&self.snapshot(), &self.held);
         self.path = output;
         self.reader = None;
         self.reopen();
@@ -225,7 +278,7 @@ impl<'f> Run<'f> {
     fn index(&mut self) -> &'static str {
         let done = self.db().index(&INDEX, &mut |_, _| ControlFlow::Continue(())).unwrap();
         assert_eq!(done.indexed, self.snapshot().indexed());
-        assert!(self.records.len() <= 1000 || done.indexed == self.records.len() as u64, "{done:?}");
+        assert!(self.held.records.len() <= 1000 || done.indexed == self.held.records.len() as u64, "{done:?}");
         self.note();
         "index"
     }
@@ -246,18 +299,18 @@ impl<'f> Run<'f> {
 
     /// A reader holds on to its commit, and moves to the newest when it is told to.
     fn refresh(&mut self) -> &'static str {
-        let newest = (self.snapshot().epoch(), self.records.clone());
+        let newest = (self.snapshot().epoch(), self.held.clone());
         let reader = match self.reader.take() {
             None => Reader::open_with(Arc::new(self.place.clone()), &self.path, rvf_engine::ReadMode::Mapped).unwrap(),
-            Some((mut reader, records)) => {
-                self.check_records(&reader.snapshot(), &records);
+            Some((mut reader, held)) => {
+                self.check_held(&reader.snapshot(), &held);
                 let moved = reader.refresh().unwrap();
-                assert!(moved || records == newest.1, "the reader did not move on");
+                assert!(moved || held == newest.1, "the reader did not move on");
                 reader
             }
         };
         assert_eq!(reader.epoch(), newest.0);
-        self.check_records(&reader.snapshot(), &newest.1);
+        self.check_held(&reader.snapshot(), &newest.1);
         self.reader = Some((reader, newest.1));
         "refresh"
     }
@@ -269,9 +322,9 @@ impl<'f> Run<'f> {
         let file = self.folder.join(name);
         let mut go_on = |_: u64, _: Option<u64>| ControlFlow::Continue(());
         let done = self.snapshot().export(&file, None, &mut go_on).unwrap();
-        assert_eq!(done.exported, self.records.len() as u64);
+        assert_eq!(done.exported, self.held.records.len() as u64);
         // A text without a line tells no dimension, and is refused as empty.
-        if self.records.is_empty() {
+        if self.held.records.is_empty() {
             return "export of nothing";
         }
         let ids = done.ids.as_ref().map(|path| read_ids(path).unwrap());
@@ -281,8 +334,10 @@ impl<'f> Run<'f> {
         let create = CreateOptions { open: open_options(), ..CreateOptions::default() };
         let mut db = Db::create_with(Arc::new(place), "copy.rvf", &schema, &create).unwrap();
         let done = db.import_from(source.as_mut(), &file, &options, &mut go_on).unwrap();
-        assert_eq!((done.imported, done.replaced, done.rejected), (self.records.len() as u64, 0, 0));
-        self.check_records(&db.snapshot(), &self.records);
+        assert_eq!((done.imported, done.replaced, done.rejected), (self.held.records.len() as u64, 0, 0));
+        // Only text has a place for fields.
+        let fields = if extension == "jsonl" { self.held.fields.clone() } else { Fields::new() };
+        self.check_held(&db.snapshot(), &Held { records: self.held.records.clone(), fields });
         std::fs::remove_file(&file).unwrap();
         drop(std::fs::remove_file(ingest::ids_companion(&file)));
         "export and import"
@@ -317,11 +372,11 @@ impl<'f> Run<'f> {
         let stored = stored(&snapshot);
         let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
         let explains = |order: &[usize; 3]| {
-            let mut records = self.records.clone();
-            order.iter().all(|at| apply(&mut records, &batches[*at]) == counts(&done[*at])) && records == stored
+            let mut held = self.held.clone();
+            order.iter().all(|at| apply(&mut held, &batches[*at]) == counts(&done[*at])) && held == stored
         };
         assert!(orders.iter().any(explains), "no order explains {done:?} of {batches:?}");
-        self.records = stored;
+        self.held = stored;
         let last = self.past.last_key_value().map_or(0, |(epoch, _)| *epoch);
         self.past.extend((last + 1..snapshot.epoch()).map(|epoch| (epoch, None)));
         self.db = Some(shared.into_inner().unwrap());
@@ -354,42 +409,47 @@ impl<'f> Run<'f> {
         }
         let has_tail = bytes.len() > end;
         self.place.put(&self.path, bytes);
-        if let Some(Some(records)) = self.past.get(&survivor) {
-            self.records = records.clone();
+        if let Some(Some(held)) = self.past.get(&survivor) {
+            self.held = held.clone();
         }
         self.past.retain(|epoch, _| *epoch <= survivor);
         let db = Db::open_with(Arc::new(self.place.clone()), &self.path, &open_options()).unwrap();
         assert_eq!((db.snapshot().epoch(), db.tail_report().is_some()), (survivor, has_tail));
         self.db = Some(db);
         if self.past[&survivor].is_none() {
-            self.records = stored(&self.snapshot());
+            self.held = stored(&self.snapshot());
         }
         "kill"
     }
 
-    fn check_records(&self, snapshot: &Snapshot, records: &Records) {
-        assert_eq!(snapshot.count(), records.len() as u64);
-        assert!(stored(snapshot) == *records, "other records than the map's");
+    fn check_held(&self, snapshot: &Snapshot, held: &Held) {
+        assert_eq!(snapshot.count(), held.records.len() as u64);
+        let stored = stored(snapshot);
+        assert!(stored.records == held.records, "other records than the map's");
+        let ids = held.fields.keys().chain(stored.fields.keys());
+        let other = ids.into_iter().find(|id| stored.fields.get(id) != held.fields.get(id));
+        let Some(id) = other else { return };
+        panic!("metadata of {id}: {:?}, not {:?}", stored.fields.get(id), held.fields.get(id));
     }
 
     fn check(&mut self) {
         let snapshot = self.snapshot();
-        self.check_records(&snapshot, &self.records);
+        self.check_held(&snapshot, &self.held);
         let query = self.rng.vector(&self.schema);
         let k = 1 + self.rng.below(15) as usize;
-        let truth = oracle::nearest(&self.schema, &self.records, &query, k);
+        let truth = oracle::nearest(&self.schema, &self.held.records, &query, k);
         assert_eq!(search(&snapshot, &query, k, Effort::Exact), truth);
         let walked = search(&snapshot, &query, k, Effort::Ef(4096));
         assert_eq!(walked.len(), truth.len(), "a walk finds fewer records than there are");
         let before = |a: &(Id, f32), b: &(Id, f32)| a.1.total_cmp(&b.1).then_with(|| a.0.cmp(&b.0)).is_lt();
         assert!(walked.is_sorted_by(before), "out of order, or twice: {walked:?}");
         for (id, distance) in &walked {
-            assert_eq!(*distance, oracle::distance(&self.schema, &query, &self.records[id]), "{id}");
+            assert_eq!(*distance, oracle::distance(&self.schema, &query, &self.held.records[id]), "{id}");
         }
         for n in 0..5 {
             let id = self.id(n * 9);
             let found = snapshot.get(&id).unwrap().map(|record| record.vector);
-            assert_eq!(found.as_ref(), self.records.get(&id));
+            assert_eq!(found.as_ref(), self.held.records.get(&id));
         }
     }
 
@@ -401,18 +461,25 @@ impl<'f> Run<'f> {
         assert_eq!(report.findings, []);
         assert_eq!(report.epochs, self.past.len() as u64);
         let snapshot = Snapshot::newest(file).unwrap();
-        for (epoch, records) in &self.past {
+        for (epoch, held) in &self.past {
             let past = snapshot.at_epoch(*epoch).unwrap();
-            match records {
-                Some(records) => self.check_records(&past, records),
-                None => assert_eq!(past.count(), stored(&past).len() as u64),
+            match held {
+                Some(held) => self.check_held(&past, held),
+                None => assert_eq!(past.count(), stored(&past).records.len() as u64),
             }
         }
     }
 }
 
-fn stored(snapshot: &Snapshot) -> Records {
-    snapshot.records().unwrap().map(Result::unwrap).map(|record| (record.id, record.vector)).collect()
+fn stored(snapshot: &Snapshot) -> Held {
+    let mut held = Held::default();
+    for record in snapshot.records().unwrap().map(Result::unwrap) {
+        if !record.metadata.is_empty() {
+            held.fields.insert(record.id.clone(), fields::told(record.metadata));
+        }
+        held.records.insert(record.id, record.vector);
+    }
+    held
 }
 
 fn search(snapshot: &Snapshot, query: &[f32], k: usize, effort: Effort) -> Vec<(Id, f32)> {
@@ -458,14 +525,15 @@ fn sequence(seed: u64, folder: &Path, tells: bool) {
     let _named = Named(seed);
     let mut run = Run::new(seed, folder);
     if seed.is_multiple_of(INDEXED_EVERY) {
-        let ops: Vec<Op> = (0..INDEXED_RECORDS).map(|n| (run.id(n), Some(run.rng.vector(&run.schema)))).collect();
+        let put = |run: &mut Run<'_>, n| (run.id(n), Act::Put(run.rng.vector(&run.schema), fields::draw(&mut run.rng)));
+        let ops: Vec<Op> = (0..INDEXED_RECORDS).map(|n| put(&mut run, n)).collect();
         run.commit(&ops);
         run.index();
     }
     for number in 0..8 + run.rng.below(16) {
         let step = run.step();
         if tells {
-            println!("step {number}: {step}, epoch {}, {} records", run.snapshot().epoch(), run.records.len());
+            println!("step {number}: {step}, epoch {}, {} records", run.snapshot().epoch(), run.held.records.len());
         }
         run.check();
     }

@@ -44,7 +44,7 @@ const FLOORS: [(&str, &[Floor]); 2] = [
             ("ingest", &["store", "value"]),
             ("compact", &["store"]),
             ("inspect", &["store", "value"]),
-            ("salvage", &["store"]),
+            ("salvage", &["store", "value"]),
             ("verify", &["store"]),
             // 5: the front door wires the parts.
             ("db", &["compact", "filter", "index", "ingest", "salvage", "search", "store", "value"]),

@@ -312,6 +312,7 @@ pub fn all() -> Vec<Golden> {
         indexed_sq4().finish_with("indexed-sq4", 12, 10),
         metadata().finish("metadata"),
         small_metadata().finish("metadata-small"),
+        numbers_of_both_kinds().finish("metadata-numbers"),
     ]
 }
 
@@ -357,6 +358,35 @@ fn small_metadata() -> Model {
     model.compact(1);
     model.update([(4, vec![("number".to_owned(), Field::Null)])]);
     for value in model.metadata.values_mut().filter_map(|fields| fields.get_mut("number")) {
+        if let Field::I64(whole) = value {
+            *value = Field::F64(*whole as f64);
+        }
+    }
+    model
+}
+
+/// Numbers that an index orders: zeros of both signs among them; a field that is i64 in the segment with the index and f64 in a later
+/// one and in a change. Strings whose postings are a run, and lists in a set.
+fn numbers_of_both_kinds() -> Model {
+    let mut model = Model::new(Schema { dtype: Dtype::U8, ..Schema::new(1, Metric::L2) }, 20);
+    let set = |name: &str, value: Field| (name.to_owned(), value);
+    let zero = |n: u64| [0.0, -0.0, -1.5, 5e-324, -5e-324][(n * 7 % 5) as usize];
+    let whole = |n: u64| [(1i64 << 53) - n as i64, -(1i64 << 53) + n as i64][n as usize % 2];
+    model.put_fields((0..1024u64).map(|n| {
+        let parity = if n.is_multiple_of(2) { "even" } else { "odd" };
+        (
+            n,
+            vec![
+                set("zero", zero(n).into()),
+                set("both", whole(n).into()),
+                set("same", "x".into()),
+                set("parity", parity.into()),
+            ],
+        )
+    }));
+    model.put_fields([(2000, vec![set("both", 0.5.into())]), (2001, vec![set("both", Field::F64(-0.0))])]);
+    model.update([(7, vec![set("both", (-2.25).into())]), (8, vec![set("zero", 1.0.into())])]);
+    for value in model.metadata.values_mut().filter_map(|fields| fields.get_mut("both")) {
         if let Field::I64(whole) = value {
             *value = Field::F64(*whole as f64);
         }

@@ -3,7 +3,8 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `samples.rs` | small valid files, built by the engine, the same bytes in every run |
-//! | `golden.rs`, `oracle.rs` | golden fixtures and the truth about them |
+//! | `golden.rs`, `golden_sets.rs`, `oracle.rs` | golden fixtures and the truth about them |
+//! | `fields.rs` | metadata at random, and how it is compared |
 //! | `reseal.rs` | hashes and checksums of a changed file made right again |
 //! | `corrupt.rs` | one broken file a clause |
 //! | `script.rs` | bytes that are read as numbers |
@@ -23,8 +24,10 @@
 )]
 
 pub mod corrupt;
+pub mod fields;
 pub mod focus;
 pub mod golden;
+pub mod golden_sets;
 pub mod heap;
 pub mod hooked;
 pub mod indexed;

@@ -8,7 +8,7 @@ use crate::progress::{Bar, catch_interrupts};
 use clap::Args;
 use rvf_engine::ingest::{Format, ids_companion};
 use rvf_engine::salvage::{Loss, Salvaged};
-use rvf_engine::{Error, Reader, salvage_path};
+use rvf_engine::{Error, salvage_path};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -62,10 +62,7 @@ pub(crate) fn run(args: &ExportArgs, ui: &Ui) -> Outcome {
     };
     drop(bar);
     let done = done.map_err(Failure::of(&args.file))?;
-    if done.without_fields > 0 {
-        let records = done.without_fields;
-        ui.warn(format!("the fields of {records} records were left out: only .jsonl has a place for them"));
-    }
+    warn_of_fields(done.without_fields, ui);
     let ids = done.ids.as_ref().map(|path| path.display().to_string());
     let value = json!({
         "exported": done.exported, "out": args.out.display().to_string(), "ids": ids, "epoch": snapshot.epoch(),
@@ -77,6 +74,12 @@ pub(crate) fn run(args: &ExportArgs, ui: &Ui) -> Outcome {
     Ok(0)
 }
 
+fn warn_of_fields(records: u64, ui: &Ui) {
+    if records > 0 {
+        ui.warn(format!("the fields of {records} records were left out: only .jsonl has a place for them"));
+    }
+}
+
 /// Writes what is intact of a damaged store.
 fn save(args: &ExportArgs, ui: &Ui) -> Outcome {
     let saved = salvage_path(&args.file).map_err(Failure::of(&args.file))?;
@@ -85,13 +88,12 @@ fn save(args: &ExportArgs, ui: &Ui) -> Outcome {
     let done = saved.export(&args.out, args.format, &mut |done, total| bar.update(done, total));
     drop(bar);
     let done = done.map_err(Failure::of(&args.file))?;
-    if Reader::open(&args.file).and_then(|reader| Ok(!reader.fields()?.is_empty())).unwrap_or(false) {
-        ui.warn("the fields of records were left out: --salvage saves ids and vectors");
-    }
+    warn_of_fields(done.without_fields, ui);
     let ids = done.ids.as_ref().map(|path| path.display().to_string());
     let list = |losses: &[Loss]| losses.iter().map(to_json).collect::<Vec<Value>>();
     let value = json!({
         "exported": done.exported, "out": args.out.display().to_string(), "ids": ids, "epoch": saved.epoch, "expected": saved.expected,
+        "without_fields": saved.without_fields,
         "whole": saved.whole.map(|(epoch, count)| json!({ "epoch": epoch, "count": count })),
         "lost": list(&saved.lost), "notes": list(&saved.notes),
     });
@@ -104,6 +106,9 @@ fn to_json(loss: &Loss) -> Value {
         json!({ "segment": loss.segment, "kind": loss.kind, "offset": loss.offset, "message": loss.message });
     if let Some(rows) = loss.rows {
         value["rows"] = json!(rows);
+    }
+    if let Some(fields) = loss.fields {
+        value["fields"] = json!(fields);
     }
     if !loss.ids.is_empty() {
         value["ids"] = loss.ids.iter().map(output::id).collect();
@@ -138,6 +143,10 @@ fn tell(args: &ExportArgs, saved: &Salvaged, exported: u64, ids: Option<&str>, u
         ui.table(&["segment", "kind", "offset", "rows", "what"], &rows)?;
     }
     tell_ids(saved, ui)?;
+    if saved.without_fields > 0 {
+        ui.line("")?;
+        ui.line(format!("records without their metadata, which is damaged or not known: {}", saved.without_fields))?;
+    }
     let Some((epoch, count)) = saved.whole else { return Ok(()) };
     let file = args.file.display();
     ui.line("")?;

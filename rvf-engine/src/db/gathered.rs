@@ -188,7 +188,7 @@ impl Gathered {
             let (_, after) = match changed.entry(row) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(new) => {
-                    let before = snapshot.metadata_at(at)?;
+                    let before = snapshot.settle(snapshot.intact_metadata_at(at))?;
                     new.insert((before.clone(), before))
                 }
             };

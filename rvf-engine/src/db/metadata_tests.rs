@@ -1,6 +1,6 @@
 //! Metadata through the life of a store, against a model in memory.
 
-use super::{CreateOptions, Db, OpenOptions};
+use super::{Batch, CreateOptions, Db, OpenOptions};
 use crate::store::Clock;
 use crate::value::{FieldType, Metadata, Value};
 use crate::{CompactOptions, Error, Metric, Schema};
@@ -266,6 +266,44 @@ fn damaged_metadata_is_refused_not_copied() {
         let mut db = Db::open_with(Arc::new(place.clone()), PATH, &options()).unwrap();
         let refused = db.compact(&CompactOptions::default());
         assert!(matches!(refused, Err(Error::Corrupt { clause: Clause::Man5, .. })), "{kind}: {refused:?}");
+        // The record of the damage, and one that only stands beside it.
+        for id in [3, 19] {
+            let mut batch = db.batch();
+            batch.update(id, [("other", 1.into())]).unwrap();
+            let refused = batch.commit();
+            assert!(matches!(refused, Err(Error::Corrupt { clause: Clause::Man5, .. })), "{kind}: {refused:?}");
+        }
         assert_eq!(place.bytes(Path::new(PATH)).unwrap(), bytes, "the file is as it was");
     }
+}
+
+/// Would show a change that goes unseen where the row that it names is damaged: what stood before it would be copied as current.
+#[test]
+fn a_change_whose_row_is_damaged_is_not_passed_over() {
+    let place = MemoryPlace::default();
+    let mut db = create(&place);
+    let put = |batch: &mut Batch<'_>, id| batch.put_with(id, &[1.0, 1.0], [("n", Value::I64(1))]).unwrap();
+    let mut batch = db.batch();
+    (0..4).for_each(|id| put(&mut batch, id));
+    batch.commit().unwrap();
+    let mut batch = db.batch();
+    (1..3).for_each(|id| batch.update(id, [("n", 2.into())]).unwrap());
+    batch.commit().unwrap();
+    let delta = *db.snapshot().state().of_kind(Kind::DELTA).next().unwrap();
+    drop(db);
+    let mut bytes = place.bytes(Path::new(PATH)).unwrap();
+    let rows = [1u64, 2].map(u64::to_le_bytes).concat();
+    let at = delta.offset.get() as usize;
+    let place_of_rows = at + bytes[at..].windows(16).position(|bytes| bytes == rows).unwrap();
+    // Row 3 in the place of row 2.
+    bytes[place_of_rows + 8] ^= 1;
+    place.put(Path::new(PATH), bytes.clone());
+    let mut db = Db::open_with(Arc::new(place.clone()), PATH, &options()).unwrap();
+    let mut batch = db.batch();
+    batch.update(2, [("other", 1.into())]).unwrap();
+    let refused = batch.commit();
+    assert!(matches!(refused, Err(Error::Corrupt { clause: Clause::Man5, .. })), "{refused:?}");
+    let refused = db.compact(&CompactOptions::default());
+    assert!(matches!(refused, Err(Error::Corrupt { clause: Clause::Man5, .. })), "{refused:?}");
+    assert_eq!(place.bytes(Path::new(PATH)).unwrap(), bytes, "the file is as it was");
 }

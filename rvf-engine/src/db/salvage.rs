@@ -1,6 +1,6 @@
 //! The front door of salvage: from a path, to a file of vectors.
 
-use crate::ingest::{Exported, Format, Progress, Rows, export_rows};
+use crate::ingest::{Exported, Format, Progress, Rows, export_rows, metadata_to_json};
 use crate::salvage::{Salvaged, salvage};
 use crate::{Error, Result};
 use rvf_format::limits::PAGE;
@@ -21,7 +21,7 @@ pub fn salvage_path(path: impl AsRef<Path>) -> Result<Salvaged> {
 }
 
 impl Salvaged {
-    /// Writes every record to a file of vectors, as [`crate::Snapshot::export`] does.
+    /// Writes every record to a file of vectors, as [`crate::Snapshot::export`] does, with the metadata that is known.
     ///
     /// ```
     /// use rvf_engine::{Db, Metric, Schema, salvage_path};
@@ -38,6 +38,10 @@ impl Salvaged {
     /// [`Error::Output`], [`Error::Interrupted`], [`Error::Truncated`]. The file does not appear then.
     pub fn export(&self, path: &Path, format: Option<Format>, progress: Progress<'_>) -> Result<Exported> {
         let source = Rows { schema: &self.schema, total: self.count, check: &|| self.check() };
-        export_rows(&source, self.rows().map(|(id, row)| Ok((id, row, None))), (path, format), progress)
+        let records = self.records().map(|(id, row, metadata)| {
+            let metadata = metadata.filter(|metadata| !metadata.is_empty());
+            Ok((id, row, metadata.as_ref().map(metadata_to_json)))
+        });
+        export_rows(&source, records, (path, format), progress)
     }
 }

@@ -5,7 +5,7 @@ use crate::value::{FieldType, Metadata, Value};
 use crate::{Error, Result};
 use core::fmt;
 use rvf_format::limits::MAX_FIELDS;
-use rvf_format::payload::columns::{Builder, Given, is_field_name};
+use rvf_format::payload::columns::{Builder, Given, is_field_name, whole_as_f64};
 
 /// Why a field of a record may not be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +135,7 @@ impl<'s> Admission<'s> {
         };
         let exact = match (held, value) {
             _ if held == given => true,
-            (FieldType::F64, Value::I64(value)) => is_exact(*value),
+            (FieldType::F64, Value::I64(value)) => whole_as_f64(*value).is_some(),
             (FieldType::I64, Value::F64(_)) => {
                 let exact = self.snapshot.all_whole_are_exact(name)?;
                 self.fields.insert(name.to_owned(), FieldType::F64);
@@ -145,12 +145,6 @@ impl<'s> Admission<'s> {
         };
         Ok(if exact { Ok(()) } else { Err(FieldFault::NotExact) })
     }
-}
-
-/// Whether a whole number is a binary64.
-pub(crate) fn is_exact(value: i64) -> bool {
-    let float = value as f64;
-    float < 9_223_372_036_854_775_808.0 && float as i64 == value
 }
 
 fn set(builder: &mut Builder, name: &str, value: &Value) -> core::result::Result<(), FieldFault> {

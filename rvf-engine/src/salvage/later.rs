@@ -1,10 +1,11 @@
 //! What was written behind the newest commit that can be proven: segments whose own hashes are right, live or not.
 //!
 //! Between two roots all segments were committed, so the deletions among them hold. Behind the newest root they count only if a
-//! MANIFEST stands there, and deletions do not: whether that commit was ever complete cannot be told (TAIL-2).
+//! MANIFEST stands there, and deletions do not: whether that commit was ever complete cannot be told (TAIL-2). The metadata of a
+//! segment's rows is the META that stands directly behind it: nothing else tells whose it is.
 
 use super::Loss;
-use super::ground::Ground;
+use super::ground::{Found, Ground};
 use super::prove::Proof;
 use rvf_format::manifest::ManifestEntry;
 use rvf_format::payload::vec::{TAG_FACTS, VecFacts};
@@ -16,8 +17,10 @@ use std::collections::BTreeMap;
 pub(super) struct Later {
     /// Those that undamaged manifests list.
     pub(super) listed: Vec<ManifestEntry>,
-    /// Others whose content hashes are right.
+    /// Others whose content hashes are right; of DELTA, damaged ones too, with a hash that none has, and without rows.
     pub(super) found: Vec<ManifestEntry>,
+    /// META of VEC segments among those, by the offset of the VEC. Damaged ones have a hash that none has.
+    pub(super) metas: Vec<(u64, ManifestEntry)>,
     /// Offsets of VEC and JOURNAL segments whose content hashes are wrong.
     damaged: Vec<(u64, u64, &'static str)>,
     /// From where on nothing is proven.
@@ -41,7 +44,8 @@ impl Later {
         }
         let file_end = ground.file.len() as u64;
         let tail = ground.marks.is_empty() || ground.holds_manifest(ground.end(), file_end);
-        let mut later = Self { listed, found: Vec::new(), damaged: Vec::new(), start, end: ground.end(), tail };
+        let (found, metas, damaged) = Default::default();
+        let mut later = Self { listed, found, metas, damaged, start, end: ground.end(), tail };
         later.search(ground, proof, &mut taken);
         later
     }
@@ -50,22 +54,50 @@ impl Later {
     fn search(&mut self, ground: &Ground, proof: Option<&Proof>, taken: &mut BTreeMap<u64, u64>) {
         let mut next_row = proof.map_or(0, |proof| proof.state.root.next_row.get());
         let mut marks = ground.marks.iter().peekable();
+        // The VEC segment that the next one may belong to, and where that one would stand.
+        let (mut vectors, mut behind) = (None, 0);
         for found in ground.between(self.start, u64::MAX) {
             while let Some(mark) = marks.next_if(|mark| mark.root.own_offset.get() < found.at) {
                 next_row = next_row.max(mark.root.next_row.get());
             }
             let (kind, is_tail) = (found.header.kind(), found.at >= self.end);
-            let wanted = kind == Kind::VEC || (kind == Kind::JOURNAL && !is_tail);
+            let before: Option<ManifestEntry> = vectors.take().filter(|_| found.at == behind);
+            behind = found.at + found.header.length();
+            if matches!(kind, Kind::TREE | Kind::FILLER) {
+                vectors = before;
+            }
+            let wanted = matches!(kind, Kind::VEC | Kind::META | Kind::DELTA) || (kind == Kind::JOURNAL && !is_tail);
             if !wanted || taken.contains_key(&found.at) || (is_tail && !self.tail) {
                 continue;
             }
             match ground.derive(found, &mut next_row) {
-                Some(entry) if take(taken, &entry) => self.found.push(entry),
+                // One of form 1 is about the file.
+                Some(entry) if kind == Kind::META && entry.rows.get() == 0 => {}
+                Some(entry) if kind == Kind::META => self.take_meta(before, entry, taken),
+                Some(entry) if take(taken, &entry) => {
+                    self.found.push(entry);
+                    vectors = (kind == Kind::VEC).then_some(entry);
+                }
                 Some(_) => {}
+                None if kind == Kind::META => self.take_meta(before, damaged(found), taken),
+                None if kind == Kind::DELTA => {
+                    self.found.extend(Some(damaged(found)).filter(|entry| take(taken, entry)))
+                }
                 None => {
                     self.damaged.push((found.header.segment_id.get(), found.at, kind.name().unwrap_or("UNKNOWN")));
                 }
             }
+        }
+    }
+
+    /// Takes a META that stands directly behind a VEC segment, if it is one of as many rows, or damaged.
+    fn take_meta(&mut self, vectors: Option<ManifestEntry>, mut meta: ManifestEntry, taken: &mut BTreeMap<u64, u64>) {
+        let Some(vectors) = vectors.filter(|vectors| [0, vectors.rows.get()].contains(&meta.rows.get())) else {
+            return;
+        };
+        meta.base_row = vectors.base_row;
+        if take(taken, &meta) {
+            self.metas.push((vectors.offset.get(), meta));
         }
     }
 
@@ -98,13 +130,13 @@ impl Later {
         let newest = ground.marks.last().map(|mark| mark.root.epoch());
         if newest.is_none() {
             let message = "no root is whole, so no commit can be proven: records are written by the hashes of their \
-                           segments; some of them may be old versions or deleted";
+                           segments; some of them may be old versions or deleted, and so may their metadata";
             lost.push(Loss::at("ROOT", 0, message));
         } else if newest != proven {
             let (first, last) = (proven.map_or(1, |epoch| epoch + 1), newest.unwrap_or_default());
             let message = format!(
                 "manifests are damaged: what was live at epochs {first} to {last} cannot be proven. Records from them whose own \
-                 hashes are right are written; some of them may be old versions or deleted"
+                 hashes are right are written; some of them may be old versions or deleted, and so may their metadata"
             );
             lost.push(Loss::at("MANIFEST", self.start, message));
         }
@@ -130,7 +162,16 @@ impl Later {
 }
 
 fn of_rows(kind: Kind) -> bool {
-    matches!(kind, Kind::VEC | Kind::JOURNAL | Kind::TREE)
+    matches!(kind, Kind::VEC | Kind::JOURNAL | Kind::META | Kind::DELTA | Kind::TREE)
+}
+
+/// The entry of a segment whose content hash is wrong: with a hash that none has.
+fn damaged(found: &Found) -> ManifestEntry {
+    let mut entry = ManifestEntry::zeroed();
+    (entry.segment_id, entry.kind) = (found.header.segment_id, found.header.kind);
+    entry.offset.set(found.at);
+    entry.length.set(found.header.length());
+    entry
 }
 
 /// Takes the bytes of a segment, unless another one has some of them: work on all of them is bounded by the file's length.

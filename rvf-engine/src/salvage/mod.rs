@@ -6,13 +6,18 @@
 //! | `ground.rs` | what stands in the file: root pages, manifests, segments |
 //! | `prove.rs` | which segments were live, where manifests are damaged, too |
 //! | `rows.rs` | which rows of a segment are intact |
+//! | `fields.rs` | the metadata of rows, as far as it is intact and current |
 //! | `later.rs` | what was written behind the newest commit that can be proven |
 //! | `whole.rs` | an earlier epoch that lost nothing |
 //!
 //! A row is written if its bytes and its id have a hash that was stored for them: the BLAKE3 of a manifest's entry, a group of a hash
 //! tree that leads to it, or, where the manifests that listed its segment are damaged, the content hash of the segment. Whether it is
 //! *live* is another question: it is answered by the state hash of a root, and where it is not, that is said in [`Salvaged::lost`].
+//! Metadata is written along with its row from META and DELTA segments with such a hash, all of a segment or nothing. Where it is
+//! damaged, or a damaged DELTA of a commit that is proven may have changed it, the row is written without, and counted: never with what
+//! it had before.
 
+mod fields;
 mod ground;
 mod later;
 mod prove;
@@ -21,6 +26,8 @@ mod whole;
 
 use crate::Result;
 use crate::store::{Bits, Id, Part, dead_rows};
+use crate::value::Metadata;
+use fields::Metas;
 use ground::Ground;
 use later::Later;
 use prove::Proof;
@@ -45,6 +52,8 @@ pub struct Loss {
     pub rows: Option<u64>,
     /// Ids of lost rows that are known, at most 1,000.
     pub ids: Vec<Id>,
+    /// Records that are written without their metadata because of it, where there are any.
+    pub fields: Option<u64>,
     /// What is wrong and what follows, for people.
     pub message: String,
 }
@@ -56,7 +65,7 @@ impl Loss {
     }
 
     fn at(kind: &'static str, offset: u64, message: impl Into<String>) -> Self {
-        Self { segment: None, kind, offset, rows: None, ids: Vec::new(), message: message.into() }
+        Self { segment: None, kind, offset, rows: None, ids: Vec::new(), fields: None, message: message.into() }
     }
 
     fn counting(self, rows: u64) -> Self {
@@ -72,16 +81,20 @@ pub struct Salvaged {
     pub epoch: Option<u64>,
     /// Records that can be read.
     pub count: u64,
+    /// Records among them whose metadata is damaged or not known: they are written without.
+    pub without_fields: u64,
     /// Records that the newest whole root counts; `None` if no root is whole.
     pub expected: Option<u64>,
     /// What is lost, or not certain.
     pub lost: Vec<Loss>,
     /// Damage that costs no record.
     pub notes: Vec<Loss>,
-    /// Where something is lost: the newest epoch all of whose records are intact, and their number. It can be read as it is.
+    /// Where something is lost: the newest epoch all of whose records are intact with their metadata, and their number. It can be
+    /// read as it is.
     pub whole: Option<(u64, u64)>,
     /// By ascending first row.
     rows: Vec<Rows>,
+    metas: Metas,
     file: Bytes,
 }
 
@@ -96,9 +109,17 @@ impl Salvaged {
 
     /// Id and stored bytes of every record, in the order of rows.
     pub fn rows(&self) -> impl Iterator<Item = (IdRef<'_>, &[u8])> {
+        self.kept().map(|(_, _, id, bytes)| (id, bytes))
+    }
+
+    /// [`Salvaged::rows`] with the metadata of each; `None` where that is damaged or not known.
+    pub fn records(&self) -> impl Iterator<Item = (IdRef<'_>, &[u8], Option<Metadata>)> {
+        self.kept().map(|(entry, row, id, bytes)| (id, bytes, self.metas.metadata(entry, row)))
+    }
+
+    fn kept(&self) -> impl Iterator<Item = (&ManifestEntry, u32, IdRef<'_>, &[u8])> {
         self.rows.iter().flat_map(|rows| {
-            let kept = (0..rows.view.count()).filter(|row| !rows.gone.get(*row));
-            kept.filter_map(|row| Some((rows.view.id(row)?, rows.view.row(row))))
+            rows.kept().filter_map(|row| Some((&rows.entry, row, rows.view.id(row)?, rows.view.row(row))))
         })
     }
 }
@@ -136,14 +157,23 @@ pub fn salvage(file: Bytes) -> Result<Salvaged> {
     }
     let count = rescue.rows.iter().map(|rows| u64::from(rows.view.count() - rows.gone.ones())).sum();
     let Rescue { mut lost, mut notes, rows, .. } = rescue;
+    let metas = metas(&ground, proof.as_ref(), &later);
+    let without_fields = metas.losses(&rows, &mut lost, &mut notes);
     later.explain(&ground, proof.as_ref(), &mut lost);
     explain_gaps(proof.as_ref(), &mut notes);
     let epoch = proof.map(|proof| proof.state.root.epoch());
     let expected = ground.marks.last().map(|mark| mark.root.live_count.get());
     let whole = if lost.is_empty() { None } else { whole::newest_whole(&file) };
-    let saved = Salvaged { schema, epoch, count, expected, lost, notes, whole, rows, file };
+    let saved = Salvaged { schema, epoch, count, without_fields, expected, lost, notes, whole, rows, metas, file };
     saved.check()?;
     Ok(saved)
+}
+
+/// The metadata of space 0.
+fn metas(ground: &Ground, proof: Option<&Proof>, later: &Later) -> Metas {
+    let live: &[ManifestEntry] = proof.map_or(&[], |proof| &proof.state.live);
+    let listed: Vec<&ManifestEntry> = live.iter().chain(&later.listed).filter(|entry| entry.space.get() == 0).collect();
+    Metas::read(ground, &listed, later)
 }
 
 /// What is gathered while a file is read.
@@ -213,9 +243,14 @@ impl Rescue<'_> {
         journal
     }
 
-    /// Damage to what holds no records.
+    /// Damage to what holds neither records nor their metadata.
     fn look_at_others(&mut self, live: &[ManifestEntry]) {
-        for entry in live.iter().filter(|entry| !matches!(entry.kind(), Kind::VEC | Kind::JOURNAL)) {
+        let of_records = |entry: &ManifestEntry| match entry.kind() {
+            Kind::VEC | Kind::JOURNAL => true,
+            Kind::META | Kind::DELTA => entry.rows.get() > 0 && entry.space.get() == 0,
+            _ => false,
+        };
+        for entry in live.iter().filter(|entry| !of_records(entry)) {
             if self.intact(entry).is_some() {
                 continue;
             }
@@ -223,7 +258,6 @@ impl Rescue<'_> {
                 Kind::INDEX | Kind::QUANT => "damaged, no record is lost: `rvf index` builds the index anew",
                 Kind::TREE => "damaged, no record is lost: a hash tree only tells where damage is",
                 Kind::WITNESS => "damaged, no record is lost: entries of the log are",
-                Kind::META | Kind::DELTA if entry.rows.get() > 0 => "damaged, no record is lost: fields of some are",
                 Kind::META_IDX => "damaged, no record is lost: it only finds what fields hold",
                 Kind::META => "damaged, no record is lost: facts about the file are, such as the name of the model",
                 Kind::FILE => "damaged, no record is lost: it names the file",

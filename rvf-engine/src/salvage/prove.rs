@@ -142,7 +142,9 @@ fn fill(ground: &Ground, gap: &Gap<'_>, before: &Replay) -> Vec<Replay> {
     let derived = derived(ground, gap);
     let mut guesses: Vec<Replay> = Vec::new();
     let affordable = GUESS_MEMORY / (160 * (before.live.len() + derived.len() + 1));
-    for added in [Added::Read, Added::Mended, Added::Derived] {
+    // The state hash covers neither the places of segments nor their ids, by which changes of metadata follow each other: first as set
+    // right.
+    for added in [Added::Mended, Added::Read, Added::Derived] {
         for (removed, facts) in [(true, true), (false, true), (true, false), (false, false)] {
             let useful = !manifests.is_empty() || (added == Added::Derived && !removed && !facts);
             if !useful || guesses.len() > affordable {

@@ -34,6 +34,11 @@ impl Rows {
         if self.nameless.get(row) { None } else { self.view.id(row) }
     }
 
+    /// Rows that are written.
+    pub(super) fn kept(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..self.view.count()).filter(|row| !self.gone.get(*row))
+    }
+
     pub(super) fn drop_row(&mut self, row: u32) {
         self.gone.set(row, self.entry.rows.get());
     }

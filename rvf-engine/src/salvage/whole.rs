@@ -1,4 +1,4 @@
-//! The newest earlier epoch of a file all of whose records are intact.
+//! The newest earlier epoch of a file all of whose records and their metadata are intact.
 
 use crate::store::Snapshot;
 use rvf_format::manifest::ManifestEntry;
@@ -22,9 +22,9 @@ pub(super) fn newest_whole(file: &Bytes) -> Option<(u64, u64)> {
     };
     for root in chain::roots(file, newest.root()).take(MOST_EPOCHS) {
         let snapshot = newest.at_epoch(root.ok()?.epoch()).ok()?;
-        let mut of_rows =
-            snapshot.state().live.iter().filter(|entry| matches!(entry.kind(), Kind::VEC | Kind::JOURNAL));
-        if of_rows.all(&mut is_intact) {
+        let of_records = [Kind::VEC, Kind::JOURNAL, Kind::META, Kind::DELTA];
+        let mut of_records = snapshot.state().live.iter().filter(|entry| of_records.contains(&entry.kind()));
+        if of_records.all(&mut is_intact) {
             return Some((snapshot.epoch(), snapshot.count()));
         }
     }

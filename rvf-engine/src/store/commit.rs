@@ -240,7 +240,7 @@ impl Store {
         appender.sync()?;
         // Cut by another program while this was appended: then the commit stands on nothing.
         base.check()?;
-        Ok(Snapshot::of_state(file, state))
+        Ok(base.followed_by(file, state))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::value::{FieldType, Metadata, Value};
 use crate::{Error, Result};
 use rvf_format::build::Draft;
 use rvf_format::manifest::ManifestEntry;
-use rvf_format::payload::columns::{Builder, Column, ColumnsView, FieldKind, Given, Numbers, ValueRef};
+use rvf_format::payload::columns::{Builder, Column, ColumnsView, FieldKind, Given, Numbers, ValueRef, whole_as_f64};
 use rvf_format::payload::lookup::{self, LookupView};
 use rvf_format::storage::Bytes;
 use rvf_format::{Clause, Kind};
@@ -139,20 +139,20 @@ impl MetaTable {
     /// What is read of a part's metadata when its rows are moved, against the hashes that were committed.
     ///
     /// # Errors
-    /// MAN-5; corruption of DELTA segments.
+    /// MAN-5.
     pub(super) fn check_intact(&self, snapshot: &Snapshot, part: u32) -> Result<()> {
-        let Some(source) = snapshot.parts().get(part as usize) else { return Ok(()) };
         if let Some(columns) = self.of_part(part) {
             snapshot.intact(&columns.entry)?;
         }
-        for delta in &self.deltas {
-            let rows = delta.view(snapshot)?.row_numbers().unwrap_or_default();
-            let after = rows.partition_point(|row| row.get() < source.entry.base_row.get());
-            if rows.get(after).is_some_and(|row| row.get() < source.entry.end_row()) {
-                snapshot.intact(&delta.entry)?;
-            }
-        }
-        Ok(())
+        self.check_deltas(snapshot)
+    }
+
+    /// All DELTA segments against the hashes that were committed: which rows one names is as good as its bytes.
+    ///
+    /// # Errors
+    /// MAN-5.
+    fn check_deltas(&self, snapshot: &Snapshot) -> Result<()> {
+        self.deltas.iter().try_for_each(|delta| snapshot.intact_once(&delta.entry))
     }
 
     /// Parts of which a DELTA names a row.
@@ -192,13 +192,7 @@ impl Snapshot {
     fn read_fields(&self) -> Result<Fields> {
         let mut fields = Fields::new();
         for columns in self.metas().all() {
-            for column in columns.view(self)?.columns() {
-                let kind = type_of(column.kind());
-                let known = fields.entry(column.name().to_owned()).or_insert(kind);
-                if *known != kind && known.is_number() && kind.is_number() {
-                    *known = FieldType::F64;
-                }
-            }
+            note_fields(&mut fields, columns.view(self)?);
         }
         Ok(fields)
     }
@@ -234,10 +228,8 @@ impl Snapshot {
             let Some(Numbers::I64(base, above)) = view.column(name).and_then(|column| column.numbers()) else {
                 continue;
             };
-            let exact = (0..view.count()).all(|at| {
-                let value = base.wrapping_add_unsigned(above.get(at).unwrap_or_default());
-                (value as f64) < 9_223_372_036_854_775_808.0 && value as f64 as i64 == value
-            });
+            let value = |at| base.wrapping_add_unsigned(above.get(at).unwrap_or_default());
+            let exact = (0..view.count()).all(|at| whole_as_f64(value(at)).is_some());
             if !exact {
                 return Ok(false);
             }
@@ -247,21 +239,53 @@ impl Snapshot {
 
     /// The metadata of a row.
     pub(crate) fn metadata_at(&self, at: RowId) -> Result<Metadata> {
-        let mut metadata = Metadata::new();
-        let Some((view, position)) = self.metas().place(self, at)? else { return Ok(metadata) };
-        let fields = self.fields()?;
-        for column in view.columns() {
-            let value = column.value(position).and_then(owned).ok_or_else(|| unreadable(view))?;
-            let value = match (value, fields.get(column.name())) {
-                (Value::Null, _) => continue,
-                // Written before the field was given other numbers: it was checked then that this is exact.
-                (Value::I64(value), Some(FieldType::F64)) => Value::F64(value as f64),
-                (value, _) => value,
-            };
-            metadata.insert(column.name().to_owned(), value);
+        match self.metas().place(self, at)? {
+            Some((view, position)) => read_record(view, position, self.fields()?),
+            None => Ok(Metadata::new()),
         }
-        Ok(metadata)
     }
+
+    /// The metadata of a row that is to be written anew: what it is read from is held against the hashes that were committed.
+    ///
+    /// # Errors
+    /// MAN-5; those of [`Snapshot::metadata`].
+    pub(crate) fn intact_metadata_at(&self, at: RowId) -> Result<Metadata> {
+        self.metas().check_deltas(self)?;
+        if let Some(columns) = self.metas().of_part(at.part) {
+            self.intact_once(&columns.entry)?;
+        }
+        self.metadata_at(at)
+    }
+}
+
+/// Adds the fields of a segment to those that are known.
+pub(crate) fn note_fields(fields: &mut Fields, view: &ColumnsView) {
+    for column in view.columns() {
+        let kind = type_of(column.kind());
+        let known = fields.entry(column.name().to_owned()).or_insert(kind);
+        if *known != kind && known.is_number() && kind.is_number() {
+            *known = FieldType::F64;
+        }
+    }
+}
+
+/// The metadata of a record of a segment, in the types of `fields`.
+///
+/// # Errors
+/// META-3.
+pub(crate) fn read_record(view: &ColumnsView, position: u32, fields: &Fields) -> Result<Metadata> {
+    let mut metadata = Metadata::new();
+    for column in view.columns() {
+        let value = column.value(position).and_then(owned).ok_or_else(|| unreadable(view))?;
+        let value = match (value, fields.get(column.name())) {
+            (Value::Null, _) => continue,
+            // Written before the field was given other numbers: it was checked then that this is exact.
+            (Value::I64(value), Some(FieldType::F64)) => Value::F64(value as f64),
+            (value, _) => value,
+        };
+        metadata.insert(column.name().to_owned(), value);
+    }
+    Ok(metadata)
 }
 
 /// META and, of many records, META_IDX of what `builder` gathered, for rows from `base_row` on; none where it is empty.

@@ -41,7 +41,7 @@ pub(crate) use graph::GraphView;
 pub use id::Id;
 pub(crate) use merge::{Gathered, remove_companions};
 pub use metadata::Fields;
-pub(crate) use metadata::{drafts as metadata_drafts, unreadable};
+pub(crate) use metadata::{drafts as metadata_drafts, note_fields, read_record, unreadable};
 pub(crate) use moved::{Origin, Run};
 pub(crate) use names::beside;
 pub(crate) use rows::{Bits, dead_rows};

@@ -13,9 +13,10 @@ use rvf_format::recover::{self, Commit, Extent, Tail};
 use rvf_format::root::RootPage;
 use rvf_format::storage::{Bytes, Storage};
 use rvf_format::{Clause, Error, Kind, Schema, digest};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use zerocopy::IntoBytes;
 
 /// How often a file may be cut while it is opened before that is an error.
@@ -34,6 +35,8 @@ pub struct Snapshot {
     /// What of the file lies behind `file`.
     extent: Extent,
     dead: OnceLock<std::result::Result<DeadRows, Fault>>,
+    /// Offsets of segments of this file whose bytes were found to be those that were committed: by this snapshot or one before it.
+    judged: Arc<Mutex<BTreeSet<u64>>>,
 }
 
 impl Snapshot {
@@ -100,7 +103,8 @@ impl Snapshot {
         parts.sort_by_key(|part| part.entry.base_row.get());
         let graphs = Graph::all(&state.live);
         let metas = MetaTable::new(&state.live, &parts);
-        Self { file, state, parts, graphs, metas, extent: Extent::default(), dead: OnceLock::new() }
+        let (extent, dead, judged) = Default::default();
+        Self { file, state, parts, graphs, metas, extent, dead, judged }
     }
 
     /// The bytes of the file, up to the end that was seen when the snapshot was opened.
@@ -215,6 +219,23 @@ impl Snapshot {
             return Err(Error::corrupt(Clause::Man5, entry.offset.get(), what).into());
         }
         Ok(bytes)
+    }
+
+    /// [`Snapshot::intact`] without the bytes, which are hashed once while a file is open: for segments of which little is read.
+    pub(crate) fn intact_once(&self, entry: &ManifestEntry) -> Result<()> {
+        let is_judged = |judged: &BTreeSet<u64>| judged.contains(&entry.offset.get());
+        // Whoever panicked with it left nothing half done.
+        let judged = || self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        if !is_judged(&judged()) {
+            self.intact(entry)?;
+            judged().insert(entry.offset.get());
+        }
+        Ok(())
+    }
+
+    /// The snapshot of the next commit of the same file, which knows what this one has judged.
+    pub(crate) fn followed_by(&self, file: Bytes, state: State) -> Self {
+        Self { judged: self.judged.clone(), ..Self::of_state(file, state) }
     }
 
     /// Checks the rows of a part and their metadata against the hashes that were committed: for rows that are to be written anew.

@@ -184,3 +184,35 @@ fn damage_to_what_was_replaced_goes_with_compaction() {
     place.ok("compact a.rvf");
     place.ok("verify a.rvf");
 }
+
+/// Catches fields that are lost on the way out of a damaged store, or lost without a word.
+#[test]
+fn fields_are_saved_as_far_as_they_are_intact() {
+    let place = Place::new();
+    for (id, lang) in [(1, "de"), (2, "en")] {
+        let line = format!("{{\"id\":{id},\"vector\":[1,{id}],\"metadata\":{{\"lang\":\"{lang}\"}}}}\n");
+        place.write("one.jsonl", line);
+        place.ok("import a.rvf one.jsonl --metric l2");
+    }
+    let value = place.ok("export a.rvf out.jsonl --salvage");
+    assert_eq!(value["without_fields"], 0);
+    place.ok("export a.rvf plain.jsonl");
+    assert_eq!(place.bytes("out.jsonl"), place.bytes("plain.jsonl"));
+    let npy = place.run(&["export", "a.rvf", "out.npy", "--salvage"]);
+    assert!(npy.stderr.contains("the fields of 2 records were left out"), "{npy:?}");
+    // The first META is about the file, the last that of the second record.
+    let mut bytes = place.bytes("a.rvf");
+    let is_meta = |start: usize| header_at(&bytes, start).unwrap().kind().name() == Some("META");
+    let meta = segments(&bytes, 0, bytes.len()).into_iter().rfind(|range| is_meta(range.start)).unwrap();
+    bytes[meta.start + 200] ^= 1;
+    place.write("a.rvf", bytes);
+    let value = place.exits("export a.rvf saved.jsonl --salvage", 1);
+    assert_eq!((&value["exported"], &value["without_fields"]), (&2.into(), &1.into()), "{value}");
+    let lost = &value["lost"][0];
+    assert_eq!((&lost["kind"], &lost["fields"], lost.get("rows")), (&"META".into(), &1.into(), None), "{value}");
+    let saved = String::from_utf8(place.bytes("saved.jsonl")).unwrap();
+    assert_eq!(saved, "{\"id\":1,\"vector\":[1,1],\"metadata\":{\"lang\":\"de\"}}\n{\"id\":2,\"vector\":[1,2]}\n");
+    let text = place.run(&["export", "a.rvf", "text.jsonl", "--salvage"]);
+    let told = "records without their metadata, which is damaged or not known: 1";
+    assert!(text.stdout.contains(told) && text.stdout.contains("epoch 2 lost nothing"), "{text:?}");
+}

@@ -3,10 +3,12 @@
 use super::medium::Folder;
 use super::place::SimPlace;
 use super::states::{Note, State};
+use crate::fields::{self, Fields};
 use crate::oracle::{Records, Rng};
 use crate::samples;
 use rvf_engine::{
-    CompactOptions, CreateOptions, Db, Dtype, Error, Id, Metric, OpenOptions, ReadMode, Reader, Result, Schema,
+    CompactOptions, CreateOptions, Db, Dtype, Error, Id, Metadata, Metric, OpenOptions, ReadMode, Reader, Result,
+    Schema,
 };
 use rvf_format::storage::Place;
 use std::ops::ControlFlow;
@@ -17,6 +19,9 @@ use std::sync::Arc;
 pub const MAIN: &str = "s.rvf";
 /// What it is exported to.
 pub const COPY: &str = "copy.rvf";
+
+/// Records and their metadata.
+type Content = (Records, Fields);
 
 /// A program and what it knows.
 pub struct Driver {
@@ -61,7 +66,7 @@ impl Driver {
     /// Creates the store.
     pub fn create(&mut self) -> Result<()> {
         let options = CreateOptions { model: None, file_id: Some([7; 16]), open: options() };
-        let state = State::new(MAIN, 1, Records::new());
+        let state = State::new(MAIN, 1, Records::new(), Fields::new());
         self.place.note(Note::Begun(state.clone()));
         self.db = Some(Db::create_with(self.shared(), MAIN, &self.schema, &options)?);
         self.place.note(Note::Returned(state.clone()));
@@ -96,9 +101,9 @@ impl Driver {
         self.place.folder()
     }
 
-    fn commit(&mut self, records: Records, act: impl FnOnce(&mut Db) -> Result<()>) -> Result<()> {
+    fn commit(&mut self, (records, fields): Content, act: impl FnOnce(&mut Db) -> Result<()>) -> Result<()> {
         let epoch = self.state.as_ref().map_or(0, |state| state.epoch) + 1;
-        let state = State::new(MAIN, epoch, records);
+        let state = State::new(MAIN, epoch, records, fields);
         self.place.note(Note::Begun(state.clone()));
         let db = self.db.as_mut().unwrap();
         let done = act(db);
@@ -113,20 +118,56 @@ impl Driver {
         Ok(())
     }
 
-    fn records(&self) -> Records {
-        self.state.as_ref().map(|state| state.records.clone()).unwrap_or_default()
+    fn content(&self) -> Content {
+        self.state.as_ref().map(|state| (state.records.clone(), state.fields.clone())).unwrap_or_default()
     }
 
     /// Stores random vectors under these ids in one commit.
     pub fn put(&mut self, ids: impl IntoIterator<Item = u64>) -> Result<()> {
+        self.put_rows(ids, |_| Metadata::new())
+    }
+
+    /// [`Driver::put`] with random metadata.
+    pub fn put_fields(&mut self, ids: impl IntoIterator<Item = u64>) -> Result<()> {
+        self.put_rows(ids, fields::draw)
+    }
+
+    fn put_rows(&mut self, ids: impl IntoIterator<Item = u64>, draw: impl Fn(&mut Rng) -> Metadata) -> Result<()> {
         let schema = self.schema;
-        let rows: Vec<(Id, Vec<f32>)> = ids.into_iter().map(|id| (Id::U64(id), self.rng.vector(&schema))).collect();
-        let mut records = self.records();
-        records.extend(rows.iter().cloned());
-        self.commit(records, |db| {
+        let row = |id| (Id::U64(id), self.rng.vector(&schema), draw(&mut self.rng));
+        let rows: Vec<(Id, Vec<f32>, Metadata)> = ids.into_iter().map(row).collect();
+        let (mut records, mut fields) = self.content();
+        for (id, vector, metadata) in &rows {
+            records.insert(id.clone(), vector.clone());
+            set_fields(&mut fields, id, metadata.clone());
+        }
+        self.commit((records, fields), |db| {
             let mut batch = db.batch();
-            for (id, vector) in &rows {
-                batch.put(id.clone(), vector)?;
+            for (id, vector, metadata) in &rows {
+                batch.put_with(id.clone(), vector, metadata.clone())?;
+            }
+            batch.commit().map(drop)
+        })
+    }
+
+    /// Changes metadata of these records, which must be there, in one commit. Something changes in each of them.
+    pub fn update(&mut self, ids: impl IntoIterator<Item = u64>) -> Result<()> {
+        let (records, mut fields) = self.content();
+        let mut changes = Vec::new();
+        for id in ids {
+            let mut change = fields::draw_change(&mut self.rng);
+            let stamp = self.state.as_ref().map_or(0, |state| state.epoch);
+            change.insert("changed".into(), (stamp as i64).into());
+            let id = Id::U64(id);
+            let mut metadata = fields.get(&id).cloned().unwrap_or_default();
+            fields::change(&mut metadata, &change);
+            set_fields(&mut fields, &id, metadata);
+            changes.push((id, change));
+        }
+        self.commit((records, fields), |db| {
+            let mut batch = db.batch();
+            for (id, change) in &changes {
+                batch.update(id.clone(), change.clone())?;
             }
             batch.commit().map(drop)
         })
@@ -135,21 +176,22 @@ impl Driver {
     /// Deletes these ids, which must be there, in one commit.
     pub fn delete(&mut self, ids: impl IntoIterator<Item = u64>) -> Result<()> {
         let ids: Vec<Id> = ids.into_iter().map(Id::U64).collect();
-        let mut records = self.records();
-        ids.iter().for_each(|id| drop(records.remove(id)));
-        self.commit(records, |db| db.delete(&ids).map(drop))
+        let (mut records, mut fields) = self.content();
+        records.retain(|id, _| !ids.contains(id));
+        fields.retain(|id, _| !ids.contains(id));
+        self.commit((records, fields), |db| db.delete(&ids).map(drop))
     }
 
     /// Brings all records under one graph.
     pub fn index(&mut self) -> Result<()> {
-        self.commit(self.records(), |db| {
+        self.commit(self.content(), |db| {
             db.index(&samples::INDEX_OPTIONS, &mut |_, _| ControlFlow::Continue(())).map(drop)
         })
     }
 
     /// Compacts the store.
     pub fn compact(&mut self, keep: u64) -> Result<()> {
-        self.commit(self.records(), |db| db.compact(&CompactOptions { keep, output: None }).map(drop))
+        self.commit(self.content(), |db| db.compact(&CompactOptions { keep, output: None }).map(drop))
     }
 
     /// A second writer is told that it is one.
@@ -178,7 +220,7 @@ impl Driver {
     /// Writes what a reader sees to another file.
     pub fn export(&mut self, reader: &Reader, keep: u64) -> Result<()> {
         let seen = State::of(COPY, reader)?;
-        let state = State::new(COPY, seen.epoch + 1, seen.records.clone());
+        let state = State::new(COPY, seen.epoch + 1, seen.records.clone(), seen.fields.clone());
         self.place.note(Note::Begun(state.clone()));
         reader.compact_to(Path::new(COPY), keep, &options())?;
         self.place.note(Note::Returned(state));
@@ -193,5 +235,12 @@ impl Driver {
             Id::Str(_) => unreachable!("drivers number their records"),
         };
         records.map(number).collect()
+    }
+}
+
+fn set_fields(fields: &mut Fields, id: &Id, metadata: Metadata) {
+    match metadata.is_empty() {
+        true => drop(fields.remove(id)),
+        false => drop(fields.insert(id.clone(), fields::told(metadata))),
     }
 }

@@ -1,5 +1,6 @@
 //! What a file may hold after a crash: the last commit that returned, or one that was begun since.
 
+use crate::fields::{self, Fields};
 use crate::oracle::Records;
 use rvf_engine::{Id, Snapshot};
 use rvf_format::digest;
@@ -15,24 +16,31 @@ pub struct State {
     pub epoch: u64,
     /// All records.
     pub records: Records,
+    /// Their metadata.
+    pub fields: Fields,
     /// Hash of them all.
     pub digest: [u8; 16],
 }
 
 impl State {
     /// Takes what a commit is to hold.
-    pub fn new(file: &'static str, epoch: u64, records: Records) -> Arc<Self> {
-        let digest = digest_of(&records);
-        Arc::new(Self { file, epoch, records, digest })
+    pub fn new(file: &'static str, epoch: u64, records: Records, fields: Fields) -> Arc<Self> {
+        let digest = digest_of(&records, &fields);
+        Arc::new(Self { file, epoch, records, fields, digest })
     }
 
     /// What a snapshot holds.
     pub fn of(file: &'static str, snapshot: &Snapshot) -> rvf_engine::Result<Arc<Self>> {
-        let records: rvf_engine::Result<Records> =
-            snapshot.records()?.map(|record| record.map(|record| (record.id, record.vector))).collect();
-        let records = records?;
+        let (mut records, mut fields) = (Records::new(), Fields::new());
+        for record in snapshot.records()? {
+            let record = record?;
+            if !record.metadata.is_empty() {
+                fields.insert(record.id.clone(), fields::told(record.metadata));
+            }
+            records.insert(record.id, record.vector);
+        }
         assert_eq!(snapshot.count(), records.len() as u64, "the count of live records");
-        Ok(Self::new(file, snapshot.epoch(), records))
+        Ok(Self::new(file, snapshot.epoch(), records, fields))
     }
 
     /// Whether two commits are one.
@@ -41,8 +49,9 @@ impl State {
     }
 }
 
-fn digest_of(records: &Records) -> [u8; 16] {
-    let mut text = Vec::new();
+fn digest_of(records: &Records, fields: &Fields) -> [u8; 16] {
+    // Written out, numbers tell all of their bits.
+    let mut text = format!("{fields:?}").into_bytes();
     for (id, vector) in records {
         match id {
             Id::U64(number) => text.extend_from_slice(&number.to_le_bytes()),

@@ -1,4 +1,4 @@
-//! The twelve workloads and a large one: what stands before them, and what they do.
+//! The workloads, one of them large: what stands before them, and what they do.
 
 use super::driver::{Driver, MAIN};
 use super::medium::{Blob, Folder};
@@ -23,7 +23,7 @@ pub struct Workload {
 pub const LARGE: &str = "large";
 
 /// All workloads.
-pub const ALL: [Workload; 13] = [
+pub const ALL: [Workload; 17] = [
     workload("create", |_| Ok(()), create),
     workload("import", |driver| store(driver, 0), import),
     workload("replace", |driver| store(driver, 10), replace),
@@ -36,6 +36,10 @@ pub const ALL: [Workload; 13] = [
     workload("export", |driver| store(driver, 9), export),
     workload("travel", |driver| store(driver, 6), travel),
     workload("mixed", |driver| store(driver, 20), mixed),
+    workload("fields", |driver| fields_store(driver, 6), fields),
+    workload("fields-grow", fields_history, fields_grow),
+    workload("fields-compact", |driver| fields_store(driver, 5), fields_compact),
+    workload("fields-fold", |driver| fields_store(driver, 1030), fields_fold),
     workload(LARGE, large_rows, large),
 ];
 
@@ -108,6 +112,27 @@ fn long_history(driver: &mut Driver) -> Result<()> {
     driver.create()?;
     for round in 0..61 {
         driver.put([round])?;
+    }
+    driver.close();
+    Ok(())
+}
+
+/// A store with this many records, most of which have metadata.
+fn fields_store(driver: &mut Driver, records: u64) -> Result<()> {
+    driver.create()?;
+    driver.put_fields(0..records)?;
+    driver.close();
+    Ok(())
+}
+
+/// Two commits before a full manifest is due: enough segments of rows to be merged with their metadata, and of changes to it.
+fn fields_history(driver: &mut Driver) -> Result<()> {
+    driver.create()?;
+    for round in 0..17 {
+        driver.put_fields([round])?;
+    }
+    for round in 0..44 {
+        driver.update([round * 5 % 17])?;
     }
     driver.close();
     Ok(())
@@ -263,6 +288,55 @@ fn travel(driver: &mut Driver) -> Result<()> {
             driver.check(&reader.at_epoch(state.epoch)?, state)?;
         }
     }
+    driver.close();
+    Ok(())
+}
+
+/// Metadata beside new, replaced and deleted records, and changed without them; some fields appear on the way.
+fn fields(driver: &mut Driver) -> Result<()> {
+    driver.open()?;
+    driver.put_fields([2, 10, 11])?;
+    driver.update([0, 10])?;
+    driver.put([0])?;
+    driver.update([0, 1, 10])?;
+    driver.delete([1])?;
+    driver.update([3])?;
+    driver.close();
+    Ok(())
+}
+
+/// Over the step to a full manifest, which merges changes and rows with their metadata.
+fn fields_grow(driver: &mut Driver) -> Result<()> {
+    driver.open()?;
+    driver.update([16])?;
+    driver.put_fields([100, 3])?;
+    driver.update([3, 5])?;
+    driver.delete([5, 6])?;
+    driver.close();
+    Ok(())
+}
+
+/// Changed metadata goes into the segments that compaction makes.
+fn fields_compact(driver: &mut Driver) -> Result<()> {
+    driver.open()?;
+    driver.update([1, 4])?;
+    driver.put_fields([1, 20])?;
+    driver.compact(2)?;
+    driver.update([20, 0])?;
+    driver.delete([4])?;
+    driver.compact(1)?;
+    driver.update([0])?;
+    driver.close();
+    Ok(())
+}
+
+/// A graph, and one that takes its place, over rows with an index of their metadata.
+fn fields_fold(driver: &mut Driver) -> Result<()> {
+    driver.open()?;
+    driver.index()?;
+    driver.update([7, 1029])?;
+    driver.delete([1, 2])?;
+    driver.put_fields([2000, 7])?;
     driver.close();
     Ok(())
 }

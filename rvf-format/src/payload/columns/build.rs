@@ -1,7 +1,8 @@
 //! [`Builder`]: records, one after another, to the draft of a META segment. Dictionaries are sorted when all records are there.
 
 use super::{
-    ColumnsFacts, FORM, FieldFacts, FieldKind, MAX_ENTRY, NOWHERE, TAG_DATA, TAG_FACTS, TAG_FIELDS, TAG_NAMES, TAG_ROWS,
+    ColumnsFacts, FORM, FieldFacts, FieldKind, MAX_ENTRY, NOWHERE, TAG_DATA, TAG_FACTS, TAG_FIELDS, TAG_NAMES,
+    TAG_ROWS, whole_as_f64,
 };
 use crate::build::Draft;
 use crate::{Error, Kind, Result};
@@ -163,9 +164,10 @@ impl Field {
             (Values::Bool(values), Given::Bool(value)) => values.push(value),
             (Values::I64(values), Given::I64(value)) => values.push(value),
             (Values::F64(values), Given::F64(value)) => values.push(value),
-            (Values::F64(values), Given::I64(value)) => values.push(exact(value).ok_or(clash)?),
+            (Values::F64(values), Given::I64(value)) => values.push(whole_as_f64(value).ok_or(clash)?),
             (Values::I64(whole), Given::F64(value)) => {
-                let mut values = whole.iter().map(|whole| exact(*whole)).collect::<Option<Vec<f64>>>().ok_or(clash)?;
+                let values = whole.iter().map(|whole| whole_as_f64(*whole)).collect::<Option<Vec<f64>>>();
+                let mut values = values.ok_or(clash)?;
                 values.push(value);
                 self.values = Values::F64(values);
             }
@@ -356,11 +358,4 @@ fn list_starts(positions: &[u32], ends: &[u32], count: u32) -> Vec<u8> {
         }
     }
     starts.iter().flat_map(|start| start.to_le_bytes()).collect()
-}
-
-/// A whole number as binary64, if it is one.
-fn exact(value: i64) -> Option<f64> {
-    let float = value as f64;
-    // The largest i64 rounds to 2^63, which would come back as another number.
-    (float < 9_223_372_036_854_775_808.0 && float as i64 == value).then_some(float)
 }

@@ -256,6 +256,13 @@ impl ColumnsView {
     }
 }
 
+/// A whole number as binary64, if it is one exactly: only such go into a field of f64 (META-5).
+pub fn whole_as_f64(value: i64) -> Option<f64> {
+    let float = value as f64;
+    // The largest i64 rounds to 2^63, which would come back as another number.
+    (float < 9_223_372_036_854_775_808.0 && float as i64 == value).then_some(float)
+}
+
 /// Whether `name` can be a field: 1 to 1,024 bytes without U+0000.
 pub fn is_field_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= MAX_FIELD_NAME && !name.contains('\0')

@@ -2,6 +2,7 @@
 
 use crate::ingest::{Exported, Format, Progress, Rows, export_rows};
 use crate::salvage::{Salvaged, salvage};
+use crate::store::Fields;
 use crate::{Error, Result};
 use rvf_format::limits::PAGE;
 use rvf_format::storage::{Access, FilePlace, Place, before_hole};
@@ -37,7 +38,7 @@ impl Salvaged {
     /// # Errors
     /// [`Error::Output`], [`Error::Interrupted`], [`Error::Truncated`]. The file does not appear then.
     pub fn export(&self, path: &Path, format: Option<Format>, progress: Progress<'_>) -> Result<Exported> {
-        let source = Rows { schema: &self.schema, total: self.count, check: &|| self.check() };
+        let source = Rows { schema: &self.schema, fields: Fields::new(), total: self.count, check: &|| self.check() };
         export_rows(&source, self.rows().map(|(id, row)| Ok((id, row, None))), (path, format), progress)
     }
 }

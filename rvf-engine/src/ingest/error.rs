@@ -28,7 +28,7 @@ pub enum Place {
         /// The byte where it begins.
         offset: u64,
     },
-    /// A line and column of a text, both from 1; columns count bytes.
+    /// A line and column of a text, both from 1; columns count bytes, in `.csv` files cells.
     Line {
         /// The line, from 1.
         line: u64,

@@ -4,6 +4,7 @@
 use std::io;
 
 use super::batch::IdKind;
+use super::csv_fault::CsvFault;
 
 /// What is wrong with a file of vectors.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub enum InputFault {
     Row(RowFault),
     /// A line of JSON.
     Json(JsonFault),
+    /// A record of a `.csv` file, or its header.
+    Csv(CsvFault),
 }
 
 /// What is wrong with a file before its content matters.
@@ -222,6 +225,7 @@ impl InputFault {
             InputFault::Npy(_) => "input_npy",
             InputFault::Row(_) => "input_row",
             InputFault::Json(_) => "input_json",
+            InputFault::Csv(_) => "input_csv",
         }
     }
 }
@@ -241,6 +245,12 @@ impl From<NpyFault> for InputFault {
 impl From<RowFault> for InputFault {
     fn from(fault: RowFault) -> InputFault {
         InputFault::Row(fault)
+    }
+}
+
+impl From<CsvFault> for InputFault {
+    fn from(fault: CsvFault) -> InputFault {
+        InputFault::Csv(fault)
     }
 }
 

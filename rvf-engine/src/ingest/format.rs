@@ -18,11 +18,13 @@ pub enum Format {
     Bvecs,
     /// A JSON object a line: `{"id":..,"vector":[..],"metadata":{..}}`.
     Jsonl,
+    /// A header, then a record a line: columns `id`, `vector`, and one a field.
+    Csv,
 }
 
 impl Format {
     /// Every format that is read and written.
-    pub const ALL: [Format; 4] = [Format::Npy, Format::Fvecs, Format::Bvecs, Format::Jsonl];
+    pub const ALL: [Format; 5] = [Format::Npy, Format::Fvecs, Format::Bvecs, Format::Jsonl, Format::Csv];
 
     /// The format that the extension of `path` names, in any case of letters.
     ///
@@ -41,7 +43,24 @@ impl Format {
             Format::Fvecs => "fvecs",
             Format::Bvecs => "bvecs",
             Format::Jsonl => "jsonl",
+            Format::Csv => "csv",
         }
+    }
+
+    /// Whether a file has a place for ids and metadata; if not, they stand in files beside it.
+    #[must_use]
+    pub fn holds_records(self) -> bool {
+        match self {
+            Format::Npy | Format::Fvecs | Format::Bvecs => false,
+            Format::Jsonl | Format::Csv => true,
+        }
+    }
+
+    /// The names of all formats, for messages.
+    pub(super) fn names() -> String {
+        let names = Format::ALL.map(Format::name);
+        let (last, others) = names.split_last().unwrap_or((&"", &[]));
+        format!("{} and {last}", others.join(", "))
     }
 }
 

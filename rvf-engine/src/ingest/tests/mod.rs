@@ -5,11 +5,13 @@
 //! | `npy` | golden bytes, headers that are refused, ids |
 //! | `vecs` | `.fvecs`, `.bvecs` |
 //! | `jsonl` | records, numbers, refusals with their line |
+//! | `csv` | columns, cells and their types, refusals with line and cell; round trips |
 //! | `files` | what a path can be; formats |
 //! | `sinks` | round trips; a failed write leaves nothing |
 //! | `hostile` | arbitrary bytes, truncation, claims beyond the file |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod csv;
 mod files;
 mod hostile;
 mod jsonl;
@@ -31,6 +33,7 @@ fn source(format: Format, bytes: &[u8]) -> Result<Box<dyn VectorSource + '_>, In
         Format::Fvecs => Box::new(VecsSource::new(bytes, len, path, Element::F32)?),
         Format::Bvecs => Box::new(VecsSource::new(bytes, len, path, Element::U8)?),
         Format::Jsonl => Box::new(JsonlSource::new(bytes, path)?),
+        Format::Csv => Box::new(CsvSource::new(bytes, path)?),
     })
 }
 

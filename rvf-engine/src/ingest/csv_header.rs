@@ -38,7 +38,8 @@ pub(super) fn roles(names: &[&str]) -> Result<Vec<Role>, (usize, CsvFault)> {
     let mut seen = HashSet::new();
     let mut roles = Vec::with_capacity(names.len());
     for (index, name) in names.iter().enumerate() {
-        let role = if elements.binary_search(&index).is_ok() { Role::Element { column: shown(name) } } else { role_of(name) };
+        let role =
+            if elements.binary_search(&index).is_ok() { Role::Element { column: shown(name) } } else { role_of(name) };
         let fault = match &role {
             Role::Field { name, .. } if name.is_empty() => Some(CsvFault::NoName { column: index + 1 }),
             Role::Field { name, .. } if !seen.insert((true, name.clone())) => Some(twice(name)),

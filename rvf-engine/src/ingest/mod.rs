@@ -23,6 +23,7 @@
 //! | `import` | from a file of vectors into a store, a commit a batch |
 //! | `export` | from a snapshot to a file of vectors |
 //! | `convert` | from a file of the published crates, or of vectors, to a new store |
+//! | `published_fields` | fields of a published file as those of a store |
 //! | `finite` | the search for NaN and infinity |
 //! | `sink`, `sink_error`, `temp_file` | [`VectorSink`] and the file that appears whole or not at all |
 //! | `npy_sink`, `vecs_sink`, `jsonl_sink`, `csv_sink` | one writer a format |
@@ -56,6 +57,7 @@ mod metadata_sink;
 mod npy;
 mod npy_header;
 mod npy_sink;
+mod published_fields;
 mod sidecar;
 mod sink;
 mod sink_error;

@@ -5,8 +5,8 @@ use super::scratch;
 use crate::samples;
 use rvf_engine::ingest::door::Rounding;
 use rvf_engine::ingest::{
-    CsvSource, Element, Format, Ids, ImportOptions, InputError, JsonlSource, NpySource, VecsSource, VectorSource, id_table_from,
-    read_ids, read_json_vector, schema_for,
+    CsvSource, Element, Format, Ids, ImportOptions, InputError, JsonlSource, NpySource, VecsSource, VectorSource,
+    id_table_from, read_ids, read_json_vector, schema_for,
 };
 use rvf_engine::{CreateOptions, Db, Dtype, Metric};
 use rvf_format::storage::{Bytes, MemoryPlace};

@@ -1,5 +1,5 @@
 //! `.csv` as a source of vectors: a header, then a record a line. Columns are told apart by `csv_header`, cells of fields read by
-//! `csv_cell`, batches made by `text_source`.
+//! `csv_cell`, batches made by `record_source`.
 //!
 //! Commas stand between cells; a cell in double quotes may hold commas, lines, and quotes that are doubled. What an export writes
 //! comes back exactly: every column of a field says its type, and vectors stand last, so that a record cut short is never taken for
@@ -21,11 +21,11 @@ use super::fault::{FileFault, InputFault, JsonFault};
 use super::input::BUFFER_BYTES;
 use super::json_record::{Id, Record, Wrong, parse_vector};
 use super::jsonl::MAX_LINE_BYTES;
-use super::text_source::{Records, TextSource};
+use super::record_source::{Records, RecordSource};
 
 /// Reads the records of a `.csv` file.
 pub struct CsvSource<R> {
-    source: TextSource<Table<R>>,
+    source: RecordSource<Table<R>>,
 }
 
 impl<R: Read + Send> CsvSource<R> {
@@ -34,7 +34,7 @@ impl<R: Read + Send> CsvSource<R> {
     /// # Errors
     /// The input holds no record, its header names no vectors, or its first record is malformed.
     pub fn new(reader: R, path: &Path) -> Result<CsvSource<R>, InputError> {
-        Ok(CsvSource { source: TextSource::new(Table::new(reader, path)?, path)? })
+        Ok(CsvSource { source: RecordSource::new(Table::new(reader, path)?, path)? })
     }
 }
 
@@ -100,7 +100,7 @@ impl<R: Read + Send> Table<R> {
 
     /// The error of a cell, counted from 0.
     fn wrong_cell(&self, index: usize, fault: impl Into<InputFault>) -> InputError {
-        InputError::new(&self.path, Place::Line { line: self.line(), column: index as u64 + 1 }, fault)
+        InputError::new(&self.path, Place::Line { line: self.line().unwrap_or(1), column: index as u64 + 1 }, fault)
     }
 }
 
@@ -128,11 +128,11 @@ impl<R: Read + Send> Records for Table<R> {
         Ok(Record { id, metadata: (!fields.is_empty()).then_some(fields.into()) })
     }
 
-    fn line(&self) -> u64 {
+    fn line(&self) -> Option<u64> {
         // The last line that was given ends the record, whether or not a line feed ends that.
         let lines = self.reader.get_ref();
         let within = self.record.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
-        (lines.count + u64::from(!lines.ended)).saturating_sub(within).max(1)
+        Some((lines.count + u64::from(!lines.ended)).saturating_sub(within).max(1))
     }
 
     fn text_bytes(&self) -> usize {

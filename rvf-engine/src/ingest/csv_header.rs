@@ -13,6 +13,7 @@ use super::batch::IdKind;
 use super::csv_cell::Kind;
 use super::csv_fault::CsvFault;
 use crate::value::FieldType;
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 const FIELD_PREFIX: &str = "metadata.";
@@ -72,7 +73,7 @@ fn role_of(name: &str) -> Role {
                 Some((name, field)) => (name, Kind::Declared(field)),
                 None => (name, Kind::Told(None)),
             };
-            Role::Field { name: name.strip_prefix(FIELD_PREFIX).unwrap_or(name).to_owned(), kind }
+            Role::Field { name: field_of(name).to_owned(), kind }
         }
     }
 }
@@ -112,11 +113,22 @@ pub(super) fn id_column(kind: IdKind) -> &'static str {
     }
 }
 
-/// The name of the column of a field.
+/// The name of the column of a field, with its type.
 pub(super) fn field_column(name: &str, field: FieldType) -> String {
-    let plain = !["id", "vector"].contains(&name) && !name.starts_with(FIELD_PREFIX);
-    let prefix = if plain { "" } else { FIELD_PREFIX };
-    format!("{prefix}{name}:{field}")
+    format!("{}:{field}", field_name(name))
+}
+
+/// The name of the column of a field, without a type.
+pub(super) fn field_name(name: &str) -> Cow<'_, str> {
+    match ["id", "vector"].contains(&name) || name.starts_with(FIELD_PREFIX) {
+        true => format!("{FIELD_PREFIX}{name}").into(),
+        false => name.into(),
+    }
+}
+
+/// The field of the column with this name, which has no type.
+pub(super) fn field_of(name: &str) -> &str {
+    name.strip_prefix(FIELD_PREFIX).unwrap_or(name)
 }
 
 /// A name as messages show it.

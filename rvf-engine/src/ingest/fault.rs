@@ -5,6 +5,8 @@ use std::io;
 
 use super::batch::IdKind;
 use super::csv_fault::CsvFault;
+#[cfg(feature = "parquet")]
+use super::parquet_fault::ParquetFault;
 
 /// What is wrong with a file of vectors.
 #[derive(Debug)]
@@ -19,6 +21,9 @@ pub enum InputFault {
     Json(JsonFault),
     /// A record of a `.csv` file, or its header.
     Csv(CsvFault),
+    /// A `.parquet` file.
+    #[cfg(feature = "parquet")]
+    Parquet(ParquetFault),
 }
 
 /// What is wrong with a file before its content matters.
@@ -226,6 +231,8 @@ impl InputFault {
             InputFault::Row(_) => "input_row",
             InputFault::Json(_) => "input_json",
             InputFault::Csv(_) => "input_csv",
+            #[cfg(feature = "parquet")]
+            InputFault::Parquet(_) => "input_parquet",
         }
     }
 }
@@ -251,6 +258,13 @@ impl From<RowFault> for InputFault {
 impl From<CsvFault> for InputFault {
     fn from(fault: CsvFault) -> InputFault {
         InputFault::Csv(fault)
+    }
+}
+
+#[cfg(feature = "parquet")]
+impl From<ParquetFault> for InputFault {
+    fn from(fault: ParquetFault) -> InputFault {
+        InputFault::Parquet(fault)
     }
 }
 

@@ -15,6 +15,8 @@ impl InputFault {
             InputFault::Row(fault) => fault.hint(),
             InputFault::Json(fault) => fault.hint().to_owned(),
             InputFault::Csv(fault) => fault.hint(),
+            #[cfg(feature = "parquet")]
+            InputFault::Parquet(fault) => fault.hint().to_owned(),
         }
     }
 }
@@ -27,6 +29,8 @@ impl fmt::Display for InputFault {
             InputFault::Row(fault) => fault.fmt(f),
             InputFault::Json(fault) => fault.fmt(f),
             InputFault::Csv(fault) => fault.fmt(f),
+            #[cfg(feature = "parquet")]
+            InputFault::Parquet(fault) => fault.fmt(f),
         }
     }
 }

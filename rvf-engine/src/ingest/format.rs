@@ -20,11 +20,20 @@ pub enum Format {
     Jsonl,
     /// A header, then a record a line: columns `id`, `vector`, and one a field.
     Csv,
+    /// Columns `id`, `vector`, and one a field, in row groups.
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 impl Format {
     /// Every format that is read and written.
+    #[cfg(not(feature = "parquet"))]
     pub const ALL: [Format; 5] = [Format::Npy, Format::Fvecs, Format::Bvecs, Format::Jsonl, Format::Csv];
+
+    /// Every format that is read and written.
+    #[cfg(feature = "parquet")]
+    pub const ALL: [Format; 6] =
+        [Format::Npy, Format::Fvecs, Format::Bvecs, Format::Jsonl, Format::Csv, Format::Parquet];
 
     /// The format that the extension of `path` names, in any case of letters.
     ///
@@ -44,6 +53,8 @@ impl Format {
             Format::Bvecs => "bvecs",
             Format::Jsonl => "jsonl",
             Format::Csv => "csv",
+            #[cfg(feature = "parquet")]
+            Format::Parquet => "parquet",
         }
     }
 
@@ -53,6 +64,8 @@ impl Format {
         match self {
             Format::Npy | Format::Fvecs | Format::Bvecs => false,
             Format::Jsonl | Format::Csv => true,
+            #[cfg(feature = "parquet")]
+            Format::Parquet => true,
         }
     }
 
@@ -60,7 +73,8 @@ impl Format {
     pub(super) fn names() -> String {
         let names = Format::ALL.map(Format::name);
         let (last, others) = names.split_last().unwrap_or((&"", &[]));
-        format!("{} and {last}", others.join(", "))
+        let more = if cfg!(feature = "parquet") { "" } else { "; parquet with the cargo feature parquet" };
+        format!("{} and {last}{more}", others.join(", "))
     }
 }
 

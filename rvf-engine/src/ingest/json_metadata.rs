@@ -111,6 +111,12 @@ pub(super) fn bytes_from_json(value: &Json) -> Option<&str> {
     bytes_from_hex(digits).map(|_| digits)
 }
 
+/// The bytes of a value that is bytes.
+#[cfg(feature = "parquet")]
+pub(super) fn bytes_of_json(value: &Json) -> Option<Vec<u8>> {
+    bytes_from_json(value).and_then(bytes_from_hex)
+}
+
 fn bytes_from_hex(digits: &str) -> Option<Vec<u8>> {
     let nibble = |digit: u8| char::from(digit).to_digit(16).map(|nibble| nibble as u8);
     let (pairs, rest) = digits.as_bytes().as_chunks::<2>();

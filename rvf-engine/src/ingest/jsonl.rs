@@ -1,5 +1,5 @@
 //! `.jsonl` as a source of vectors: one JSON object a line, blank lines aside. A single record is read by
-//! `json_record`; `text_source` makes batches of them.
+//! `json_record`; `record_source` makes batches of them.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::error::{InputError, Place};
 use super::fault::{InputFault, JsonFault};
 use super::input::BUFFER_BYTES;
 use super::json_record::{Record, Wrong, parse_metadata, parse_record, parse_vector};
-use super::text_source::{Records, TextSource};
+use super::record_source::{Records, RecordSource};
 
 /// The longest line of a `.jsonl` file, in bytes. A batch ends early once it holds as much text.
 pub const MAX_LINE_BYTES: usize = 64 << 20;
@@ -19,7 +19,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads the records of a `.jsonl` file.
 pub struct JsonlSource<R> {
-    source: TextSource<Lines<R>>,
+    source: RecordSource<Lines<R>>,
 }
 
 impl<R: Read + Send> JsonlSource<R> {
@@ -28,7 +28,7 @@ impl<R: Read + Send> JsonlSource<R> {
     /// # Errors
     /// The input holds no record, or its first record is malformed.
     pub fn new(reader: R, path: &Path) -> Result<JsonlSource<R>, InputError> {
-        Ok(JsonlSource { source: TextSource::new(Lines::new(reader, path), path)? })
+        Ok(JsonlSource { source: RecordSource::new(Lines::new(reader, path), path)? })
     }
 }
 
@@ -65,8 +65,8 @@ impl<R: Read + Send> Records for Lines<R> {
             .map_err(|Wrong { column, fault, .. }| Lines::wrong(self, column + skipped as u64, fault))
     }
 
-    fn line(&self) -> u64 {
-        self.number
+    fn line(&self) -> Option<u64> {
+        Some(self.number)
     }
 
     fn text_bytes(&self) -> usize {

@@ -13,7 +13,7 @@
 //! | `npy`, `npy_header` | `.npy` matrices; the header, read and written |
 //! | `ids` | `.npy` arrays of ids: one column, or a table (truth) |
 //! | `vecs` | `.fvecs` and `.bvecs` |
-//! | `text_source` | batches of the records of a text |
+//! | `record_source` | batches of records that are read one at a time |
 //! | `jsonl`, `json_record` | `.jsonl` files; one line of them |
 //! | `csv`, `csv_header`, `csv_cell`, `csv_fault` | `.csv` files: their records; columns; cells of fields; what is wrong with them |
 //! | `json_metadata` | metadata as JSON |
@@ -26,6 +26,7 @@
 //! | `published_fields` | fields of a published file as those of a store |
 //! | `finite` | the search for NaN and infinity |
 //! | `sink`, `sink_error`, `temp_file` | [`VectorSink`] and the file that appears whole or not at all |
+//! | `parquet_source`, `parquet_sink`, `parquet_fault` | `.parquet` files, with the cargo feature `parquet` |
 //! | `npy_sink`, `vecs_sink`, `jsonl_sink`, `csv_sink` | one writer a format |
 //! | `companions`, `ids_sink`, `metadata_sink` | ids and metadata beside a file of vectors |
 
@@ -57,12 +58,18 @@ mod metadata_sink;
 mod npy;
 mod npy_header;
 mod npy_sink;
+#[cfg(feature = "parquet")]
+mod parquet_fault;
+#[cfg(feature = "parquet")]
+mod parquet_sink;
+#[cfg(feature = "parquet")]
+mod parquet_source;
 mod published_fields;
+mod record_source;
 mod sidecar;
 mod sink;
 mod sink_error;
 mod temp_file;
-mod text_source;
 mod vecs;
 mod vecs_sink;
 
@@ -92,6 +99,10 @@ pub use json_metadata::{metadata_from_json, metadata_from_text, metadata_to_json
 pub use jsonl::{JsonlSource, MAX_LINE_BYTES, read_json_vector};
 pub use metadata_sink::metadata_companion;
 pub use npy::NpySource;
+#[cfg(feature = "parquet")]
+pub use parquet_fault::ParquetFault;
+#[cfg(feature = "parquet")]
+pub use parquet_source::ParquetSource;
 pub use sidecar::Sidecar;
 pub use sink::{SinkOptions, VectorSink, create_sink};
 pub use sink_error::{SinkError, SinkFault};
@@ -144,6 +155,8 @@ pub fn open_source(path: &Path, format: Option<Format>) -> Result<Box<dyn Vector
     Ok(match format {
         Format::Jsonl => Box::new(JsonlSource::new(input::open_stream(path)?, path)?),
         Format::Csv => Box::new(CsvSource::new(input::open_stream(path)?, path)?),
+        #[cfg(feature = "parquet")]
+        Format::Parquet => Box::new(ParquetSource::open(path)?),
         Format::Npy => {
             let (file, len) = regular()?;
             Box::new(NpySource::new(file, len, path)?)

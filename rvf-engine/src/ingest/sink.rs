@@ -85,6 +85,8 @@ pub fn create_sink(
         Format::Fvecs | Format::Bvecs => Box::new(VecsSink::create(path, format, options)?),
         Format::Jsonl => Box::new(JsonlSink::create(path, options)?),
         Format::Csv => Box::new(CsvSink::create(path, options)?),
+        #[cfg(feature = "parquet")]
+        Format::Parquet => Box::new(super::parquet_sink::ParquetSink::create(path, options)?),
     })
 }
 

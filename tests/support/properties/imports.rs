@@ -51,6 +51,9 @@ fn source<'f>(format: Format, file: &'f [u8]) -> Result<Box<dyn VectorSource + '
         Format::Bvecs => Box::new(VecsSource::new(file, len, path, Element::U8)?),
         Format::Jsonl => Box::new(JsonlSource::new(file, path)?),
         Format::Csv => Box::new(CsvSource::new(file, path)?),
+        // Its parser is a library's; it reads by the feature only.
+        #[allow(unreachable_patterns)]
+        _ => Box::new(NpySource::new(file, len, path)?),
     })
 }
 

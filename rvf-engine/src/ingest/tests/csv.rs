@@ -166,21 +166,24 @@ fn a_table() -> impl Strategy<Value = (Fields, Vec<String>, Vec<Option<Value>>)>
 }
 
 proptest! {
-    /// What a store may hold comes back as it was, names of columns and texts of every sort.
+    /// What a store may hold comes back as it was, names of columns and texts of every sort; the other formats that hold records as well.
     #[test]
     fn what_is_written_reads_back((fields, ids, metadata) in a_table()) {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.csv");
-        let options = SinkOptions { dim: 2, element: Element::F32, ids: Some(IdKind::Str), fields };
-        let mut sink = create_sink(&path, None, options).unwrap();
         let ids = Ids::Str(ids);
         let vectors = Elements::F32(vec![-0.0; ids.len() * 2]);
-        sink.write(Some(&ids), &vectors, Some(&metadata)).unwrap();
-        sink.finish().unwrap();
-        let batch = open_source(&path, None).unwrap().next_batch(100).unwrap().unwrap();
-        prop_assert_eq!(batch.ids, Some(ids));
-        let none = vec![None; metadata.len()];
-        prop_assert_eq!(format!("{:?}", batch.metadata.unwrap_or(none)), format!("{metadata:?}"));
-        prop_assert_eq!(batch.elements, vectors);
+        let holds_types = Format::ALL.into_iter().filter(|format| format.holds_records());
+        for format in holds_types {
+            let path = dir.path().join(format!("a.{format}"));
+            let options = SinkOptions { dim: 2, element: Element::F32, ids: Some(IdKind::Str), fields: fields.clone() };
+            let mut sink = create_sink(&path, None, options).unwrap();
+            sink.write(Some(&ids), &vectors, Some(&metadata)).unwrap();
+            sink.finish().unwrap();
+            let batch = open_source(&path, None).unwrap().next_batch(100).unwrap().unwrap();
+            prop_assert_eq!(batch.ids.as_ref(), Some(&ids), "{}", format);
+            let none = vec![None; metadata.len()];
+            prop_assert_eq!(format!("{:?}", batch.metadata.unwrap_or(none)), format!("{metadata:?}"), "{}", format);
+            prop_assert_eq!(&batch.elements, &vectors, "{}", format);
+        }
     }
 }

@@ -12,7 +12,9 @@ fn read_as_everything(bytes: &[u8]) {
         for rows in [1, 1000, usize::MAX] {
             if let Ok(batches) = read(format, bytes, rows) {
                 let elements: usize = batches.iter().map(|batch| batch.elements.len()).sum();
-                assert!(elements <= bytes.len(), "{elements} elements out of {len} bytes");
+                // Parquet is compressed.
+                let compressed = !["npy", "fvecs", "bvecs", "jsonl", "csv"].contains(&format.name());
+                assert!(elements <= bytes.len() || compressed, "{elements} elements out of {len} bytes");
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Records of a text as a source of vectors: what `.jsonl` and `.csv` have in common. One record is read by a [`Records`].
+//! Records, read one at a time, as a source of vectors: what `.jsonl`, `.csv` and `.parquet` have in common. One record is read by a
+//! [`Records`].
 //!
 //! The first record is read when the file is opened: it decides the dimension, and whether ids are numbers, strings
 //! or absent in the whole file.
@@ -12,7 +13,7 @@ use super::fault::{FileFault, InputFault, JsonFault, RowFault};
 use super::json_record::{Id, Record};
 use super::jsonl::MAX_LINE_BYTES;
 
-/// Records of a text, one at a time.
+/// Records of a file, one at a time.
 pub(super) trait Records: Send {
     /// Goes to the next record; false at the end.
     fn advance(&mut self) -> Result<bool, InputError>;
@@ -20,18 +21,28 @@ pub(super) trait Records: Send {
     /// Reads the record, and appends its vector to `vector`.
     fn record(&mut self, vector: &mut Vec<f32>) -> Result<Record, InputError>;
 
-    /// The line where the record begins, from 1.
-    fn line(&self) -> u64;
+    /// The line where the record begins, from 1, where the file is a text.
+    fn line(&self) -> Option<u64>;
 
     /// The length of the record's text in bytes.
     fn text_bytes(&self) -> usize;
+
+    /// The type of elements, all of which are values of it.
+    fn element(&self) -> Element {
+        Element::F32
+    }
+
+    /// How many records there are, where that is known before the end.
+    fn total(&self) -> Option<u64> {
+        None
+    }
 
     /// The error that says what is wrong with the record.
     fn wrong(&self, fault: InputFault) -> InputError;
 }
 
-/// A source of the records of a text.
-pub(super) struct TextSource<L> {
+/// A source of such records.
+pub(super) struct RecordSource<L> {
     records: L,
     dim: usize,
     id_kind: Option<IdKind>,
@@ -40,16 +51,16 @@ pub(super) struct TextSource<L> {
     next: u64,
 }
 
-impl<L: Records> TextSource<L> {
+impl<L: Records> RecordSource<L> {
     /// Reads the first record. `path` is for messages.
-    pub(super) fn new(mut records: L, path: &Path) -> Result<TextSource<L>, InputError> {
+    pub(super) fn new(mut records: L, path: &Path) -> Result<RecordSource<L>, InputError> {
         if !records.advance()? {
             return Err(InputError::of_file(path, FileFault::Empty));
         }
         let mut vector = Vec::new();
         let record = records.record(&mut vector)?;
         let id_kind = record.id.as_ref().map(Id::kind);
-        Ok(TextSource { records, dim: vector.len(), id_kind, first: Some((record, vector)), next: 0 })
+        Ok(RecordSource { records, dim: vector.len(), id_kind, first: Some((record, vector)), next: 0 })
     }
 
     fn check(&self, record: &Record, found: usize) -> Result<(), InputError> {
@@ -65,17 +76,17 @@ impl<L: Records> TextSource<L> {
     }
 }
 
-impl<L: Records> VectorSource for TextSource<L> {
+impl<L: Records> VectorSource for RecordSource<L> {
     fn dim(&self) -> Option<usize> {
         Some(self.dim)
     }
 
     fn element(&self) -> Element {
-        Element::F32
+        self.records.element()
     }
 
     fn total(&self) -> Option<u64> {
-        None
+        self.records.total()
     }
 
     fn ids(&self) -> Option<IdKind> {
@@ -90,7 +101,7 @@ impl<L: Records> VectorSource for TextSource<L> {
             rows.push(record, self.records.line());
             text_bytes = self.records.text_bytes();
         }
-        while rows.lines.len() < max_rows.max(1) && text_bytes < MAX_LINE_BYTES && self.records.advance()? {
+        while rows.metadata.len() < max_rows.max(1) && text_bytes < MAX_LINE_BYTES && self.records.advance()? {
             let before = rows.elements.len();
             let record = self.records.record(&mut rows.elements)?;
             self.check(&record, rows.elements.len() - before)?;
@@ -98,8 +109,8 @@ impl<L: Records> VectorSource for TextSource<L> {
             text_bytes += self.records.text_bytes();
         }
         let first_record = self.next;
-        self.next += rows.lines.len() as u64;
-        Ok(rows.into_batch(self.dim, first_record))
+        self.next += rows.metadata.len() as u64;
+        Ok(rows.into_batch(self.dim, first_record, self.records.element()))
     }
 }
 
@@ -121,19 +132,24 @@ impl Rows {
     }
 
     /// Takes a record whose vector is in `elements` already, and whose sort of id was checked.
-    fn push(&mut self, record: Record, line: u64) {
+    fn push(&mut self, record: Record, line: Option<u64>) {
         match (&mut self.ids, record.id) {
             (Some(Ids::U64(ids)), Some(Id::Number(id))) => ids.push(id),
             (Some(Ids::Str(ids)), Some(Id::Text(id))) => ids.push(id),
             _ => {}
         }
         self.metadata.push(record.metadata);
-        self.lines.push(line);
+        self.lines.extend(line);
     }
 
-    fn into_batch(self, dim: usize, first_record: u64) -> Option<VectorBatch> {
+    fn into_batch(self, dim: usize, first_record: u64, element: Element) -> Option<VectorBatch> {
         let metadata = self.metadata.iter().any(Option::is_some).then_some(self.metadata);
-        let (elements, lines) = (Elements::F32(self.elements), Some(self.lines));
+        let elements = match element {
+            Element::I8 => Elements::I8(self.elements.iter().map(|value| *value as i8).collect()),
+            Element::U8 => Elements::U8(self.elements.iter().map(|value| *value as u8).collect()),
+            Element::F32 | Element::F16 => Elements::F32(self.elements),
+        };
+        let lines = (!self.lines.is_empty()).then_some(self.lines);
         let batch = VectorBatch { dim, elements, ids: self.ids, metadata, first_record, lines };
         (batch.rows() > 0).then_some(batch)
     }

@@ -27,7 +27,7 @@ const SHOWN: usize = 20;
 pub(crate) struct ExportArgs {
     /// The store
     file: PathBuf,
-    /// The file to be written: .npy, .fvecs, .bvecs, .jsonl, .csv
+    /// The file to be written: .npy, .fvecs, .bvecs, .jsonl, .csv; .parquet where built with it
     out: PathBuf,
     /// The format of OUT, where its extension does not say
     #[arg(long, value_name = "FORMAT")]

@@ -38,7 +38,7 @@ use std::time::Instant;
 pub(crate) struct ImportArgs {
     /// The store
     file: PathBuf,
-    /// Files of vectors: .npy, .fvecs, .bvecs, .jsonl, .csv
+    /// Files of vectors: .npy, .fvecs, .bvecs, .jsonl, .csv; .parquet where built with it
     #[arg(required = true)]
     input: Vec<PathBuf>,
     /// The format of the inputs, where their extension does not say

@@ -21,7 +21,7 @@ use super::fault::{FileFault, InputFault, JsonFault};
 use super::input::BUFFER_BYTES;
 use super::json_record::{Id, Record, Wrong, parse_vector};
 use super::jsonl::MAX_LINE_BYTES;
-use super::record_source::{Records, RecordSource};
+use super::record_source::{RecordSource, Records};
 
 /// Reads the records of a `.csv` file.
 pub struct CsvSource<R> {

@@ -10,7 +10,7 @@ use super::error::{InputError, Place};
 use super::fault::{InputFault, JsonFault};
 use super::input::BUFFER_BYTES;
 use super::json_record::{Record, Wrong, parse_metadata, parse_record, parse_vector};
-use super::record_source::{Records, RecordSource};
+use super::record_source::{RecordSource, Records};
 
 /// The longest line of a `.jsonl` file, in bytes. A batch ends early once it holds as much text.
 pub const MAX_LINE_BYTES: usize = 64 << 20;

@@ -31,7 +31,9 @@ pub enum ParquetFault {
 impl ParquetFault {
     pub(super) fn hint(&self) -> &'static str {
         match self {
-            ParquetFault::File { .. } => "write it again, without encryption, compressed by snappy, zstd, gzip or not at all",
+            ParquetFault::File { .. } => {
+                "write it again, without encryption, compressed by snappy, zstd, gzip or not at all"
+            }
             ParquetFault::NoVector => "name the column of vectors vector, that of ids id; every other is a field",
             ParquetFault::ColumnTwice { .. } => "keep one of the two, or rename it",
             ParquetFault::Value { .. } => "cast the column, or leave it out",

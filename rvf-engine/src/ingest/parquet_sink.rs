@@ -156,7 +156,12 @@ fn field_type(name: &str, field: FieldType) -> ParquetResult<TypePtr> {
     }
 }
 
-fn leaf(name: &str, physical: Physical, logical: Option<LogicalType>, repetition: Repetition) -> ParquetResult<TypePtr> {
+fn leaf(
+    name: &str,
+    physical: Physical,
+    logical: Option<LogicalType>,
+    repetition: Repetition,
+) -> ParquetResult<TypePtr> {
     let built = Type::primitive_type_builder(name, physical).with_repetition(repetition).with_logical_type(logical);
     built.build().map(Arc::new)
 }
@@ -217,9 +222,15 @@ fn write_field(column: SerializedColumnWriter<'_>, values: &[Value], field: Fiel
     let there: Vec<i16> = values.iter().map(|value| i16::from(!value.is_null())).collect();
     let levels = (Some(&there[..]), None);
     match field {
-        FieldType::Bool => put::<BoolType>(column, &values.iter().filter_map(Value::as_bool).collect::<Vec<_>>(), levels),
-        FieldType::I64 => put::<Int64Type>(column, &values.iter().filter_map(Value::as_i64).collect::<Vec<_>>(), levels),
-        FieldType::F64 => put::<DoubleType>(column, &values.iter().filter_map(Value::as_f64).collect::<Vec<_>>(), levels),
+        FieldType::Bool => {
+            put::<BoolType>(column, &values.iter().filter_map(Value::as_bool).collect::<Vec<_>>(), levels)
+        }
+        FieldType::I64 => {
+            put::<Int64Type>(column, &values.iter().filter_map(Value::as_i64).collect::<Vec<_>>(), levels)
+        }
+        FieldType::F64 => {
+            put::<DoubleType>(column, &values.iter().filter_map(Value::as_f64).collect::<Vec<_>>(), levels)
+        }
         FieldType::Str => {
             let texts: Vec<ByteArray> = values.iter().filter_map(Value::as_str).map(ByteArray::from).collect();
             put::<ByteArrayType>(column, &texts, levels)

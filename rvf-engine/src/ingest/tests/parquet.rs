@@ -26,7 +26,10 @@ fn files_of_other_programs() {
         assert_eq!((batches[1].first_record, &batches[1].lines), (2, &None));
     }
     let batch = read(Format::Parquet, &fixture("pyarrow-bytes.parquet"), 10).unwrap().swap_remove(0);
-    assert_eq!((batch.elements, batch.ids), (Elements::U8(vec![0, 255, 1, 2]), Some(Ids::Str(vec!["a".into(), "b".into()]))));
+    assert_eq!(
+        (batch.elements, batch.ids),
+        (Elements::U8(vec![0, 255, 1, 2]), Some(Ids::Str(vec!["a".into(), "b".into()])))
+    );
     let batch = read(Format::Parquet, &fixture("pyarrow-halves.parquet"), 10).unwrap().swap_remove(0);
     assert_eq!(batch.elements, Elements::F32(vec![f16::from_f32(0.1).to_f32(), -2.0]));
 }

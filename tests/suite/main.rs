@@ -8,6 +8,7 @@ mod corrupt;
 mod crash;
 mod damage;
 mod faults;
+mod formats;
 mod fuzz_replay;
 mod golden;
 mod group;

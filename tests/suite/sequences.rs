@@ -317,7 +317,7 @@ impl<'f> Run<'f> {
 
     /// Out to a file of vectors, and into a new store.
     fn round_trip(&mut self) -> &'static str {
-        let extension = if self.rng.below(2) == 0 { "npy" } else { "jsonl" };
+        let extension = ["npy", "jsonl", "csv"][self.rng.below(3) as usize];
         let name = self.next_file(extension);
         let file = self.folder.join(name);
         let mut go_on = |_: u64, _: Option<u64>| ControlFlow::Continue(());

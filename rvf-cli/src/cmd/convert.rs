@@ -16,7 +16,7 @@ use std::path::PathBuf;
 /// Make a store of a file of the published RVF crates, or of a plain file of vectors
 ///
 /// A branch is flattened: its parents are looked for where it records them (not outside its folder), beside it, in --parent-dir and
-/// in $RVF_PARENT_PATH. What is not carried over is listed with the reason.
+/// in $RVF_PARENT_PATH. Fields, which such files number, become field.0, field.1 and so on. What is not carried over is listed with the reason.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  rvf convert old.rvf new.rvf")]
 pub(crate) struct ConvertArgs {

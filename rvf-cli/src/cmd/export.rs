@@ -6,7 +6,7 @@ use crate::failure::{Failure, NO};
 use crate::output::{self, Ui, plain};
 use crate::progress::{Bar, catch_interrupts};
 use clap::Args;
-use rvf_engine::ingest::{Format, ids_companion};
+use rvf_engine::ingest::{Exported, Format, ids_companion, metadata_companion};
 use rvf_engine::salvage::{Loss, Salvaged};
 use rvf_engine::{Error, salvage_path};
 use serde_json::{Value, json};
@@ -17,16 +17,17 @@ const SHOWN: usize = 20;
 
 /// Write all records to a file of vectors
 ///
-/// Vectors keep the store's dtype, bits as packed bytes. Ids stand in a .jsonl file itself, else beside it in OUT's name with
-/// .ids.npy. With --salvage the store may be damaged: exit code 1 says that something is lost or not certain.
+/// Vectors keep the store's dtype, bits as packed bytes. Ids and metadata stand in a .jsonl or .csv file itself, else beside it in
+/// OUT's name with .ids.npy and .metadata.jsonl, as `rvf import --ids --metadata` reads them. With --salvage the store may be damaged: exit code 1 says that something is lost or not certain.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  rvf export notes.rvf notes.npy    # and notes.ids.npy
+  rvf export notes.rvf notes.npy    # and notes.ids.npy, and notes.metadata.jsonl if there are fields
+  rvf export notes.rvf notes.csv    # columns id, one a field as lang:string, vector
   rvf export damaged.rvf saved.jsonl --salvage")]
 pub(crate) struct ExportArgs {
     /// The store
     file: PathBuf,
-    /// The file to be written: .npy, .fvecs, .bvecs, .jsonl
+    /// The file to be written: .npy, .fvecs, .bvecs, .jsonl, .csv; .parquet where built with it
     out: PathBuf,
     /// The format of OUT, where its extension does not say
     #[arg(long, value_name = "FORMAT")]
@@ -52,8 +53,9 @@ pub(crate) fn run(args: &ExportArgs, ui: &Ui) -> Outcome {
         return save(args, ui);
     }
     let snapshot = open_reader(&args.file, &args.read, ui)?;
+    let fields = !snapshot.fields().map_err(Failure::of(&args.file))?.is_empty();
     let matches = args.filter.as_ref().map(|text| matches_of(text, &snapshot, &args.file, ui)).transpose()?;
-    check_targets(args)?;
+    check_targets(args, fields)?;
     let mut bar = Bar::items(ui, "exporting");
     let progress = &mut |done, total| bar.update(done, total);
     let done = match &matches {
@@ -62,42 +64,34 @@ pub(crate) fn run(args: &ExportArgs, ui: &Ui) -> Outcome {
     };
     drop(bar);
     let done = done.map_err(Failure::of(&args.file))?;
-    warn_of_fields(done.without_fields, ui);
-    let ids = done.ids.as_ref().map(|path| path.display().to_string());
     let value = json!({
-        "exported": done.exported, "out": args.out.display().to_string(), "ids": ids, "epoch": snapshot.epoch(),
+        "exported": done.exported, "out": args.out.display().to_string(), "ids": text_of(done.ids.as_deref()),
+        "metadata": text_of(done.metadata.as_deref()), "epoch": snapshot.epoch(),
     });
     ui.result(&value, || {
         ui.line(format!("exported {} records to {}", done.exported, args.out.display()))?;
-        ids.iter().try_for_each(|ids| ui.line(format!("their ids are in {ids}")))
+        tell_companions(&done, ui)
     })?;
     Ok(0)
-}
-
-fn warn_of_fields(records: u64, ui: &Ui) {
-    if records > 0 {
-        ui.warn(format!("the fields of {records} records were left out: only .jsonl has a place for them"));
-    }
 }
 
 /// Writes what is intact of a damaged store.
 fn save(args: &ExportArgs, ui: &Ui) -> Outcome {
     let saved = salvage_path(&args.file).map_err(Failure::of(&args.file))?;
-    check_targets(args)?;
+    check_targets(args, !saved.fields().is_empty())?;
     let mut bar = Bar::items(ui, "exporting");
     let done = saved.export(&args.out, args.format, &mut |done, total| bar.update(done, total));
     drop(bar);
     let done = done.map_err(Failure::of(&args.file))?;
-    warn_of_fields(done.without_fields, ui);
-    let ids = done.ids.as_ref().map(|path| path.display().to_string());
     let list = |losses: &[Loss]| losses.iter().map(to_json).collect::<Vec<Value>>();
     let value = json!({
-        "exported": done.exported, "out": args.out.display().to_string(), "ids": ids, "epoch": saved.epoch, "expected": saved.expected,
+        "exported": done.exported, "out": args.out.display().to_string(), "ids": text_of(done.ids.as_deref()),
+        "metadata": text_of(done.metadata.as_deref()), "epoch": saved.epoch, "expected": saved.expected,
         "without_fields": saved.without_fields,
         "whole": saved.whole.map(|(epoch, count)| json!({ "epoch": epoch, "count": count })),
         "lost": list(&saved.lost), "notes": list(&saved.notes),
     });
-    ui.result(&value, || tell(args, &saved, done.exported, ids.as_deref(), ui))?;
+    ui.result(&value, || tell(args, &saved, &done, ui))?;
     Ok(if saved.lost.is_empty() { 0 } else { NO })
 }
 
@@ -116,7 +110,22 @@ fn to_json(loss: &Loss) -> Value {
     value
 }
 
-fn tell(args: &ExportArgs, saved: &Salvaged, exported: u64, ids: Option<&str>, ui: &Ui) -> Result<(), Failure> {
+fn text_of(path: Option<&Path>) -> Option<String> {
+    path.map(|path| path.display().to_string())
+}
+
+/// Names the files that stand beside OUT.
+fn tell_companions(done: &Exported, ui: &Ui) -> Result<(), Failure> {
+    for (what, path) in [("ids", &done.ids), ("metadata", &done.metadata)] {
+        if let Some(path) = path {
+            ui.line(format!("their {what} {} in {}", if what == "ids" { "are" } else { "is" }, path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn tell(args: &ExportArgs, saved: &Salvaged, done: &Exported, ui: &Ui) -> Result<(), Failure> {
+    let exported = done.exported;
     let (of, but) = match saved.expected {
         Some(expected) if exported <= expected => (format!("of {expected} "), String::new()),
         Some(expected) => {
@@ -126,7 +135,7 @@ fn tell(args: &ExportArgs, saved: &Salvaged, exported: u64, ids: Option<&str>, u
         None => (String::new(), String::new()),
     };
     ui.line(format!("exported {exported} {of}records to {}{but}", args.out.display()))?;
-    ids.iter().try_for_each(|ids| ui.line(format!("their ids are in {ids}")))?;
+    tell_companions(done, ui)?;
     for (title, losses) in [("lost, or not certain:", &saved.lost), ("damaged, without loss of records:", &saved.notes)]
     {
         if losses.is_empty() {
@@ -174,15 +183,17 @@ fn tell_ids(saved: &Salvaged, ui: &Ui) -> Result<(), Failure> {
 }
 
 /// Nothing is replaced unless that is asked; the store itself never.
-fn check_targets(args: &ExportArgs) -> Result<(), Failure> {
+fn check_targets(args: &ExportArgs, fields: bool) -> Result<(), Failure> {
     let exists = |path: &Path| Failure::of(path)(Error::Exists { path: path.to_owned() });
     let same = |path: &Path| path.canonicalize().ok().is_some_and(|out| args.file.canonicalize().ok() == Some(out));
     if same(&args.out) {
         return Err(exists(&args.out).with_hint("name another file: this one is the store"));
     }
     let format = args.format.or_else(|| Format::of_path(&args.out).ok());
-    let ids = (format != Some(Format::Jsonl)).then(|| ids_companion(&args.out));
-    for path in [Some(args.out.clone()), ids].into_iter().flatten() {
+    let beside = !format.is_some_and(Format::holds_records);
+    let ids = beside.then(|| ids_companion(&args.out));
+    let metadata = (beside && fields).then(|| metadata_companion(&args.out));
+    for path in [Some(args.out.clone()), ids, metadata].into_iter().flatten() {
         if !args.force && path.exists() && !path.is_dir() {
             return Err(exists(&path).with_hint("choose another name, or give --force to replace it"));
         }

@@ -26,11 +26,19 @@ use std::time::Instant;
 /// is renewed, if that is due, in a commit of its own.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  rvf import notes.rvf vectors.npy --metric cosine\n  \
-    rvf import notes.rvf more.jsonl again.fvecs --batch 50000\n  rvf import notes.rvf first.npy --no-index")]
+    rvf import notes.rvf more.jsonl again.fvecs --batch 50000\n  rvf import notes.rvf first.npy --no-index\n  \
+    rvf import notes.rvf notes.npy --ids notes.ids.npy --metadata notes.metadata.jsonl    # what export wrote\n\n\
+    Columns of a .csv file, named in its first line:\n  \
+    vector            vectors, as \"[0.5,1]\"; without it v0,v1,.. or 0,1,.. hold an element each\n  \
+    id                ids; id:string takes numbers as text too\n  \
+    NAME              a field; its first cell tells whether it holds numbers, true and false, or text\n  \
+    NAME:TYPE         a field of that type: bool, i64, f64, string, list ([\"a\",\"b\"]) or bytes (0x00ff)\n  \
+    metadata.NAME     a field, also where NAME is id or vector\n\
+    An empty cell is no value; \"\" in quotes of its own (\"\"\"\"\"\" in the file) is the empty string of NAME:string.")]
 pub(crate) struct ImportArgs {
     /// The store
     file: PathBuf,
-    /// Files of vectors: .npy, .fvecs, .bvecs, .jsonl
+    /// Files of vectors: .npy, .fvecs, .bvecs, .jsonl, .csv; .parquet where built with it
     #[arg(required = true)]
     input: Vec<PathBuf>,
     /// The format of the inputs, where their extension does not say
@@ -39,7 +47,7 @@ pub(crate) struct ImportArgs {
     /// Ids of the records of the one input: an .npy array of numbers or strings
     #[arg(long, value_name = "F.npy")]
     ids: Option<PathBuf>,
-    /// Metadata of the records: a line a record, in their order, as {"metadata":{"lang":"en"}}
+    /// Metadata of records that have none of their own: a line a record, in their order, as {"metadata":{"lang":"en"}}
     #[arg(long, value_name = "F.jsonl")]
     metadata: Option<PathBuf>,
     /// Metric of a new store: l2, cosine, dot or hamming
@@ -90,8 +98,11 @@ pub(crate) fn run(args: &ImportArgs, ui: &Ui) -> Outcome {
         ids,
         ..ImportOptions::default()
     };
+    let (first, records) = open_inputs(args)?;
+    if let (Some(path), Some(records)) = (&args.metadata, records) {
+        Sidecar::check_count(path, records).map_err(Failure::of_input)?;
+    }
     let sidecar = args.metadata.as_deref().map(Sidecar::open).transpose().map_err(Failure::of_input)?;
-    let first = open_first(args)?;
     let (mut db, created) = open_store(args, first.as_ref(), options.ids.as_ref().map(|ids| ids.kind()), ui)?;
     let done = import_all(args, &options, (first, sidecar), &mut db, ui);
     let done = match done {
@@ -119,22 +130,27 @@ fn writer_options(args: &ImportArgs) -> Result<OpenOptions, Failure> {
     Ok(OpenOptions { index, ..args.writer.options()? })
 }
 
-/// Opens the first input, and looks at the head of each other one, before anything is written.
-fn open_first(args: &ImportArgs) -> Result<Box<dyn VectorSource>, Failure> {
+/// Opens the first input, and looks at the head of each other one, before anything is written. Also how many records they hold
+/// together, where all of them tell.
+fn open_inputs(args: &ImportArgs) -> Result<(Box<dyn VectorSource>, Option<u64>), Failure> {
     let open = |path: &Path| open_source(path, args.format).map_err(Failure::of_input);
     let (first, others) = args.input.split_first().ok_or_else(|| Failure::usage("usage", "no input", "name a file"))?;
     let source = open(first)?;
+    let mut records = source.total();
     for path in others {
         if path.metadata().is_ok_and(|told| !told.is_file() && !told.is_dir()) {
+            records = None;
             continue;
         }
-        let (found, expected) = (open(path)?.dim().unwrap_or(0), source.dim().unwrap_or(0) as u32);
+        let other = open(path)?;
+        records = records.zip(other.total()).and_then(|(sum, more)| sum.checked_add(more));
+        let (found, expected) = (other.dim().unwrap_or(0), source.dim().unwrap_or(0) as u32);
         if found != expected as usize {
             let source = Box::new(Error::Dimension { expected, found });
             return Err(Failure::of(path)(Error::InFile { path: path.clone(), record: None, line: None, source }));
         }
     }
-    Ok(source)
+    Ok((source, records))
 }
 
 /// Opens the store, or creates it if it is missing and a metric is given.

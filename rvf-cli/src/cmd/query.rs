@@ -34,7 +34,7 @@ pub(crate) struct QueryArgs {
     /// The vector of this record
     #[arg(long, value_name = "ID")]
     id: Option<String>,
-    /// Each vector of this file: .npy, .fvecs, .bvecs, .jsonl
+    /// Each vector of this file: .npy, .fvecs, .bvecs, .jsonl, .csv
     #[arg(long, value_name = "F")]
     input: Option<PathBuf>,
     /// The format of the input, where its extension does not say

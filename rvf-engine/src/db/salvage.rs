@@ -37,7 +37,8 @@ impl Salvaged {
     /// # Errors
     /// [`Error::Output`], [`Error::Interrupted`], [`Error::Truncated`]. The file does not appear then.
     pub fn export(&self, path: &Path, format: Option<Format>, progress: Progress<'_>) -> Result<Exported> {
-        let source = Rows { schema: &self.schema, total: self.count, check: &|| self.check() };
+        let fields = self.fields().clone();
+        let source = Rows { schema: &self.schema, fields, total: self.count, check: &|| self.check() };
         let records = self.records().map(|(id, row, metadata)| {
             let metadata = metadata.filter(|metadata| !metadata.is_empty());
             Ok((id, row, metadata.as_ref().map(metadata_to_json)))

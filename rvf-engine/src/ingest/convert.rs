@@ -4,6 +4,7 @@
 //! over is listed with its reason; nothing is guessed.
 
 use super::door::{IdsRef, Vectors};
+use super::published_fields::PublishedFields;
 use super::{Format, ImportOptions, Progress, import, open_source, put, schema_for};
 use crate::store::{Context, Snapshot, Store, beside, first_items, random_file_id};
 use crate::{Error, Result};
@@ -246,8 +247,10 @@ impl Published<'_> {
     fn write(&self, out: &Path, progress: Progress<'_>) -> Result<Converted> {
         let schema = self.schema()?;
         let mut store = create(out, &schema, self.options)?;
+        let fields = PublishedFields::of(self.file);
         let mut done = self.report();
-        self.pour(&mut store, &mut done, progress)?;
+        done.warnings.extend(fields.warnings());
+        self.pour((&mut store, &fields), &mut done, progress)?;
         done.imported = store.snapshot().count();
         done.epoch = store.snapshot().epoch();
         Ok(done)
@@ -288,11 +291,20 @@ impl Published<'_> {
                 Some(parent) => format!("{}: {warning}", parent.display()),
                 None => warning.to_string(),
             }));
+            if !report.file_keys.is_empty() {
+                let keys = shown(&report.file_keys);
+                done.warnings.push(format!("what the file says of itself as a whole is not carried over: {keys}"));
+            }
         }
         done
     }
 
-    fn pour(&self, store: &mut Store, done: &mut Converted, progress: Progress<'_>) -> Result<()> {
+    fn pour(
+        &self,
+        (store, fields): (&mut Store, &PublishedFields),
+        done: &mut Converted,
+        progress: Progress<'_>,
+    ) -> Result<()> {
         let (batch, total) = (self.options.import.batch.max(1), self.file.live_count());
         let schema = *store.snapshot().schema();
         let mut rows = self.file.rows();
@@ -302,12 +314,14 @@ impl Published<'_> {
                 return Err(Error::Interrupted);
             }
             let (mut ids, mut values): (Vec<u64>, Vec<f32>) = (Vec::new(), Vec::new());
+            let mut metadata = Vec::new();
             for row in rows.by_ref().take(batch) {
                 read += 1;
                 match fault_of(&schema, &row) {
                     None => {
                         ids.push(row.id);
                         values.extend(row.values());
+                        metadata.push(fields.metadata(self.file.fields(&row)));
                     }
                     Some(why) => {
                         done.rejected += 1;
@@ -320,10 +334,18 @@ impl Published<'_> {
             let parameters = format!("records={}", ids.len());
             let rounding = self.options.import.rounding;
             let vectors = Vectors::F32(&values);
-            put(store, (vectors, &[]), Some(IdsRef::U64(&ids)), rounding, Operation::CONVERT, &parameters)?;
+            put(store, (vectors, &metadata), Some(IdsRef::U64(&ids)), rounding, Operation::CONVERT, &parameters)?;
         }
         Ok(())
     }
+}
+
+/// The first keys, of which each may be long and hold anything.
+fn shown(keys: &[String]) -> String {
+    let some = keys.iter().take(10).map(|key| format!("{:?}", key.chars().take(64).collect::<String>()));
+    let mut some: Vec<String> = some.collect();
+    some.extend((keys.len() > 10).then(|| format!("and {} more", keys.len() - 10)));
+    some.join(", ")
 }
 
 fn skipped<'r>(report: &'r FileReport, parent: Option<&'r PathBuf>) -> impl Iterator<Item = SkippedSegment> + 'r {

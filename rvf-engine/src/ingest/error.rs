@@ -28,7 +28,12 @@ pub enum Place {
         /// The byte where it begins.
         offset: u64,
     },
-    /// A line and column of a text, both from 1; columns count bytes.
+    /// A record of a file in which no byte is where it begins.
+    Record {
+        /// The record, from 0.
+        record: u64,
+    },
+    /// A line and column of a text, both from 1; columns count bytes, in `.csv` files cells.
     Line {
         /// The line, from 1.
         line: u64,
@@ -101,6 +106,7 @@ impl fmt::Display for Place {
             Place::Whole => f.write_str("the file"),
             Place::Offset(offset) => write!(f, "offset {offset}"),
             Place::Row { row, offset } => write!(f, "row {row} at offset {offset}"),
+            Place::Record { record } => write!(f, "record {record}"),
             Place::Line { line, column } => write!(f, "line {line} column {column}"),
         }
     }

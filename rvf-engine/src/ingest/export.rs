@@ -2,9 +2,9 @@
 
 use super::{
     Element, Elements, Format, IdKind, Ids, Progress, SinkOptions, VectorSink, create_sink, ids_companion,
-    metadata_to_json,
+    metadata_companion, metadata_to_json,
 };
-use crate::store::{RowId, Snapshot};
+use crate::store::{Fields, RowId, Snapshot};
 use crate::{Error, Result};
 use rvf_format::payload::vec::IdRef;
 use rvf_format::{Dtype, IdType, Schema};
@@ -24,8 +24,8 @@ pub struct Exported {
     pub exported: u64,
     /// The file beside it that holds their ids, where the format has no place for them.
     pub ids: Option<PathBuf>,
-    /// Records whose fields were left out, because the format has no place for them.
-    pub without_fields: u64,
+    /// The file beside it that holds their metadata, where the store has fields and the format no place for them.
+    pub metadata: Option<PathBuf>,
 }
 
 impl Snapshot {
@@ -71,7 +71,7 @@ impl Snapshot {
             let metadata = (!metadata.is_empty()).then(|| metadata_to_json(&metadata));
             Ok((self.id_of(at)?, self.view(at.part)?.row(at.row), metadata))
         };
-        let source = Rows { schema: self.schema(), total, check: &|| self.check() };
+        let source = Rows { schema: self.schema(), fields: self.fields()?.clone(), total, check: &|| self.check() };
         export_rows(&source, rows.map(row), target, progress)
     }
 }
@@ -79,6 +79,8 @@ impl Snapshot {
 /// Where rows come from.
 pub(crate) struct Rows<'a> {
     pub(crate) schema: &'a Schema,
+    /// The fields that their metadata may have.
+    pub(crate) fields: Fields,
     /// How many there will be, for the progress.
     pub(crate) total: u64,
     /// Whether what was read up to now was read from the file.
@@ -95,12 +97,14 @@ pub(crate) fn export_rows<'a>(
     (path, format): (&Path, Option<Format>),
     progress: Progress<'_>,
 ) -> Result<Exported> {
-    let mut sink = create_sink(path, format, options(source.schema))?;
-    let holds_all = format.or_else(|| Format::of_path(path).ok()) == Some(Format::Jsonl);
-    let (exported, fields) = pour(source, rows, (sink.as_mut(), holds_all), progress)?;
+    let options = SinkOptions { fields: source.fields.clone(), ..options(source.schema) };
+    let mut sink = create_sink(path, format, options)?;
+    let exported = pour(source, rows, sink.as_mut(), progress)?;
     sink.finish()?;
-    let without_fields = if holds_all { 0 } else { fields };
-    Ok(Exported { exported, ids: (!holds_all).then(|| ids_companion(path)), without_fields })
+    let holds_all = format.or_else(|| Format::of_path(path).ok()).is_some_and(Format::holds_records);
+    let beside = |wanted: bool, path: PathBuf| (wanted && !holds_all).then_some(path);
+    let metadata = beside(!source.fields.is_empty(), metadata_companion(path));
+    Ok(Exported { exported, ids: beside(true, ids_companion(path)), metadata })
 }
 
 fn options(schema: &Schema) -> SinkOptions {
@@ -114,16 +118,16 @@ fn options(schema: &Schema) -> SinkOptions {
         IdType::U64 => IdKind::U64,
         IdType::Str => IdKind::Str,
     };
-    SinkOptions { dim: schema.row_len() / element.bytes(), element, ids: Some(ids) }
+    SinkOptions { dim: schema.row_len() / element.bytes(), element, ids: Some(ids), fields: Fields::new() }
 }
 
 fn pour<'a>(
     source: &Rows<'_>,
     mut rows: impl Iterator<Item = Result<StoredRow<'a>>>,
-    (sink, holds_fields): (&mut dyn VectorSink, bool),
+    sink: &mut dyn VectorSink,
     progress: Progress<'_>,
-) -> Result<(u64, u64)> {
-    let (mut written, mut fields) = (0, 0);
+) -> Result<u64> {
+    let mut written = 0;
     loop {
         if progress(written, Some(source.total)).is_break() {
             return Err(Error::Interrupted);
@@ -134,10 +138,9 @@ fn pour<'a>(
         (source.check)()?;
         let (count, (ids, elements, metadata)) = copied?;
         if count == 0 {
-            return Ok((written, fields));
+            return Ok(written);
         }
-        fields += metadata.iter().flatten().count() as u64;
-        sink.write(Some(&ids), &elements, holds_fields.then_some(&metadata[..]))?;
+        sink.write(Some(&ids), &elements, Some(&metadata))?;
         written += count as u64;
     }
 }

@@ -4,6 +4,9 @@
 use std::io;
 
 use super::batch::IdKind;
+use super::csv_fault::CsvFault;
+#[cfg(feature = "parquet")]
+use super::parquet_fault::ParquetFault;
 
 /// What is wrong with a file of vectors.
 #[derive(Debug)]
@@ -16,6 +19,11 @@ pub enum InputFault {
     Row(RowFault),
     /// A line of JSON.
     Json(JsonFault),
+    /// A record of a `.csv` file, or its header.
+    Csv(CsvFault),
+    /// A `.parquet` file.
+    #[cfg(feature = "parquet")]
+    Parquet(ParquetFault),
 }
 
 /// What is wrong with a file before its content matters.
@@ -222,6 +230,9 @@ impl InputFault {
             InputFault::Npy(_) => "input_npy",
             InputFault::Row(_) => "input_row",
             InputFault::Json(_) => "input_json",
+            InputFault::Csv(_) => "input_csv",
+            #[cfg(feature = "parquet")]
+            InputFault::Parquet(_) => "input_parquet",
         }
     }
 }
@@ -241,6 +252,19 @@ impl From<NpyFault> for InputFault {
 impl From<RowFault> for InputFault {
     fn from(fault: RowFault) -> InputFault {
         InputFault::Row(fault)
+    }
+}
+
+impl From<CsvFault> for InputFault {
+    fn from(fault: CsvFault) -> InputFault {
+        InputFault::Csv(fault)
+    }
+}
+
+#[cfg(feature = "parquet")]
+impl From<ParquetFault> for InputFault {
+    fn from(fault: ParquetFault) -> InputFault {
+        InputFault::Parquet(fault)
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use super::MAX_DIM;
 use super::batch::IdKind;
 use super::fault::{FileFault, InputFault, JsonFault, JsonPart, NpyFault, RowFault};
+use super::format::Format;
 
 impl InputFault {
     pub(super) fn hint(&self) -> String {
@@ -13,6 +14,9 @@ impl InputFault {
             InputFault::Npy(fault) => fault.hint(),
             InputFault::Row(fault) => fault.hint(),
             InputFault::Json(fault) => fault.hint().to_owned(),
+            InputFault::Csv(fault) => fault.hint(),
+            #[cfg(feature = "parquet")]
+            InputFault::Parquet(fault) => fault.hint().to_owned(),
         }
     }
 }
@@ -24,6 +28,9 @@ impl fmt::Display for InputFault {
             InputFault::Npy(fault) => fault.fmt(f),
             InputFault::Row(fault) => fault.fmt(f),
             InputFault::Json(fault) => fault.fmt(f),
+            InputFault::Csv(fault) => fault.fmt(f),
+            #[cfg(feature = "parquet")]
+            InputFault::Parquet(fault) => fault.fmt(f),
         }
     }
 }
@@ -33,7 +40,7 @@ impl FileFault {
         match self {
             FileFault::NotFound => "check the path",
             FileFault::Directory => "name the files in it one by one, for instance DIR/*.npy",
-            FileFault::NotRegular => "write it to a file first; only jsonl is read from a pipe",
+            FileFault::NotRegular => "write it to a file first; only jsonl and csv are read from a pipe",
             FileFault::Empty => "check the program that wrote it; a vector file holds at least one record",
             FileFault::UnknownFormat { .. } => "rename the file, or say the format with --format",
             FileFault::LessMetadata | FileFault::MoreMetadata => {
@@ -53,8 +60,7 @@ impl fmt::Display for FileFault {
             FileFault::NotRegular => f.write_str("not a regular file"),
             FileFault::Empty => f.write_str("the file is empty"),
             FileFault::UnknownFormat { given } => {
-                write!(f, "unknown format of vectors \"{given}\": the known ones are npy, fvecs, bvecs and jsonl; ")?;
-                f.write_str("csv and parquet are not read by this version")
+                write!(f, "unknown format of vectors \"{given}\": the known ones are {}", Format::names())
             }
             FileFault::LessMetadata => f.write_str("fewer lines of metadata than records"),
             FileFault::MoreMetadata => f.write_str("more lines of metadata than records"),

@@ -18,11 +18,22 @@ pub enum Format {
     Bvecs,
     /// A JSON object a line: `{"id":..,"vector":[..],"metadata":{..}}`.
     Jsonl,
+    /// A header, then a record a line: columns `id`, `vector`, and one a field.
+    Csv,
+    /// Columns `id`, `vector`, and one a field, in row groups.
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 impl Format {
     /// Every format that is read and written.
-    pub const ALL: [Format; 4] = [Format::Npy, Format::Fvecs, Format::Bvecs, Format::Jsonl];
+    #[cfg(not(feature = "parquet"))]
+    pub const ALL: [Format; 5] = [Format::Npy, Format::Fvecs, Format::Bvecs, Format::Jsonl, Format::Csv];
+
+    /// Every format that is read and written.
+    #[cfg(feature = "parquet")]
+    pub const ALL: [Format; 6] =
+        [Format::Npy, Format::Fvecs, Format::Bvecs, Format::Jsonl, Format::Csv, Format::Parquet];
 
     /// The format that the extension of `path` names, in any case of letters.
     ///
@@ -41,7 +52,29 @@ impl Format {
             Format::Fvecs => "fvecs",
             Format::Bvecs => "bvecs",
             Format::Jsonl => "jsonl",
+            Format::Csv => "csv",
+            #[cfg(feature = "parquet")]
+            Format::Parquet => "parquet",
         }
+    }
+
+    /// Whether a file has a place for ids and metadata; if not, they stand in files beside it.
+    #[must_use]
+    pub fn holds_records(self) -> bool {
+        match self {
+            Format::Npy | Format::Fvecs | Format::Bvecs => false,
+            Format::Jsonl | Format::Csv => true,
+            #[cfg(feature = "parquet")]
+            Format::Parquet => true,
+        }
+    }
+
+    /// The names of all formats, for messages.
+    pub(super) fn names() -> String {
+        let names = Format::ALL.map(Format::name);
+        let (last, others) = names.split_last().unwrap_or((&"", &[]));
+        let more = if cfg!(feature = "parquet") { "" } else { "; parquet with the cargo feature parquet" };
+        format!("{} and {last}{more}", others.join(", "))
     }
 }
 

@@ -94,9 +94,27 @@ pub fn value_to_json(value: &Value) -> Json {
         Value::List(items) => Json::from(items.clone()),
         Value::Bytes(bytes) => {
             let digits = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-            Json::Object(Map::from_iter([(BYTES.to_owned(), Json::String(digits))]))
+            bytes_to_json(&digits)
         }
     }
+}
+
+/// Bytes, given as hexadecimal digits, as JSON.
+pub(super) fn bytes_to_json(digits: &str) -> Json {
+    Json::Object(Map::from_iter([(BYTES.to_owned(), Json::String(digits.to_owned()))]))
+}
+
+/// The hexadecimal digits of a value that is bytes.
+pub(super) fn bytes_from_json(value: &Json) -> Option<&str> {
+    let object = value.as_object().filter(|object| object.len() == 1)?;
+    let digits = object.get(BYTES)?.as_str()?;
+    bytes_from_hex(digits).map(|_| digits)
+}
+
+/// The bytes of a value that is bytes.
+#[cfg(feature = "parquet")]
+pub(super) fn bytes_of_json(value: &Json) -> Option<Vec<u8>> {
+    bytes_from_json(value).and_then(bytes_from_hex)
 }
 
 fn bytes_from_hex(digits: &str) -> Option<Vec<u8>> {

@@ -12,6 +12,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::{Map, Number, Value};
 
 use super::MAX_DIM;
+use super::batch::IdKind;
 use super::fault::{InputFault, JsonFault, JsonPart, RowFault};
 
 const SHOWN_KEY_CHARS: usize = 64;
@@ -26,6 +27,15 @@ pub(super) struct Record {
 pub(super) enum Id {
     Number(u64),
     Text(String),
+}
+
+impl Id {
+    pub(super) fn kind(&self) -> IdKind {
+        match self {
+            Id::Number(_) => IdKind::U64,
+            Id::Text(_) => IdKind::Str,
+        }
+    }
 }
 
 /// What is wrong, and where: line and column from 1.
@@ -59,15 +69,13 @@ pub(super) fn parse_metadata(text: &[u8]) -> Result<(Option<String>, Option<Valu
     Ok((id, object.remove("metadata").filter(Value::is_object)))
 }
 
-/// Reads an array of numbers.
-pub(super) fn parse_vector(text: &[u8]) -> Result<Vec<f32>, Wrong> {
+/// Reads an array of numbers, and appends it to `vector`.
+pub(super) fn parse_vector(text: &[u8], vector: &mut Vec<f32>) -> Result<(), Wrong> {
     let notes = Notes::new(JsonPart::Vector);
-    let mut vector = Vec::new();
     let mut json = serde_json::Deserializer::from_slice(text);
-    let seed = VectorSeed { vector: &mut vector, notes: &notes };
+    let seed = VectorSeed { vector, notes: &notes };
     let read = seed.deserialize(&mut json).and_then(|()| json.end());
-    read.map_err(|error| notes.wrong(&error))?;
-    Ok(vector)
+    read.map_err(|error| notes.wrong(&error))
 }
 
 /// What the visitors tell beside `serde`'s errors.

@@ -38,17 +38,8 @@ impl JsonlSink {
             write_id(&mut self.line, ids, index)?;
             self.line.push(b',');
         }
-        self.line.extend(b"\"vector\":[");
-        let dim = self.options.dim;
-        for (position, at) in (index * dim..(index + 1) * dim).enumerate() {
-            if position > 0 {
-                self.line.push(b',');
-            }
-            if !write_element(&mut self.line, vectors, at)? {
-                return Err(SinkFault::NotFinite { row: self.rows, position });
-            }
-        }
-        self.line.push(b']');
+        self.line.extend(b"\"vector\":");
+        write_vector(&mut self.line, vectors, (index, self.options.dim), self.rows)?;
         if let Some(metadata) = metadata {
             self.line.extend(b",\"metadata\":");
             serde_json::to_writer(&mut self.line, metadata).map_err(|error| SinkFault::Io(error.into()))?;
@@ -83,11 +74,32 @@ impl VectorSink for JsonlSink {
     }
 }
 
-fn write_id(line: &mut Vec<u8>, ids: &Ids, index: usize) -> Result<(), SinkFault> {
+/// An id as JSON.
+pub(super) fn write_id(line: &mut Vec<u8>, ids: &Ids, index: usize) -> Result<(), SinkFault> {
     match ids {
         Ids::U64(ids) => write!(line, "{}", ids[index]).map_err(SinkFault::Io),
         Ids::Str(ids) => serde_json::to_writer(line, &ids[index]).map_err(|error| SinkFault::Io(error.into())),
     }
+}
+
+/// The vector at `index` of those given, which is that of record `row`, as a JSON array.
+pub(super) fn write_vector(
+    line: &mut Vec<u8>,
+    vectors: &Elements,
+    (index, dim): (usize, usize),
+    row: u64,
+) -> Result<(), SinkFault> {
+    line.push(b'[');
+    for (position, at) in (index * dim..(index + 1) * dim).enumerate() {
+        if position > 0 {
+            line.push(b',');
+        }
+        if !write_element(line, vectors, at)? {
+            return Err(SinkFault::NotFinite { row, position });
+        }
+    }
+    line.push(b']');
+    Ok(())
 }
 
 /// False where the element is NaN or infinite.

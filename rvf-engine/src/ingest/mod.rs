@@ -13,7 +13,9 @@
 //! | `npy`, `npy_header` | `.npy` matrices; the header, read and written |
 //! | `ids` | `.npy` arrays of ids: one column, or a table (truth) |
 //! | `vecs` | `.fvecs` and `.bvecs` |
+//! | `record_source` | batches of records that are read one at a time |
 //! | `jsonl`, `json_record` | `.jsonl` files; one line of them |
+//! | `csv`, `csv_header`, `csv_cell`, `csv_fault` | `.csv` files: their records; columns; cells of fields; what is wrong with them |
 //! | `json_metadata` | metadata as JSON |
 //! | `sidecar` | metadata from a file of its own |
 //! | `door` | what may enter a store, and in which bytes |
@@ -21,12 +23,21 @@
 //! | `import` | from a file of vectors into a store, a commit a batch |
 //! | `export` | from a snapshot to a file of vectors |
 //! | `convert` | from a file of the published crates, or of vectors, to a new store |
+//! | `published_fields` | fields of a published file as those of a store |
 //! | `finite` | the search for NaN and infinity |
 //! | `sink`, `sink_error`, `temp_file` | [`VectorSink`] and the file that appears whole or not at all |
-//! | `npy_sink`, `vecs_sink`, `jsonl_sink`, `ids_sink` | one writer a format, and the ids beside a binary one |
+//! | `parquet_source`, `parquet_sink`, `parquet_fault` | `.parquet` files, with the cargo feature `parquet` |
+//! | `npy_sink`, `vecs_sink`, `jsonl_sink`, `csv_sink` | one writer a format |
+//! | `companions`, `ids_sink`, `metadata_sink` | ids and metadata beside a file of vectors |
 
 mod batch;
+mod companions;
 mod convert;
+mod csv;
+mod csv_cell;
+mod csv_fault;
+mod csv_header;
+mod csv_sink;
 pub mod door;
 mod error;
 mod export;
@@ -43,9 +54,18 @@ mod json_metadata;
 mod json_record;
 mod jsonl;
 mod jsonl_sink;
+mod metadata_sink;
 mod npy;
 mod npy_header;
 mod npy_sink;
+#[cfg(feature = "parquet")]
+mod parquet_fault;
+#[cfg(feature = "parquet")]
+mod parquet_sink;
+#[cfg(feature = "parquet")]
+mod parquet_source;
+mod published_fields;
+mod record_source;
 mod sidecar;
 mod sink;
 mod sink_error;
@@ -61,6 +81,8 @@ use std::path::Path;
 
 pub use batch::{Element, Elements, IdKind, Ids, VectorBatch};
 pub use convert::{ConvertOptions, Converted, SkippedRow, SkippedSegment, convert};
+pub use csv::CsvSource;
+pub use csv_fault::{CellType, CsvFault};
 pub use error::{InputError, Place};
 pub use export::Exported;
 pub(crate) use export::{Rows, export_rows};
@@ -75,7 +97,12 @@ pub use import::{ImportOptions, Imported, RejectedRow, schema_for};
 pub(crate) use import::{import, put};
 pub use json_metadata::{metadata_from_json, metadata_from_text, metadata_to_json, value_to_json};
 pub use jsonl::{JsonlSource, MAX_LINE_BYTES, read_json_vector};
+pub use metadata_sink::metadata_companion;
 pub use npy::NpySource;
+#[cfg(feature = "parquet")]
+pub use parquet_fault::ParquetFault;
+#[cfg(feature = "parquet")]
+pub use parquet_source::ParquetSource;
 pub use sidecar::Sidecar;
 pub use sink::{SinkOptions, VectorSink, create_sink};
 pub use sink_error::{SinkError, SinkFault};
@@ -124,14 +151,20 @@ pub fn open_source(path: &Path, format: Option<Format>) -> Result<Box<dyn Vector
         None if path.is_dir() => return Err(InputError::of_file(path, FileFault::Directory)),
         None => Format::of_path(path)?,
     };
-    if format == Format::Jsonl {
-        let file = input::open_stream(path)?;
-        return Ok(Box::new(JsonlSource::new(file, path)?));
-    }
-    let (file, len) = input::open_regular(path)?;
+    let regular = || input::open_regular(path);
     Ok(match format {
-        Format::Npy => Box::new(NpySource::new(file, len, path)?),
-        Format::Fvecs => Box::new(VecsSource::new(file, len, path, Element::F32)?),
-        _ => Box::new(VecsSource::new(file, len, path, Element::U8)?),
+        Format::Jsonl => Box::new(JsonlSource::new(input::open_stream(path)?, path)?),
+        Format::Csv => Box::new(CsvSource::new(input::open_stream(path)?, path)?),
+        #[cfg(feature = "parquet")]
+        Format::Parquet => Box::new(ParquetSource::open(path)?),
+        Format::Npy => {
+            let (file, len) = regular()?;
+            Box::new(NpySource::new(file, len, path)?)
+        }
+        Format::Fvecs | Format::Bvecs => {
+            let element = if format == Format::Fvecs { Element::F32 } else { Element::U8 };
+            let (file, len) = regular()?;
+            Box::new(VecsSource::new(file, len, path, element)?)
+        }
     })
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::batch::{Element, Elements, Ids};
-use super::ids_sink::IdsSink;
+use super::companions::Companions;
 use super::npy_header::{Header, WRITTEN_BYTES};
 use super::sink::{SinkOptions, VectorSink};
 use super::sink_error::SinkError;
@@ -14,7 +14,7 @@ use super::temp_file::TempFile;
 
 pub(super) struct NpySink {
     file: TempFile,
-    ids: Option<IdsSink>,
+    beside: Companions,
     options: SinkOptions,
     rows: u64,
 }
@@ -23,8 +23,8 @@ impl NpySink {
     pub(super) fn create(path: &Path, options: SinkOptions) -> Result<NpySink, SinkError> {
         let mut file = TempFile::create(path)?;
         file.write(&[0; WRITTEN_BYTES])?;
-        let ids = IdsSink::create(path, options.ids)?;
-        Ok(NpySink { file, ids, options, rows: 0 })
+        let beside = Companions::create(path, &options)?;
+        Ok(NpySink { file, beside, options, rows: 0 })
     }
 }
 
@@ -38,9 +38,7 @@ impl VectorSink for NpySink {
         let checked = self.options.check_plain(ids, vectors, metadata);
         let rows = checked.map_err(|fault| SinkError::new(self.file.target(), fault))?;
         write_elements(&mut self.file, vectors)?;
-        if let (Some(sink), Some(ids)) = (&mut self.ids, ids) {
-            sink.write(ids)?;
-        }
+        self.beside.write(ids, metadata, rows)?;
         self.rows += rows as u64;
         Ok(())
     }
@@ -56,7 +54,7 @@ impl VectorSink for NpySink {
         let header = Header { descr: descr.to_owned(), fortran: false, shape };
         let bytes = header_bytes(&header, self.file.target())?;
         self.file.rewrite_head(&bytes)?;
-        finish_both(self.file, self.ids)?;
+        self.beside.finish_with(self.file)?;
         Ok(self.rows)
     }
 }
@@ -75,16 +73,4 @@ pub(super) fn write_elements(file: &mut TempFile, elements: &Elements) -> Result
     let mut swapped = elements.clone();
     swapped.swap_from_little_endian();
     file.write(swapped.bytes())
-}
-
-/// Makes the ids appear, then the vectors. Everything that can fail for want of space comes before both.
-pub(super) fn finish_both(mut file: TempFile, mut ids: Option<IdsSink>) -> Result<(), SinkError> {
-    file.complete()?;
-    if let Some(ids) = &mut ids {
-        ids.complete()?;
-    }
-    if let Some(ids) = ids {
-        ids.rename()?;
-    }
-    file.rename()
 }

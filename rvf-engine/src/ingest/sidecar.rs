@@ -4,6 +4,7 @@ use super::batch::{Element, IdKind, Ids, VectorBatch};
 use super::error::InputError;
 use super::jsonl::MetadataLines;
 use super::{FileFault, VectorSource, input};
+use std::cmp::Ordering;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +24,28 @@ impl Sidecar {
         Ok(Self::new(input::open_stream(path)?, path))
     }
 
-    /// The same of any reader; `path` is for messages.
+    /// That the file at `path` has a line for each of `records` records, before any of them is stored. A pipe cannot be counted: then
+    /// the import tells.
+    ///
+    /// # Errors
+    /// It has fewer lines or more; it cannot be read.
+    pub fn check_count(path: &Path, records: u64) -> Result<(), InputError> {
+        if !path.is_file() {
+            return Ok(());
+        }
+        let mut lines = MetadataLines::new(input::open_stream(path)?, path);
+        let mut count = 0u64;
+        while lines.skip()? {
+            count += 1;
+        }
+        match count.cmp(&records) {
+            Ordering::Equal => Ok(()),
+            Ordering::Less => Err(InputError::of_file(path, FileFault::LessMetadata)),
+            Ordering::Greater => Err(InputError::of_file(path, FileFault::MoreMetadata)),
+        }
+    }
+
+    /// [`Sidecar::open`] of any reader; `path` is for messages.
     pub fn new(reader: impl Read + Send + 'static, path: &Path) -> Self {
         Self { lines: MetadataLines::new(Box::new(reader), path), path: path.to_owned() }
     }

@@ -5,18 +5,20 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::MAX_DIM;
 use super::batch::{Element, Elements, IdKind, Ids};
+use super::csv_sink::CsvSink;
 use super::format::Format;
 use super::jsonl_sink::JsonlSink;
 use super::npy_sink::NpySink;
 use super::sink_error::{SinkError, SinkFault};
 use super::vecs_sink::VecsSink;
+use crate::store::Fields;
 
 /// What is going to be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SinkOptions {
     /// Elements in each vector.
     pub dim: usize,
@@ -24,12 +26,14 @@ pub struct SinkOptions {
     pub element: Element,
     /// The sort of the ids that it will be given; none where ids are left out.
     pub ids: Option<IdKind>,
+    /// The fields of the metadata that it will be given; none where metadata is left out. `.jsonl` takes any.
+    pub fields: Fields,
 }
 
 /// A file of vectors that is being written.
 pub trait VectorSink: Send {
-    /// Appends records. `ids` are given exactly where the options say so, one a record; metadata only to `.jsonl`,
-    /// one a record too.
+    /// Appends records. `ids` are given exactly where the options say so, one a record; metadata, one a record too, has the fields
+    /// that the options name.
     ///
     /// # Errors
     /// The arguments do not fit the options or each other, the format cannot hold a value (`.jsonl` has no NaN), or
@@ -50,7 +54,8 @@ pub trait VectorSink: Send {
 
 /// Begins a file of vectors, in the given format or else in the one that its extension names.
 ///
-/// `.npy`, `.fvecs` and `.bvecs` have no place for ids: these go to a file beside it, see [`super::ids_companion`].
+/// `.npy`, `.fvecs` and `.bvecs` have no place for ids and metadata: these go to files beside it, see [`super::ids_companion`] and
+/// [`super::metadata_companion`].
 /// An `.fvecs` file holds f32, into which any other element is widened without loss; a `.bvecs` file holds u8 only.
 ///
 /// # Errors
@@ -79,6 +84,9 @@ pub fn create_sink(
         Format::Npy => Box::new(NpySink::create(path, options)?),
         Format::Fvecs | Format::Bvecs => Box::new(VecsSink::create(path, format, options)?),
         Format::Jsonl => Box::new(JsonlSink::create(path, options)?),
+        Format::Csv => Box::new(CsvSink::create(path, options)?),
+        #[cfg(feature = "parquet")]
+        Format::Parquet => Box::new(super::parquet_sink::ParquetSink::create(path, options)?),
     })
 }
 
@@ -108,16 +116,26 @@ impl SinkOptions {
         Ok(rows)
     }
 
-    /// [`SinkOptions::check`] for the formats that have no place for metadata.
+    /// [`SinkOptions::check`] for the formats that have metadata beside them.
     pub(super) fn check_plain(
         &self,
         ids: Option<&Ids>,
         vectors: &Elements,
         metadata: Option<&[Option<Value>]>,
     ) -> Result<usize, SinkFault> {
-        if metadata.is_some_and(|metadata| metadata.iter().any(Option::is_some)) {
+        let any = metadata.is_some_and(|metadata| metadata.iter().any(Option::is_some));
+        if self.fields.is_empty() && any {
             return Err(SinkFault::MetadataNotKept);
         }
         self.check(ids, vectors, metadata)
+    }
+
+    /// Checks that the metadata of a record has no other fields than those announced.
+    pub(super) fn check_fields(&self, row: u64, object: Option<&Map<String, Value>>) -> Result<(), SinkFault> {
+        let strange = object.and_then(|object| object.keys().find(|name| !self.fields.contains_key(*name)));
+        match strange {
+            Some(name) => Err(SinkFault::of_field(row, name)),
+            None => Ok(()),
+        }
     }
 }

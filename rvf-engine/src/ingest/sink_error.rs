@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::batch::{Element, IdKind};
+use super::format::Format;
 
 /// Why a file of vectors cannot be written.
 #[derive(Debug)]
@@ -58,8 +59,15 @@ pub enum SinkFault {
         /// Ids or metadata given.
         given: usize,
     },
-    /// The format has no place for metadata.
+    /// Metadata, where none was announced.
     MetadataNotKept,
+    /// Metadata with a field that was not announced, or not with such a value.
+    Field {
+        /// The record, from 0.
+        row: u64,
+        /// The field, shortened.
+        field: String,
+    },
     /// NaN or infinity, which JSON does not have.
     NotFinite {
         /// The record, from 0.
@@ -72,6 +80,12 @@ pub enum SinkFault {
         /// The record, from 0.
         row: u64,
     },
+}
+
+impl SinkFault {
+    pub(super) fn of_field(row: u64, name: &str) -> SinkFault {
+        SinkFault::Field { row, field: name.chars().take(64).collect() }
+    }
 }
 
 impl SinkError {
@@ -101,12 +115,14 @@ impl SinkError {
         match self.fault {
             SinkFault::Io(_) => "check the folder's permissions and the space left",
             SinkFault::Directory => "name a file in it",
-            SinkFault::UnknownFormat { .. } => "name a file *.npy, *.fvecs, *.bvecs or *.jsonl, or give --format",
+            SinkFault::UnknownFormat { .. } => {
+                "name a file *.npy, *.fvecs, *.bvecs, *.jsonl or *.csv, or give --format"
+            }
             SinkFault::Dim { .. } => "vectors have 1 to 65535 elements",
             SinkFault::Element { .. } => "choose .npy, which holds every type of element",
             SinkFault::IdKind { .. } => "announce the sort of ids in the options",
             SinkFault::PartialVector { .. } | SinkFault::Count { .. } => "give as many ids and metadata as vectors",
-            SinkFault::MetadataNotKept => "choose .jsonl, which holds metadata, or leave it out",
+            SinkFault::MetadataNotKept | SinkFault::Field { .. } => "announce the fields of metadata in the options",
             SinkFault::NotFinite { .. } => "choose .npy, which holds every value",
             SinkFault::IdEndsInNul { .. } => "choose .jsonl, which holds every id",
         }
@@ -124,11 +140,9 @@ impl fmt::Display for SinkFault {
         match self {
             SinkFault::Io(error) => write!(f, "cannot write: {error}"),
             SinkFault::Directory => f.write_str("a directory where a file is needed"),
-            SinkFault::UnknownFormat { given } => write!(
-                f,
-                "unknown format of vectors \"{given}\": the known ones are npy, fvecs, bvecs and jsonl; csv and \
-                 parquet are not written by this version"
-            ),
+            SinkFault::UnknownFormat { given } => {
+                write!(f, "unknown format of vectors \"{given}\": the known ones are {}", Format::names())
+            }
             SinkFault::Dim { given } => write!(f, "vectors of {given} elements"),
             SinkFault::Element { given, wanted } => {
                 write!(f, "elements are {}, the file holds {}", given.name(), wanted.name())
@@ -142,7 +156,10 @@ impl fmt::Display for SinkFault {
             SinkFault::Count { vectors, given } => {
                 write!(f, "{given} ids or metadata for {vectors} vectors")
             }
-            SinkFault::MetadataNotKept => f.write_str("the format has no place for metadata"),
+            SinkFault::MetadataNotKept => f.write_str("metadata was not announced"),
+            SinkFault::Field { row, field } => {
+                write!(f, "the field {field:?} of record {row} was not announced, or holds another type")
+            }
             SinkFault::NotFinite { row, position } => {
                 write!(f, "element {position} of record {row} is not finite, which JSON cannot hold")
             }

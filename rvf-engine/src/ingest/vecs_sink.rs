@@ -5,16 +5,15 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::batch::{Elements, Ids};
+use super::companions::Companions;
 use super::format::Format;
-use super::ids_sink::IdsSink;
-use super::npy_sink::finish_both;
 use super::sink::{SinkOptions, VectorSink};
 use super::sink_error::SinkError;
 use super::temp_file::TempFile;
 
 pub(super) struct VecsSink {
     file: TempFile,
-    ids: Option<IdsSink>,
+    beside: Companions,
     format: Format,
     options: SinkOptions,
     rows: u64,
@@ -24,8 +23,8 @@ impl VecsSink {
     /// `format` is `.fvecs` or `.bvecs`; the caller has seen that it holds such elements.
     pub(super) fn create(path: &Path, format: Format, options: SinkOptions) -> Result<VecsSink, SinkError> {
         let file = TempFile::create(path)?;
-        let ids = IdsSink::create(path, options.ids)?;
-        Ok(VecsSink { file, ids, format, options, rows: 0 })
+        let beside = Companions::create(path, &options)?;
+        Ok(VecsSink { file, beside, format, options, rows: 0 })
     }
 
     fn write_rows<T: Copy, const N: usize>(
@@ -61,15 +60,13 @@ impl VectorSink for VecsSink {
             Elements::F16(values) => self.write_rows(values, |value| value.to_f32().to_le_bytes())?,
             Elements::F32(values) => self.write_rows(values, f32::to_le_bytes)?,
         }
-        if let (Some(sink), Some(ids)) = (&mut self.ids, ids) {
-            sink.write(ids)?;
-        }
+        self.beside.write(ids, metadata, rows)?;
         self.rows += rows as u64;
         Ok(())
     }
 
     fn finish(self: Box<Self>) -> Result<u64, SinkError> {
-        finish_both(self.file, self.ids)?;
+        self.beside.finish_with(self.file)?;
         Ok(self.rows)
     }
 }

@@ -55,6 +55,11 @@ impl Metas {
         Self { of_parts, deltas, unnumbered, fields }
     }
 
+    /// The fields of all of it.
+    pub(super) fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
     /// The metadata of a row; where it is not known, the segment because of which.
     fn of(&self, part: &ManifestEntry, row: u32) -> Result<Metadata, &Source> {
         let number = part.base_row.get().saturating_add(u64::from(row));

@@ -25,7 +25,7 @@ mod rows;
 mod whole;
 
 use crate::Result;
-use crate::store::{Bits, Id, Part, dead_rows};
+use crate::store::{Bits, Fields, Id, Part, dead_rows};
 use crate::value::Metadata;
 use fields::Metas;
 use ground::Ground;
@@ -115,6 +115,11 @@ impl Salvaged {
     /// [`Salvaged::rows`] with the metadata of each; `None` where that is damaged or not known.
     pub fn records(&self) -> impl Iterator<Item = (IdRef<'_>, &[u8], Option<Metadata>)> {
         self.kept().map(|(entry, row, id, bytes)| (id, bytes, self.metas.metadata(entry, row)))
+    }
+
+    /// The fields of the metadata that is known, and their types.
+    pub fn fields(&self) -> &Fields {
+        self.metas.fields()
     }
 
     fn kept(&self) -> impl Iterator<Item = (&ManifestEntry, u32, IdRef<'_>, &[u8])> {

@@ -150,6 +150,8 @@ pub enum Fault {
     Disagree(&'static str),
     /// The parent path is empty, absolute, or not text.
     ParentPath,
+    /// A text that is not UTF-8.
+    NotText,
     /// A branch without the segment that says what it shows of its parent.
     NoMembership,
 }
@@ -259,6 +261,7 @@ impl fmt::Display for Fault {
             Self::ParentPath => {
                 write!(f, "the path of the parent is empty, absolute, or not UTF-8")
             }
+            Self::NotText => write!(f, "a text is not UTF-8"),
             Self::NoMembership => write!(f, "a branch without MEMBERSHIP"),
         }
     }

@@ -5,6 +5,7 @@ use super::error::{Fault, LegacyError};
 use super::header::{Header, SegmentKind};
 use super::locate::{Dialect, Located, locate};
 use super::manifest::{self, Manifest, Metric};
+use super::meta::{self, Meta};
 use super::report::{FileReport, Segment, Skipped, Warning, Why};
 use super::rows::{self, RowAt};
 use super::survey::{self, Needed};
@@ -18,6 +19,7 @@ pub(super) struct OneFile {
     /// Ascending.
     pub(super) deleted: Vec<u64>,
     pub(super) branch: Option<(Link, Membership)>,
+    pub(super) meta: Meta,
 }
 
 /// Reads a file.
@@ -41,15 +43,20 @@ pub(super) fn read(bytes: &[u8]) -> Result<OneFile, LegacyError> {
     }
     segments_read
         .extend([&needed.cow_map, &needed.membership].into_iter().flatten().map(|(header, _)| segment(header)));
+    let mut meta = meta::read(&file, &manifest);
+    segments_read.extend(meta.read.iter().map(segment));
+    skipped.append(&mut meta.skipped);
     let mut report = report(&file, &manifest, bytes.len() as u64);
     report.parent_path = branch.as_ref().map(|(link, _)| link.path.clone());
     report.segments_read = segments_read;
+    report.file_keys = meta.file_keys.iter().cloned().collect();
+    report.warnings.extend(meta.warning);
     report.segments_skipped.splice(0..0, skipped);
     rows::later_wins(&mut rows);
     let total = rows.len() as u64;
     rows::remove(&mut rows, &manifest.deleted);
     check_counts(&mut report, &manifest, total, rows.len() as u64);
-    Ok(OneFile { report, rows, deleted: manifest.deleted, branch })
+    Ok(OneFile { report, rows, deleted: manifest.deleted, branch, meta })
 }
 
 fn report(file: &Located<'_>, manifest: &Manifest, bytes: u64) -> FileReport {
@@ -75,7 +82,8 @@ fn report(file: &Located<'_>, manifest: &Manifest, bytes: u64) -> FileReport {
         uncommitted_bytes: walk.uncommitted_bytes,
         segments_read: Vec::new(),
         segments_skipped: walk.skipped,
-        metadata: survey::metadata(file, manifest),
+        metadata: meta::segments(file, manifest),
+        file_keys: Vec::new(),
         warnings,
     }
 }

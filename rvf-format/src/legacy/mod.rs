@@ -14,6 +14,7 @@
 //! | `locate` | dialect, and the manifest that counts |
 //! | `manifest` | its payload |
 //! | `survey` | which segments are needed, skipped, or found besides |
+//! | `meta` | META: the fields of records |
 //! | `branch` | COW_MAP and MEMBERSHIP |
 //! | `rows` | VEC payloads, the table of live rows |
 //! | `file` | one file, put together |
@@ -34,6 +35,7 @@ mod hash;
 mod header;
 mod locate;
 mod manifest;
+mod meta;
 mod report;
 mod root;
 mod rows;
@@ -47,12 +49,14 @@ pub use error::{Fault, LegacyError};
 pub use header::SegmentKind;
 pub use locate::{Dialect, recognise};
 pub use manifest::{Identity, Metric};
+pub use meta::MetaValue;
 pub use report::{FileReport, MetaSegment, Segment, Skipped, Warning, Why};
 pub use root::RootPage;
 pub use rows::Row;
 
 use branch::{Link, Membership};
 use file::OneFile;
+use meta::Meta;
 use rows::RowAt;
 
 /// How many ancestors a branch may have.
@@ -80,6 +84,8 @@ pub struct LegacyFile<B> {
     report: FileReport,
     ancestors: Vec<FileReport>,
     rows: Vec<RowAt>,
+    /// Of each of the files.
+    metas: Vec<Meta>,
 }
 
 impl<B: AsRef<[u8]>> LegacyFile<B> {
@@ -113,9 +119,9 @@ impl<B: AsRef<[u8]>> LegacyFile<B> {
 
     /// Lays each child over its parent, the oldest ancestor first.
     fn flatten(files: Vec<B>, chain: Vec<OneFile>) -> Result<Self, LegacyError> {
-        let (mut rows, mut reports) = (Vec::new(), Vec::new());
+        let (mut rows, mut reports, mut metas) = (Vec::new(), Vec::new(), Vec::new());
         for (index, (bytes, one)) in files.iter().zip(chain).enumerate().rev() {
-            let OneFile { report, rows: mut own, deleted, branch } = one;
+            let OneFile { report, rows: mut own, deleted, branch, meta } = one;
             let file = u32::try_from(index).unwrap_or(u32::MAX);
             own.iter_mut().for_each(|row| row.file = file);
             if let Some((_, membership)) = branch {
@@ -125,11 +131,13 @@ impl<B: AsRef<[u8]>> LegacyFile<B> {
                 rows = own;
             }
             reports.push(report);
+            metas.push(meta);
         }
         // The last one is the file that was opened, which is always there.
         let report = reports.pop().ok_or(LegacyError::NotPublished)?;
         reports.reverse();
-        let mut flat = Self { files, report, ancestors: reports, rows };
+        metas.reverse();
+        let mut flat = Self { files, report, ancestors: reports, rows, metas };
         flat.check_finite();
         Ok(flat)
     }
@@ -156,8 +164,16 @@ impl<B: AsRef<[u8]>> LegacyFile<B> {
             let file = self.files.get(row.file as usize).map(B::as_ref).unwrap_or_default();
             // The extent was proved when the table was made.
             let vector = file.get(row.at..row.at + vector_len).unwrap_or_default();
-            Row { id: row.id, vector }
+            Row { id: row.id, vector, file: row.file }
         })
+    }
+
+    /// The fields of a row by ascending number: those that the file itself has for its id, else those of the youngest ancestor that
+    /// has any, down to the one that holds the row.
+    pub fn fields(&self, row: &Row<'_>) -> Vec<(u16, MetaValue<'_>)> {
+        let files = self.files.iter().zip(&self.metas).take(row.file as usize + 1);
+        let mut fields = files.map(|(bytes, meta)| meta.fields(bytes.as_ref(), row.id));
+        fields.find(|fields| !fields.is_empty()).unwrap_or_default()
     }
 
     fn check_finite(&mut self) {

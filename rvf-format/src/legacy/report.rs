@@ -41,8 +41,10 @@ pub struct FileReport {
     pub segments_read: Vec<Segment>,
     /// What was not used: first what the directory names, then what a walk over the file met besides.
     pub segments_skipped: Vec<Skipped>,
-    /// The META segments that the directory names. Their records are not read.
+    /// The META segments that the directory names.
     pub metadata: Vec<MetaSegment>,
+    /// Keys of what the metadata says of the file as a whole, ascending. Their values are not kept.
+    pub file_keys: Vec<String>,
     /// What is odd and does not stop a reading.
     pub warnings: Vec<Warning>,
 }
@@ -86,8 +88,8 @@ pub struct Skipped {
 pub enum Why {
     /// A search graph: it is built anew from the vectors.
     Derived,
-    /// Metadata records are not converted yet.
-    MetadataNotSupported,
+    /// Metadata that is damaged, or that changes metadata that is.
+    MetadataUnreadable,
     /// The audit chain of the source is not carried over.
     HistoryNotCarried,
     /// Deletions: the manifest has the list of deleted ids.
@@ -124,6 +126,8 @@ pub struct MetaSegment {
     pub full: bool,
     /// Its number.
     pub generation: u64,
+    /// The number of the one that it changes; `u64::MAX` if it holds all records.
+    pub base: u64,
     /// How many records it says that it holds. Not verified.
     pub records: u32,
 }
@@ -177,6 +181,11 @@ pub enum Warning {
         /// The least id of them.
         first_id: u64,
     },
+    /// Metadata from this segment on cannot be read: records have that of before, or none.
+    MetadataDamaged {
+        /// Where the segment starts.
+        offset: u64,
+    },
     /// The parent changed after the branch was made. The published crates would refuse to open the branch.
     ParentChanged,
     /// The parent ranks by another metric.
@@ -193,7 +202,7 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
             Self::Derived => "derived data, built anew",
-            Self::MetadataNotSupported => "metadata records are not supported yet",
+            Self::MetadataUnreadable => "metadata that is damaged, or changes what is",
             Self::HistoryNotCarried => "the history of the source is not carried over",
             Self::InManifest => "its deletions are in the manifest",
             Self::Superseded => "replaced by a later one",
@@ -236,6 +245,9 @@ impl fmt::Display for Warning {
             }
             Self::ParentChanged => write!(f, "the parent changed after the branch was made"),
             Self::ParentMetric { parent } => write!(f, "the parent ranks by {parent}"),
+            Self::MetadataDamaged { offset } => {
+                write!(f, "metadata is damaged from offset {offset} on: records have that of before, or none")
+            }
             Self::BranchOfBranch => {
                 write!(f, "a branch of a branch: the published crates hide the rows of older ancestors")
             }

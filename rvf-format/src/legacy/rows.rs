@@ -34,6 +34,8 @@ pub struct Row<'a> {
     pub id: u64,
     /// The vector: little-endian f32 values, as they lie in the file, at any alignment.
     pub vector: &'a [u8],
+    /// The file that holds it, as in [`RowAt`].
+    pub(super) file: u32,
 }
 
 impl<'a> Row<'a> {

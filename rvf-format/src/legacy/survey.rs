@@ -1,28 +1,10 @@
 //! Accounts for every segment: which are needed, which are skipped and why, and what else lies in the file.
 
-use zerocopy::little_endian::{U16, U32, U64};
-use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
-
 use super::error::{Fault, LegacyError};
 use super::header::{HEADER_LEN, Header, SegmentKind};
 use super::locate::Located;
 use super::manifest::{Entry, Manifest};
-use super::report::{MetaSegment, Skipped, Warning, Why};
-
-/// The first fields of a META payload.
-#[derive(FromBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-struct RawMeta {
-    magic: [u8; 8],
-    version: U16,
-    flags: U16,
-    generation: U64,
-    base_generation: U64,
-    schema_count: U32,
-    file_count: U32,
-    record_count: U32,
-}
-const _: () = assert!(size_of::<RawMeta>() == 40);
+use super::report::{Skipped, Warning, Why};
 
 /// Segments that make up the rows, each proved by its hash.
 #[derive(Debug, Default)]
@@ -33,7 +15,7 @@ pub(super) struct Needed<'a> {
     pub(super) membership: Option<(Header, &'a [u8])>,
 }
 
-/// Sorts the directory into what is needed and what is not.
+/// Sorts the directory into what is needed and what is not; META segments are left to `meta`.
 pub(super) fn directory<'a>(
     file: &Located<'a>,
     manifest: &Manifest,
@@ -50,7 +32,7 @@ pub(super) fn directory<'a>(
             needed.cow_map = Some(prove(file, manifest, entry)?);
         } else if Some(index) == membership && cow_map.is_some() {
             needed.membership = Some(prove(file, manifest, entry)?);
-        } else {
+        } else if entry.kind != SegmentKind::Meta {
             let why = if header_of(file, entry).is_some() { why(entry.kind, cow_map.is_some()) } else { Why::NotThere };
             skipped.push(skip(entry, why));
         }
@@ -62,14 +44,13 @@ fn why(kind: SegmentKind, branch: bool) -> Why {
     match kind {
         SegmentKind::Index | SegmentKind::RefCount => Why::Derived,
         SegmentKind::Journal => Why::InManifest,
-        SegmentKind::Meta => Why::MetadataNotSupported,
         SegmentKind::Witness => Why::HistoryNotCarried,
         SegmentKind::Membership if !branch => Why::NotABranch,
         SegmentKind::Manifest | SegmentKind::CowMap | SegmentKind::Membership => Why::Superseded,
         SegmentKind::Kernel | SegmentKind::Ebpf | SegmentKind::Wasm | SegmentKind::Dashboard => {
             Why::AttachmentNotCarried
         }
-        SegmentKind::Vec | SegmentKind::Other(_) => Why::UnknownKind,
+        SegmentKind::Vec | SegmentKind::Meta | SegmentKind::Other(_) => Why::UnknownKind,
     }
 }
 
@@ -99,7 +80,7 @@ fn check_apart(file: &Located<'_>, manifest: &Manifest, used: [Option<usize>; 2]
 }
 
 /// The header that an entry names, if it is there and says the same, and its payload lies in the file.
-fn header_of(file: &Located<'_>, entry: &Entry) -> Option<Header> {
+pub(super) fn header_of(file: &Located<'_>, entry: &Entry) -> Option<Header> {
     let header = Header::read(file.body, usize::try_from(entry.at).ok()?)?;
     let same = header.kind == entry.kind
         && header.segment_id == entry.segment_id
@@ -109,7 +90,11 @@ fn header_of(file: &Located<'_>, entry: &Entry) -> Option<Header> {
 }
 
 /// The segment that an entry names, proved by its hash, and by the manifest's list of hashes if there is one.
-fn prove<'a>(file: &Located<'a>, manifest: &Manifest, entry: &Entry) -> Result<(Header, &'a [u8]), LegacyError> {
+pub(super) fn prove<'a>(
+    file: &Located<'a>,
+    manifest: &Manifest,
+    entry: &Entry,
+) -> Result<(Header, &'a [u8]), LegacyError> {
     let absent = || LegacyError::Malformed {
         at: entry.at,
         kind: entry.kind,
@@ -126,22 +111,6 @@ fn prove<'a>(file: &Located<'a>, manifest: &Manifest, entry: &Entry) -> Result<(
         return Err(header.malformed(Fault::HashList));
     }
     Ok((header, payload))
-}
-
-/// The META segments of the directory, as their first fields describe them.
-pub(super) fn metadata(file: &Located<'_>, manifest: &Manifest) -> Vec<MetaSegment> {
-    let describe = |entry: &Entry| {
-        let header = header_of(file, entry)?;
-        let (raw, _) = RawMeta::ref_from_prefix(header.payload(file.body)?).ok()?;
-        (raw.magic == *b"RVFMETA\0").then(|| MetaSegment {
-            segment_id: entry.segment_id,
-            offset: entry.at,
-            full: raw.flags.get() & 1 == 1,
-            generation: raw.generation.get(),
-            records: raw.record_count.get(),
-        })
-    };
-    manifest.directory.iter().filter(|entry| entry.kind == SegmentKind::Meta).filter_map(describe).collect()
 }
 
 /// What a walk over the file met.

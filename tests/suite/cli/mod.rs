@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `mod.rs` | running the command; a folder with a store in it |
 //! | `cut.rs` | files that another program cuts under a command; `--verified` |
+//! | `formats.rs` | formats of vector files: what goes out comes back |
 //! | `indexed.rs` | the index: building it, searching by it, measuring it |
 //! | `rescue.rs` | damaged stores: what verify advises, what export saves |
 //! | `success.rs` | each command: its JSON keys, its exit code, what it leaves |
@@ -11,6 +12,7 @@
 //! | `stream.rs` | pipes, terminals, read-only files, full disks |
 
 mod cut;
+mod formats;
 mod indexed;
 mod refusal;
 mod rescue;

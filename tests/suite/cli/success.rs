@@ -218,6 +218,16 @@ fn convert_reads_published_and_plain_files() {
         assert_eq!(place.ok(&format!("verify {name}.rvf"))["count"], count);
     }
     assert_eq!(place.ok("log metadata_250x16.rvf")["commits"][0]["operation"], "convert");
+    let fields = &place.ok("get metadata_250x16.rvf 3 4")["records"];
+    let third = json!({
+        "field.0": 3, "field.1": "doc-3", "field.2": 0.428_571_428_571_428_55, "field.3": false, "field.4": -3,
+        "field.5": {"$bytes": "03ff"}
+    });
+    assert_eq!((&fields[0]["metadata"], &fields[1]["metadata"]), (&third, &json!({})));
+    let again = place.ok(&format!("convert {} m.rvf", published.join("metadata_250x16.rvf").display()));
+    assert!(again["segments_skipped"].as_array().unwrap().iter().all(|segment| segment["kind"] != "META"), "{again}");
+    let warned = again["warnings"].as_array().unwrap();
+    assert!(warned.len() == 1 && warned[0].as_str().unwrap().ends_with("not carried over: \"title\""), "{again}");
     place.write("six.jsonl", SIX);
     assert_eq!(place.ok("convert six.jsonl six.rvf --metric l2")["imported"], 6);
 }

@@ -5,8 +5,8 @@ use super::scratch;
 use crate::samples;
 use rvf_engine::ingest::door::Rounding;
 use rvf_engine::ingest::{
-    Element, Format, Ids, ImportOptions, InputError, JsonlSource, NpySource, VecsSource, VectorSource, id_table_from,
-    read_ids, read_json_vector, schema_for,
+    CsvSource, Element, Format, Ids, ImportOptions, InputError, JsonlSource, NpySource, VecsSource, VectorSource,
+    id_table_from, read_ids, read_json_vector, schema_for,
 };
 use rvf_engine::{CreateOptions, Db, Dtype, Metric};
 use rvf_format::storage::{Bytes, MemoryPlace};
@@ -21,9 +21,9 @@ const MOST_IDS: usize = 100;
 /// Reads and imports the file behind the first byte, which tells format and options:
 ///
 /// ```text
-/// choice % 5      npy, fvecs, bvecs, jsonl, ids
+/// choice % 5      npy, fvecs, bvecs, jsonl or csv, ids
 /// choice / 5 % 4  metric: l2, dot, cosine, hamming
-/// choice / 20     bit 0: a record a batch; bit 1: what does not fit is left out; bit 2: stored as f16, rounded
+/// choice / 20     bit 0: a record a batch; bit 1: what does not fit is left out; bit 2: stored as f16, rounded; bit 3: csv for jsonl
 /// ```
 pub fn import(input: &[u8]) {
     let Some((choice, file)) = input.split_first() else { return };
@@ -38,6 +38,7 @@ pub fn import(input: &[u8]) {
     let dtype = (flags & 4 != 0).then_some(Dtype::F16);
     match usize::from(choice % 5) {
         4 => ids(file, options),
+        3 if flags & 8 != 0 => vectors(Format::Csv, file, metric, dtype, &options),
         format => vectors(Format::ALL[format], file, metric, dtype, &options),
     }
 }
@@ -49,6 +50,10 @@ fn source<'f>(format: Format, file: &'f [u8]) -> Result<Box<dyn VectorSource + '
         Format::Fvecs => Box::new(VecsSource::new(file, len, path, Element::F32)?),
         Format::Bvecs => Box::new(VecsSource::new(file, len, path, Element::U8)?),
         Format::Jsonl => Box::new(JsonlSource::new(file, path)?),
+        Format::Csv => Box::new(CsvSource::new(file, path)?),
+        // Its parser is a library's; it reads by the feature only.
+        #[allow(unreachable_patterns)]
+        _ => Box::new(NpySource::new(file, len, path)?),
     })
 }
 

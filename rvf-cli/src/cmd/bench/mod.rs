@@ -38,7 +38,7 @@ use std::time::Instant;
 pub(crate) struct BenchArgs {
     /// The store
     file: PathBuf,
-    /// The queries: .npy, .fvecs, .bvecs, .jsonl
+    /// The queries: .npy, .fvecs, .bvecs, .jsonl, .csv
     #[arg(long, value_name = "F")]
     queries: PathBuf,
     /// The format of the queries, where their extension does not say

@@ -6,18 +6,21 @@ use super::*;
 
 #[test]
 fn the_extension_decides() {
-    for (path, format) in
-        [("a.npy", Format::Npy), ("a.b.FVECS", Format::Fvecs), ("x/a.Bvecs", Format::Bvecs), ("a.jsonl", Format::Jsonl)]
-    {
+    for (path, format) in [
+        ("a.npy", Format::Npy),
+        ("a.b.FVECS", Format::Fvecs),
+        ("x/a.Bvecs", Format::Bvecs),
+        ("a.jsonl", Format::Jsonl),
+        ("a.csv", Format::Csv),
+    ] {
         assert_eq!(Format::of_path(Path::new(path)).unwrap(), format);
         assert_eq!(format.name().to_uppercase().parse::<Format>().unwrap(), format);
     }
-    for path in ["a.csv", "a.parquet", "npy", "a.npy.gz"] {
+    for path in ["a.tsv", "npy", "a.npy.gz"] {
         let error = told(&Format::of_path(Path::new(path)).unwrap_err());
-        assert!(error.contains("the known ones are npy, fvecs, bvecs and jsonl"), "{error}");
-        assert!(error.contains("csv and parquet are not read by this version"), "{error}");
+        assert!(error.contains("the known ones are npy, fvecs, bvecs, jsonl and csv"), "{error}");
     }
-    assert!("csv".parse::<Format>().is_err());
+    assert!("tsv".parse::<Format>().is_err());
 }
 
 #[test]
@@ -33,7 +36,7 @@ fn a_given_format_beats_the_extension() {
 fn missing_empty_and_directory_differ() {
     let dir = tempfile::tempdir().unwrap();
     let open = |name: &str| open_source(&dir.path().join(name), None).err().unwrap();
-    for extension in ["npy", "fvecs", "bvecs", "jsonl"] {
+    for extension in ["npy", "fvecs", "bvecs", "jsonl", "csv"] {
         fs::write(dir.path().join(format!("empty.{extension}")), "").unwrap();
         fs::create_dir(dir.path().join(format!("dir.{extension}"))).unwrap();
         let missing = open(&format!("missing.{extension}"));

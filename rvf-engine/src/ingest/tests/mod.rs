@@ -5,15 +5,20 @@
 //! | `npy` | golden bytes, headers that are refused, ids |
 //! | `vecs` | `.fvecs`, `.bvecs` |
 //! | `jsonl` | records, numbers, refusals with their line |
+//! | `csv` | columns, cells and their types, refusals with line and cell; round trips |
+//! | `parquet` | round trips; files of other programs; damage |
 //! | `files` | what a path can be; formats |
 //! | `sinks` | round trips; a failed write leaves nothing |
 //! | `hostile` | arbitrary bytes, truncation, claims beyond the file |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod csv;
 mod files;
 mod hostile;
 mod jsonl;
 mod npy;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod sinks;
 mod vecs;
 
@@ -31,6 +36,9 @@ fn source(format: Format, bytes: &[u8]) -> Result<Box<dyn VectorSource + '_>, In
         Format::Fvecs => Box::new(VecsSource::new(bytes, len, path, Element::F32)?),
         Format::Bvecs => Box::new(VecsSource::new(bytes, len, path, Element::U8)?),
         Format::Jsonl => Box::new(JsonlSource::new(bytes, path)?),
+        Format::Csv => Box::new(CsvSource::new(bytes, path)?),
+        #[cfg(feature = "parquet")]
+        Format::Parquet => Box::new(ParquetSource::new(bytes::Bytes::copy_from_slice(bytes), path)?),
     })
 }
 

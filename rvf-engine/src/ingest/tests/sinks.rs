@@ -7,11 +7,13 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::store::Fields;
+use crate::value::FieldType;
 
 const DIM: usize = 3;
 
 fn options(element: Element, ids: Option<IdKind>) -> SinkOptions {
-    SinkOptions { dim: DIM, element, ids }
+    SinkOptions { dim: DIM, element, ids, fields: Fields::new() }
 }
 
 /// Two writes of one and two records.
@@ -85,7 +87,7 @@ fn every_format_reads_back() {
             }
         }
     }
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 4, "no temporary file is left");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), Format::ALL.len(), "no temporary file is left");
 }
 
 #[test]
@@ -132,6 +134,37 @@ fn ids_read_back() {
         assert_eq!((batch.ids, batch.metadata), (Some(ids), Some(metadata.to_vec())));
     }
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 7);
+}
+
+/// Ids and metadata beside the vectors: lines that the reader of metadata takes, and all files or none.
+#[test]
+fn metadata_stands_beside() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.fvecs");
+    let fields = Fields::from([("lang".to_owned(), FieldType::Str)]);
+    let options = SinkOptions { fields, ..options(Element::F32, Some(IdKind::Str)) };
+    let ids = Ids::Str(vec!["\"a\"".into(), "b\nc".into(), "d".into()]);
+    let metadata = vec![Some(json!({"lang": "en\u{85}"})), None, Some(json!({}))];
+    let vectors = Elements::F32(vec![1.0; 9]);
+    let begin = || create_sink(&path, None, options.clone()).unwrap();
+    let mut sink = begin();
+    sink.write(Some(&ids), &vectors, Some(&metadata)).unwrap();
+    drop(sink);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "all or nothing");
+    let mut sink = begin();
+    sink.write(Some(&ids), &vectors, Some(&metadata)).unwrap();
+    assert_eq!(sink.finish().unwrap(), 3);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
+    let lines = metadata_companion(&path);
+    Sidecar::check_count(&lines, 3).unwrap();
+    for (count, wanted) in [(2, "more lines of metadata"), (4, "fewer lines of metadata")] {
+        assert!(Sidecar::check_count(&lines, count).unwrap_err().to_string().contains(wanted));
+    }
+    let mut sidecar = Sidecar::open(&lines).unwrap();
+    let (mut source, ids) = (open_source(&path, None).unwrap(), read_ids(&ids_companion(&path)).unwrap());
+    let batch = sidecar.beside(source.as_mut(), Some(&ids)).next_batch(10).unwrap().unwrap();
+    assert_eq!(batch.metadata, Some(vec![metadata[0].clone(), Some(json!({})), Some(json!({}))]));
+    sidecar.finish().unwrap();
 }
 
 #[test]
@@ -187,7 +220,7 @@ fn what_does_not_fit_is_refused() {
     let wrong = Elements::F32(vec![1.0, f32::NAN, 3.0]);
     for (told, wanted) in [
         (write("a.jsonl", Some(&id), &wrong, None), "element 1 of record 0 is not finite"),
-        (write("a.npy", Some(&id), &one, Some(&[Some(json!({}))])), "no place for metadata"),
+        (write("a.npy", Some(&id), &one, Some(&[Some(json!({}))])), "metadata was not announced"),
         (write("a.npy", Some(&Ids::Str(vec!["a\0".into()])), &one, None), "the id of record 0 ends in NUL"),
         (write("a.npy", None, &one, None), "ids are None"),
         (write("a.npy", Some(&Ids::Str(vec![])), &one, None), "0 ids or metadata for 1 vectors"),
@@ -197,10 +230,13 @@ fn what_does_not_fit_is_refused() {
         assert!(told.contains(wanted), "{told}\nwanted {wanted}");
     }
     let create = |name: &str, dim| {
-        let options = SinkOptions { dim, element: Element::F32, ids: None };
+        let options = SinkOptions { dim, element: Element::F32, ids: None, fields: Fields::new() };
         create_sink(&dir.path().join(name), None, options).err().unwrap().to_string()
     };
-    assert!(create("a.csv", 1).contains("csv and parquet are not written by this version"));
+    assert!(
+        create("a.tsv", 1)
+            .contains("unknown format of vectors \"tsv\": the known ones are npy, fvecs, bvecs, jsonl and csv")
+    );
     assert!(create("a.npy", 0).contains("vectors of 0 elements"));
     assert!(create("a.npy", 65_536).contains("vectors of 65536 elements"));
     assert!(create("none/a.npy", 1).contains("cannot write"));
@@ -216,7 +252,7 @@ proptest! {
         let elements = Elements::F32(values[..values.len() / DIM * DIM].to_vec());
         prop_assume!(!elements.is_empty());
         let dir = tempfile::tempdir().unwrap();
-        for format in [Format::Npy, Format::Fvecs, Format::Jsonl] {
+        for format in [Format::Npy, Format::Fvecs, Format::Jsonl, Format::Csv] {
             let path = dir.path().join(format!("a.{format}"));
             let mut sink = create_sink(&path, None, options(Element::F32, None)).unwrap();
             sink.write(None, &elements, None).unwrap();

@@ -7,11 +7,13 @@
 //! | `made` | writes small files, sound or hostile |
 //! | `hostile` | files that lie |
 //! | `branches` | what branches show, and chains of them |
+//! | `metas` | META segments: replay, damage, lies |
 
 mod branches;
 mod damage;
 mod hostile;
 mod made;
+mod metas;
 mod samples;
 
 use super::{Dialect, LegacyError, LegacyFile, Metric};

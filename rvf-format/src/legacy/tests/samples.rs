@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::super::{Dialect, FileReport, LegacyFile, Metric, SegmentKind, Warning, Why};
+use super::super::{Dialect, FileReport, LegacyFile, MetaValue, Metric, SegmentKind, Warning, Why};
 use super::{digest, open, sample};
 
 fn expected() -> Vec<Value> {
@@ -164,11 +164,41 @@ fn skipped_kinds_have_reasons() {
         reasons.collect::<Vec<_>>()
     };
     assert_eq!(why("index_2000x32.rvf", SegmentKind::Index), [Why::Derived]);
-    assert_eq!(why("metadata_250x16.rvf", SegmentKind::Meta), [Why::MetadataNotSupported; 6]);
+    assert_eq!(why("metadata_250x16.rvf", SegmentKind::Meta), []);
     assert_eq!(why("deletes_300x16.rvf", SegmentKind::Journal), [Why::InManifest]);
     assert_eq!(why("deletes_300x16.rvf", SegmentKind::Witness), [Why::HistoryNotCarried; 5]);
     assert_eq!(why("branch_child.rvf", SegmentKind::CowMap), [Why::Superseded; 2]);
     assert_eq!(why("branch_child.rvf", SegmentKind::Manifest), [Why::Superseded; 3]);
+}
+
+/// Every field of every record, against what an independent reader found.
+#[test]
+fn metadata_of_each_record() {
+    let truth = expected().into_iter().find(|truth| truth["file"] == "metadata_250x16.rvf").unwrap();
+    let file = open(&sample("metadata_250x16.rvf")).unwrap();
+    let as_json = |value: MetaValue<'_>| match value {
+        MetaValue::Null => Value::Null,
+        MetaValue::Str(text) => json!({ "string": text }),
+        MetaValue::Bytes(bytes) => json!({ "bytes": bytes }),
+        MetaValue::I64(number) => json!({ "i64": number }),
+        MetaValue::U64(number) => json!({ "u64": number }),
+        MetaValue::F64(number) => json!({ "f64": number }),
+        MetaValue::Bool(value) => json!({ "bool": value }),
+    };
+    let mut with_fields = 0;
+    for row in file.rows() {
+        let fields = file.fields(&row);
+        let sparse = row.id % 5 == 4;
+        assert_eq!(fields.is_empty(), sparse, "id {}", row.id);
+        with_fields += usize::from(!sparse);
+        if let Some(wanted) = truth["metadata_first_200"].get(row.id.to_string()) {
+            let found: serde_json::Map<String, Value> =
+                fields.into_iter().map(|(field, value)| (field.to_string(), as_json(value))).collect();
+            assert_eq!(Value::Object(found), *wanted, "id {}", row.id);
+        }
+    }
+    assert_eq!(with_fields, 200);
+    assert_eq!(file.report().file_keys, ["title"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! `RVF_MODEL_SEED=n cargo test -p rvf-tests sequences` runs sequence n alone: that is how a failure is looked at.
 
+use rvf_engine::filter::{self, Filter};
 use rvf_engine::ingest::door::Vectors;
 use rvf_engine::ingest::{self, ImportOptions, open_source, read_ids};
 use rvf_engine::{
@@ -29,25 +30,45 @@ const IDS: u64 = 40;
 
 const INDEX: IndexOptions = IndexOptions { m: Some(2), ef_construction: Some(8), threads: Some(1), code: None };
 
-/// A put, or a deletion, of the id with a number.
-type Op = (Id, Option<Vec<f32>>);
+/// A call of a batch.
+#[derive(Clone, Debug)]
+enum Op {
+    Put(Id, Vec<f32>),
+    Delete(Id),
+    /// From one id to another, both included: as a range or as a filter.
+    Sweep(Id, Id, bool),
+}
+
+impl Op {
+    /// Whether it deletes what has this id by then.
+    fn deletes(&self, id: &Id) -> bool {
+        match self {
+            Op::Put(..) => false,
+            Op::Delete(other) => other == id,
+            Op::Sweep(from, to, _) => from <= id && id <= to,
+        }
+    }
+}
 
 /// Accepted, replaced, deleted, missing: what a commit says that it did.
 type Counts = [u64; 4];
 
 /// What the operations of one batch do to `records`: the sentences of the documentation of `Batch` and `Committed`.
 fn apply(records: &mut Records, ops: &[Op]) -> Counts {
-    let is_deleted_later = |at: usize, id: &Id| ops[at + 1..].iter().any(|(other, v)| other == id && v.is_none());
     let kept: Vec<(&Id, &Vec<f32>)> = ops
         .iter()
         .enumerate()
-        .filter_map(|(at, (id, vector))| Some((id, vector.as_ref()?)).filter(|_| !is_deleted_later(at, id)))
+        .filter_map(|(at, op)| match op {
+            Op::Put(id, vector) if !ops[at + 1..].iter().any(|later| later.deletes(id)) => Some((id, vector)),
+            _ => None,
+        })
         .collect();
     let stored: BTreeSet<&Id> = kept.iter().map(|(id, _)| *id).collect();
-    let deletes = || ops.iter().filter(|(_, vector)| vector.is_none()).map(|(id, _)| id);
-    let gone: BTreeSet<&Id> = deletes().filter(|id| records.contains_key(id) && !stored.contains(id)).collect();
+    let is_gone = |id: &&Id| ops.iter().any(|op| op.deletes(id)) && !stored.contains(id);
+    let gone: BTreeSet<Id> = records.keys().filter(is_gone).cloned().collect();
     let fresh = stored.iter().filter(|id| !records.contains_key(id)).count();
-    let missing = deletes().filter(|id| !records.contains_key(id)).count();
+    // What a range or a filter does not find is not missing.
+    let missing = ops.iter().filter(|op| matches!(op, Op::Delete(id) if !records.contains_key(id))).count();
     let counts = [kept.len(), kept.len() - fresh, gone.len(), missing].map(|count| count as u64);
     records.retain(|id, _| !gone.contains(id));
     records.extend(kept.into_iter().map(|(id, vector)| (id.clone(), vector.clone())));
@@ -59,13 +80,23 @@ fn counts(done: &rvf_engine::Committed) -> Counts {
 }
 
 fn gather(batch: &mut Batch<'_>, schema: &Schema, ops: &[Op]) {
-    for (id, vector) in ops {
-        match vector {
-            None => batch.delete(id.clone()).unwrap(),
-            Some(vector) if schema.dtype == Dtype::Binary => batch.put(id.clone(), &bits(vector)).unwrap(),
-            Some(vector) => batch.put(id.clone(), Vectors::F32(vector)).unwrap(),
+    for op in ops {
+        match op {
+            Op::Delete(id) => batch.delete(id.clone()).unwrap(),
+            Op::Put(id, vector) if schema.dtype == Dtype::Binary => batch.put(id.clone(), &bits(vector)).unwrap(),
+            Op::Put(id, vector) => batch.put(id.clone(), Vectors::F32(vector)).unwrap(),
+            Op::Sweep(from, to, false) => batch.delete_range(from.clone()..=to.clone()).unwrap(),
+            Op::Sweep(from, to, true) => batch.delete_where(&between(from, to)),
         }
     }
+}
+
+fn between(from: &Id, to: &Id) -> Filter {
+    let expr = match (from, to) {
+        (Id::U64(from), Id::U64(to)) => filter::id().between(*from, *to),
+        _ => filter::id().between(from.to_string(), to.to_string()),
+    };
+    Filter::new(expr).unwrap()
 }
 
 fn bits(vector: &[f32]) -> Vec<u8> {
@@ -121,8 +152,16 @@ impl<'f> Run<'f> {
 
     fn op(&mut self, deletes_of_ten: u64) -> Op {
         let number = self.rng.below(IDS);
-        let is_put = self.rng.below(10) >= deletes_of_ten;
-        (self.id(number), is_put.then(|| self.rng.vector(&self.schema)))
+        if self.rng.below(10) >= deletes_of_ten {
+            return Op::Put(self.id(number), self.rng.vector(&self.schema));
+        }
+        match self.rng.below(6) {
+            0 => {
+                let last = number + self.rng.below(4);
+                Op::Sweep(self.id(number), self.id(last), self.rng.below(2) == 0)
+            }
+            _ => Op::Delete(self.id(number)),
+        }
     }
 
     fn ops(&mut self, most: u64, deletes_of_ten: u64) -> Vec<Op> {
@@ -458,7 +497,7 @@ fn sequence(seed: u64, folder: &Path, tells: bool) {
     let _named = Named(seed);
     let mut run = Run::new(seed, folder);
     if seed.is_multiple_of(INDEXED_EVERY) {
-        let ops: Vec<Op> = (0..INDEXED_RECORDS).map(|n| (run.id(n), Some(run.rng.vector(&run.schema)))).collect();
+        let ops: Vec<Op> = (0..INDEXED_RECORDS).map(|n| Op::Put(run.id(n), run.rng.vector(&run.schema))).collect();
         run.commit(&ops);
         run.index();
     }

@@ -154,17 +154,17 @@ fn round(db: &mut Db, records: &Records<'_>, given: &Given) -> Fallible<Took> {
 }
 
 const NAMES: [&str; 11] =
-    ["round", "epoch", "file", "live", "ratio", "import", "compact", "index", "rec/s", "recall@10", "us/query"];
+    ["round", "epoch", "file", "needed", "ratio", "import", "compact", "index", "rec/s", "recall@10", "us/query"];
 
 impl Took {
     fn print(&self, number: usize, snapshot: &Snapshot, (recall, micros): (f64, f64)) -> Fallible<()> {
         let info = snapshot.info()?;
-        let (file, live) = (mib(info.size_bytes), mib(info.live_bytes));
+        let (file, needed) = (mib(info.size_bytes), mib(info.needed_bytes));
         let rate = self.records as f64 / self.import;
         println!(
-            "{number:>10}{:>10}{file:>10.1}{live:>10.1}{:>10.3}{:>10.2}{:>10.2}{:>10.2}{rate:>10.0}{recall:>10.4}{micros:>10.1}",
+            "{number:>10}{:>10}{file:>10.1}{needed:>10.1}{:>10.3}{:>10.2}{:>10.2}{:>10.2}{rate:>10.0}{recall:>10.4}{micros:>10.1}",
             info.epoch,
-            file / live,
+            file / needed,
             self.import,
             self.compact,
             self.index

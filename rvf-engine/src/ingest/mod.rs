@@ -14,7 +14,7 @@
 //! | `ids` | `.npy` arrays of ids: one column, or a table (truth) |
 //! | `vecs` | `.fvecs` and `.bvecs` |
 //! | `jsonl`, `json_record` | `.jsonl` files; one line of them |
-//! | `json_metadata` | metadata as JSON |
+//! | `json_metadata`, `changes` | metadata as JSON; lines that change it |
 //! | `sidecar` | metadata from a file of its own |
 //! | `door` | what may enter a store, and in which bytes |
 //! | `fields` | which metadata may enter a store |
@@ -26,6 +26,7 @@
 //! | `npy_sink`, `vecs_sink`, `jsonl_sink`, `ids_sink` | one writer a format, and the ids beside a binary one |
 
 mod batch;
+mod changes;
 mod convert;
 pub mod door;
 mod error;
@@ -60,6 +61,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 pub use batch::{Element, Elements, IdKind, Ids, VectorBatch};
+pub use changes::{Change, Changes};
 pub use convert::{ConvertOptions, Converted, SkippedRow, SkippedSegment, convert};
 pub use error::{InputError, Place};
 pub use export::Exported;
@@ -73,7 +75,7 @@ pub use ids::{IdTable, id_table_from, read_id_table, read_ids};
 pub use ids_sink::ids_companion;
 pub use import::{ImportOptions, Imported, RejectedRow, schema_for};
 pub(crate) use import::{import, put};
-pub use json_metadata::{metadata_from_json, metadata_from_text, metadata_to_json, value_to_json};
+pub use json_metadata::{changes_from_json, metadata_from_json, metadata_from_text, metadata_to_json, value_to_json};
 pub use jsonl::{JsonlSource, MAX_LINE_BYTES, read_json_vector};
 pub use npy::NpySource;
 pub use sidecar::Sidecar;

@@ -3,6 +3,7 @@
 //! | file | what it checks |
 //! | --- | --- |
 //! | `mod.rs` | running the command; a folder with a store in it |
+//! | `change.rs` | metadata changed, records deleted by ranges and filters, space that comes back |
 //! | `cut.rs` | files that another program cuts under a command; `--verified` |
 //! | `indexed.rs` | the index: building it, searching by it, measuring it |
 //! | `rescue.rs` | damaged stores: what verify advises, what export saves |
@@ -10,6 +11,7 @@
 //! | `refusal.rs` | bad input: exit code, kind, hint, and the store as it was |
 //! | `stream.rs` | pipes, terminals, read-only files, full disks |
 
+mod change;
 mod cut;
 mod indexed;
 mod refusal;

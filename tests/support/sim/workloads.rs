@@ -1,4 +1,4 @@
-//! The twelve workloads and a large one: what stands before them, and what they do.
+//! The twelve workloads and two large ones: what stands before them, and what they do.
 
 use super::driver::{Driver, MAIN};
 use super::medium::{Blob, Folder};
@@ -19,11 +19,11 @@ pub struct Workload {
     run: fn(&mut Driver) -> Result<()>,
 }
 
-/// Name of the workload whose images are megabytes: it is left out where many are made.
-pub const LARGE: &str = "large";
+/// Names of the workloads whose images are megabytes: they are left out where many are made.
+pub const LARGE: [&str; 2] = ["large", "reclaim"];
 
 /// All workloads.
-pub const ALL: [Workload; 13] = [
+pub const ALL: [Workload; 14] = [
     workload("create", |_| Ok(()), create),
     workload("import", |driver| store(driver, 0), import),
     workload("replace", |driver| store(driver, 10), replace),
@@ -36,7 +36,8 @@ pub const ALL: [Workload; 13] = [
     workload("export", |driver| store(driver, 9), export),
     workload("travel", |driver| store(driver, 6), travel),
     workload("mixed", |driver| store(driver, 20), mixed),
-    workload(LARGE, large_rows, large),
+    workload("large", large_rows, large),
+    workload("reclaim", replaced_rows, reclaim),
 ];
 
 const fn workload(
@@ -116,6 +117,16 @@ fn long_history(driver: &mut Driver) -> Result<()> {
 fn large_rows(driver: &mut Driver) -> Result<()> {
     driver.set_dimension(4096);
     store(driver, 1)
+}
+
+/// Rows of 64 KiB, all of them replaced: a compaction is due.
+fn replaced_rows(driver: &mut Driver) -> Result<()> {
+    driver.set_dimension(65_535);
+    store(driver, 18)?;
+    driver.open()?;
+    driver.put(0..18)?;
+    driver.close();
+    Ok(())
 }
 
 /// Makes a commit after the last, and tears its root: a tail that holds a manifest.
@@ -203,6 +214,16 @@ fn grow(driver: &mut Driver) -> Result<()> {
 fn large(driver: &mut Driver) -> Result<()> {
     driver.open()?;
     driver.put(1000..1257)?;
+    driver.close();
+    Ok(())
+}
+
+/// A commit, and the compaction that follows it.
+fn reclaim(driver: &mut Driver) -> Result<()> {
+    driver.open()?;
+    driver.delete([5])?;
+    driver.reclaim()?;
+    driver.put([3])?;
     driver.close();
     Ok(())
 }

@@ -109,7 +109,7 @@ pub struct Db {
 /// What a commit did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Committed {
-    /// Number of the commit; that of the last one where nothing was to be done.
+    /// Number of the commit; that of the last one where nothing was to be done. A compaction that follows it leaves no way back to it.
     pub epoch: u64,
     /// Live records after it.
     pub count: u64,

@@ -85,6 +85,7 @@ pub(crate) enum Command {
     Query(cmd::query::QueryArgs),
     Bench(cmd::bench::BenchArgs),
     Get(cmd::get::GetArgs),
+    Update(cmd::update::UpdateArgs),
     Delete(cmd::delete::DeleteArgs),
     Export(cmd::export::ExportArgs),
     Info(cmd::info::InfoArgs),
@@ -110,14 +111,15 @@ pub(crate) struct WriterArgs {
 }
 
 impl WriterArgs {
-    /// Options of a handle whose index is renewed by the command, so that it can show a bar and stop.
+    /// Options of a handle whose index is renewed and whose space is given back by the command, so that it can show a bar and stop.
     pub(crate) fn options(&self) -> Result<OpenOptions, Failure> {
         if self.sign_with.is_some() {
             return Err(Failure::not_yet("--sign-with", "this version does not sign"));
         }
         let actor = self.actor.clone().or_else(|| std::env::var("RVF_ACTOR").ok());
         let lock_wait = self.wait.unwrap_or_default();
-        Ok(OpenOptions { actor: actor.unwrap_or_default(), lock_wait, manual_index: true, ..OpenOptions::default() })
+        let actor = actor.unwrap_or_default();
+        Ok(OpenOptions { actor, lock_wait, manual_index: true, manual_compaction: true, ..OpenOptions::default() })
     }
 }
 

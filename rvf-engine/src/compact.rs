@@ -8,7 +8,7 @@
 
 use crate::Result;
 use crate::store::compaction::{self, Reindex, Target};
-use crate::store::{Context, Snapshot, Store};
+use crate::store::{AUTOMATIC, Context, Snapshot, Store};
 use rvf_format::storage::Place;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,15 +40,42 @@ pub struct Compacted {
     pub epoch: u64,
 }
 
+/// A file that has this many times the bytes that are needed, and more, is due. What compaction writes is so at most 2.5 times
+/// what was written since the last one. (The promise is 1.5 times.)
+const MOST_SHARE: f64 = 1.4;
+/// Below so many bytes that are not needed no compaction is due, however small the file: it costs the syncs of two commits.
+const LEAST_GAIN: u64 = 1 << 20;
+
+/// Whether so much of the file is not needed that a commit compacts it: never as long as records were only added, for then it is
+/// the history that takes the place.
+pub(crate) fn is_due(snapshot: &Snapshot) -> Result<bool> {
+    let (bytes, lost) = (snapshot.root().end(), snapshot.has_lost_rows());
+    if !lost || bytes < LEAST_GAIN {
+        return Ok(false);
+    }
+    let needed = snapshot.needed_bytes()?;
+    Ok(bytes.saturating_sub(needed) >= LEAST_GAIN && bytes as f64 > needed as f64 * MOST_SHARE)
+}
+
 /// Compacts the store: in place, or into the file that the options name. `reindex` is asked for graphs where those of before
 /// cannot stay as they are.
 pub(crate) fn compact(store: &mut Store, options: &CompactOptions, reindex: Reindex<'_>) -> Result<Compacted> {
     store.check_writable()?;
-    let before = store.snapshot().clone();
     if let Some(output) = &options.output {
-        return compact_to(store.place.as_ref(), &before, output, &store.context, options.keep, reindex);
+        return compact_to(store.place.as_ref(), store.snapshot(), output, &store.context, options.keep, reindex);
     }
-    let target = write(Target::instead(store)?, &before, &store.path, &store.context, options.keep, reindex)?;
+    replace(store, options.keep, "", reindex)
+}
+
+/// Compacts the store in place as nobody asked for: the newest epoch and the pinned ones stay, and the log says so.
+pub(crate) fn compact_by_itself(store: &mut Store, reindex: Reindex<'_>) -> Result<Compacted> {
+    store.check_writable()?;
+    replace(store, CompactOptions::default().keep, AUTOMATIC, reindex)
+}
+
+fn replace(store: &mut Store, keep: u64, parameters: &str, reindex: Reindex<'_>) -> Result<Compacted> {
+    let before = store.snapshot().clone();
+    let target = write(Target::instead(store)?, &before, (&store.path, &store.context), keep, parameters, reindex)?;
     let (storage, after) = match target.publish() {
         Ok(published) => published,
         Err(failed) => {
@@ -72,7 +99,7 @@ pub(crate) fn compact_to(
     keep: u64,
     reindex: Reindex<'_>,
 ) -> Result<Compacted> {
-    let target = write(Target::beside(place, output)?, before, output, context, keep, reindex)?;
+    let target = write(Target::beside(place, output)?, before, (output, context), keep, "", reindex)?;
     let (_, after) = target.publish().map_err(|failed| failed.error)?;
     Ok(summary(before, &after))
 }
@@ -81,12 +108,13 @@ pub(crate) fn compact_to(
 fn write<'a>(
     target: Target<'a>,
     before: &Snapshot,
-    path: &Path,
-    context: &Context,
+    (path, context): (&Path, &Context),
     keep: u64,
+    parameters: &str,
     reindex: Reindex<'_>,
 ) -> Result<Target<'a>> {
-    let written = compaction::write_file(before, target.storage(), path, context, keep.max(1) - 1, reindex);
+    let earlier = keep.max(1) - 1;
+    let written = compaction::write_file(before, target.storage(), path, context, earlier, parameters, reindex);
     // What was copied was read from the file, not from where it was cut.
     match written.and_then(|_| before.check()) {
         Ok(()) => Ok(target),

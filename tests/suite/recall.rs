@@ -403,7 +403,7 @@ fn earlier_epochs_search_with_their_own_graphs() {
     let mut rng = Rng(101);
     let clusters = Clusters::new(&schema, 10, 0.1, &mut rng);
     let queries = clusters.many(15, &mut rng);
-    let mut store = Indexed::new(schema, options(1));
+    let mut store = Indexed::new(schema, OpenOptions { manual_compaction: true, ..options(1) });
     let mut past: Vec<Then> = Vec::new();
     for step in 0..14 {
         match step % 7 {

@@ -1,16 +1,17 @@
 //! When an index is renewed, and when it is left alone.
 
-use rvf_engine::{Dtype, Effort, Id, Kind, Metric};
+use rvf_engine::{Dtype, Effort, Id, Kind, Metric, OpenOptions};
 use rvf_format::storage::Bytes;
 use rvf_format::verify::{Options, verify_with};
 use rvf_tests::indexed::{Clusters, Indexed, K, options, schema};
 use rvf_tests::oracle::Rng;
 
+/// Compacted by hand: what is looked at is the index.
 fn store(rows: usize) -> (Indexed, Clusters, Vec<Id>) {
     let schema = schema(32, Dtype::F32, Metric::L2);
     let mut rng = Rng(7);
     let clusters = Clusters::new(&schema, 20, 0.1, &mut rng);
-    let mut store = Indexed::new(schema, options(1));
+    let mut store = Indexed::new(schema, OpenOptions { manual_compaction: true, ..options(1) });
     let ids = store.add(clusters.many(rows, &mut rng));
     store.index();
     (store, clusters, ids)

@@ -2,6 +2,7 @@
 //!
 //! `RVF_MODEL_SEED=n cargo test -p rvf-tests sequences` runs sequence n alone: that is how a failure is looked at.
 
+use rvf_engine::filter::{self, Filter};
 use rvf_engine::ingest::door::Vectors;
 use rvf_engine::ingest::{self, ImportOptions, open_source, read_ids};
 use rvf_engine::{
@@ -30,16 +31,27 @@ const IDS: u64 = 40;
 
 const INDEX: IndexOptions = IndexOptions { m: Some(2), ef_construction: Some(8), threads: Some(1), code: None };
 
-/// What is done to an id.
+/// A call of a batch.
 #[derive(Clone, Debug)]
-enum Act {
-    Put(Vec<f32>, Metadata),
+enum Op {
+    Put(Id, Vec<f32>, Metadata),
     /// Null fields are taken away.
-    Update(Metadata),
-    Delete,
+    Update(Id, Metadata),
+    Delete(Id),
+    /// From one id to another, both included: as a range or as a filter.
+    Sweep(Id, Id, bool),
 }
 
-type Op = (Id, Act);
+impl Op {
+    /// Whether it deletes what has this id by then.
+    fn deletes(&self, id: &Id) -> bool {
+        match self {
+            Op::Put(..) | Op::Update(..) => false,
+            Op::Delete(other) => other == id,
+            Op::Sweep(from, to, _) => from <= id && id <= to,
+        }
+    }
+}
 
 /// What a store holds.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -54,47 +66,57 @@ type Counts = [u64; 5];
 /// What the operations of one batch do to `held`: the sentences of the documentation of `Batch` and `Committed`.
 fn apply(held: &mut Held, ops: &[Op]) -> Counts {
     let before = held.records.clone();
-    let is_delete = |(_, act): &&Op| matches!(act, Act::Delete);
-    let is_deleted_later = |at: usize, id: &Id| ops[at + 1..].iter().filter(is_delete).any(|(other, _)| other == id);
-    let puts =
-        ops.iter().enumerate().filter(|(at, (id, act))| matches!(act, Act::Put(..)) && !is_deleted_later(*at, id));
-    let kept: Vec<&Id> = puts.map(|(_, (id, _))| id).collect();
+    let kept: Vec<&Id> = ops
+        .iter()
+        .enumerate()
+        .filter_map(|(at, op)| match op {
+            Op::Put(id, ..) if !ops[at + 1..].iter().any(|later| later.deletes(id)) => Some(id),
+            _ => None,
+        })
+        .collect();
     let stored: BTreeSet<&Id> = kept.iter().copied().collect();
-    let deletes = || ops.iter().filter(is_delete).map(|(id, _)| id);
-    let gone: BTreeSet<&Id> = deletes().filter(|id| before.contains_key(id) && !stored.contains(id)).collect();
+    let is_gone = |id: &&Id| ops.iter().any(|op| op.deletes(id)) && !stored.contains(id);
+    let gone = before.keys().filter(is_gone).count();
     let fresh = stored.iter().filter(|id| !before.contains_key(id)).count();
-    let lost = deletes().filter(|id| !before.contains_key(id)).count();
+    // What a range or a filter does not find is not missing.
+    let lost = ops.iter().filter(|op| matches!(op, Op::Delete(id) if !before.contains_key(id))).count();
     let (updated, missed) = ops.iter().fold((0, 0), |(updated, missed), op| match held.apply(op) {
         None => (updated, missed),
         Some(true) => (updated + 1, missed),
         Some(false) => (updated, missed + 1),
     });
-    [kept.len(), kept.len() - fresh, gone.len(), lost + missed, updated].map(|count| count as u64)
+    [kept.len(), kept.len() - fresh, gone, lost + missed, updated].map(|count| count as u64)
 }
 
 impl Held {
     /// Does one thing after another; of an update, whether it found its record.
-    fn apply(&mut self, (id, act): &Op) -> Option<bool> {
-        let mut metadata = self.fields.remove(id).unwrap_or_default();
-        let mut found = None;
-        match act {
-            Act::Delete => {
-                self.records.remove(id);
-                return None;
+    fn apply(&mut self, op: &Op) -> Option<bool> {
+        match op {
+            Op::Delete(_) | Op::Sweep(..) => {
+                self.records.retain(|id, _| !op.deletes(id));
+                self.fields.retain(|id, _| !op.deletes(id));
+                None
             }
-            Act::Put(vector, fields) => {
+            Op::Put(id, vector, fields) => {
                 self.records.insert(id.clone(), vector.clone());
-                metadata = fields.clone();
+                self.tell(id, fields.clone());
+                None
             }
-            Act::Update(fields) => {
-                found = Some(self.records.contains_key(id));
+            Op::Update(id, _) if !self.records.contains_key(id) => Some(false),
+            Op::Update(id, fields) => {
+                let mut metadata = self.fields.remove(id).unwrap_or_default();
                 fields::change(&mut metadata, fields);
+                self.tell(id, metadata);
+                Some(true)
             }
         }
-        if found != Some(false) && !metadata.is_empty() {
+    }
+
+    fn tell(&mut self, id: &Id, metadata: Metadata) {
+        self.fields.remove(id);
+        if !metadata.is_empty() {
             self.fields.insert(id.clone(), fields::told(metadata));
         }
-        found
     }
 }
 
@@ -103,18 +125,34 @@ fn counts(done: &rvf_engine::Committed) -> Counts {
 }
 
 fn gather(batch: &mut Batch<'_>, schema: &Schema, ops: &[Op]) {
-    for (id, act) in ops {
-        match act {
-            Act::Delete => batch.delete(id.clone()).unwrap(),
-            Act::Update(fields) => batch.update(id.clone(), fields.clone()).unwrap(),
-            Act::Put(vector, fields) if schema.dtype == Dtype::Binary => {
+    for op in ops {
+        match op {
+            Op::Delete(id) => batch.delete(id.clone()).unwrap(),
+            Op::Update(id, fields) => batch.update(id.clone(), fields.clone()).unwrap(),
+            Op::Put(id, vector, fields) if schema.dtype == Dtype::Binary => {
                 batch.put_with(id.clone(), &bits(vector), fields.clone()).unwrap();
             }
-            Act::Put(vector, fields) => {
+            Op::Put(id, vector, fields) => {
                 batch.put_with(id.clone(), Vectors::F32(vector), fields.clone()).unwrap();
             }
+            Op::Sweep(from, to, false) => batch.delete_range(from.clone()..=to.clone()).unwrap(),
+            Op::Sweep(from, to, true) => batch.delete_where(&between(from, to)),
         }
     }
+}
+
+/// The last epoch after `epoch` that a compaction made which nobody asked for.
+fn compacted_by_itself(snapshot: &Snapshot, epoch: u64) -> Option<u64> {
+    let log = snapshot.log((snapshot.epoch() - epoch) as usize).unwrap();
+    log.iter().find(|entry| entry.automatic).map(|entry| entry.epoch)
+}
+
+fn between(from: &Id, to: &Id) -> Filter {
+    let expr = match (from, to) {
+        (Id::U64(from), Id::U64(to)) => filter::id().between(*from, *to),
+        _ => filter::id().between(from.to_string(), to.to_string()),
+    };
+    Filter::new(expr).unwrap()
 }
 
 fn bits(vector: &[f32]) -> Vec<u8> {
@@ -170,23 +208,31 @@ impl<'f> Run<'f> {
 
     fn op(&mut self, deletes_of_ten: u64) -> Op {
         let number = self.rng.below(IDS);
-        let act = match self.rng.below(10) {
-            tenth if tenth < deletes_of_ten => Act::Delete,
-            tenth if tenth < deletes_of_ten + 3 => Act::Update(fields::draw_change(&mut self.rng)),
-            _ => Act::Put(self.rng.vector(&self.schema), fields::draw(&mut self.rng)),
-        };
-        (self.id(number), act)
+        match self.rng.below(10) {
+            tenth if tenth < deletes_of_ten => match self.rng.below(6) {
+                0 => {
+                    let last = number + self.rng.below(4);
+                    Op::Sweep(self.id(number), self.id(last), self.rng.below(2) == 0)
+                }
+                _ => Op::Delete(self.id(number)),
+            },
+            tenth if tenth < deletes_of_ten + 3 => Op::Update(self.id(number), fields::draw_change(&mut self.rng)),
+            _ => Op::Put(self.id(number), self.rng.vector(&self.schema), fields::draw(&mut self.rng)),
+        }
     }
 
     fn ops(&mut self, most: u64, deletes_of_ten: u64) -> Vec<Op> {
         (0..self.rng.below(most + 1)).map(|_| self.op(deletes_of_ten)).collect()
     }
 
-    /// The newest epoch holds what the map holds; so do those that folding made on the way.
+    /// The newest epoch holds what the map holds; so do those that folding and compaction made on the way.
     fn note(&mut self) {
-        let newest = self.snapshot().epoch();
+        let snapshot = self.snapshot();
         let last = self.past.last_key_value().map_or(0, |(epoch, _)| *epoch);
-        self.past.extend((last + 1..=newest).map(|epoch| (epoch, Some(self.held.clone()))));
+        self.past.extend((last + 1..=snapshot.epoch()).map(|epoch| (epoch, Some(self.held.clone()))));
+        if let Some(oldest) = compacted_by_itself(&snapshot, last) {
+            self.past.retain(|epoch, _| *epoch >= oldest);
+        }
     }
 
     fn commit(&mut self, ops: &[Op]) {
@@ -366,7 +412,9 @@ impl<'f> Run<'f> {
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         let snapshot = shared.snapshot();
-        for done in &done {
+        let last = self.past.last_key_value().map_or(0, |(epoch, _)| *epoch);
+        let oldest = compacted_by_itself(&snapshot, last).unwrap_or(0);
+        for done in done.iter().filter(|done| done.epoch >= oldest) {
             assert_eq!(snapshot.at_epoch(done.epoch).unwrap().count(), done.count);
         }
         let stored = stored(&snapshot);
@@ -377,8 +425,8 @@ impl<'f> Run<'f> {
         };
         assert!(orders.iter().any(explains), "no order explains {done:?} of {batches:?}");
         self.held = stored;
-        let last = self.past.last_key_value().map_or(0, |(epoch, _)| *epoch);
         self.past.extend((last + 1..snapshot.epoch()).map(|epoch| (epoch, None)));
+        self.past.retain(|epoch, _| *epoch >= oldest);
         self.db = Some(shared.into_inner().unwrap());
         self.note();
         "group"
@@ -525,7 +573,7 @@ fn sequence(seed: u64, folder: &Path, tells: bool) {
     let _named = Named(seed);
     let mut run = Run::new(seed, folder);
     if seed.is_multiple_of(INDEXED_EVERY) {
-        let put = |run: &mut Run<'_>, n| (run.id(n), Act::Put(run.rng.vector(&run.schema), fields::draw(&mut run.rng)));
+        let put = |run: &mut Run<'_>, n| Op::Put(run.id(n), run.rng.vector(&run.schema), fields::draw(&mut run.rng));
         let ops: Vec<Op> = (0..INDEXED_RECORDS).map(|n| put(&mut run, n)).collect();
         run.commit(&ops);
         run.index();

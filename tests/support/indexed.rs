@@ -7,7 +7,7 @@ use rvf_engine::{
     Schema, Snapshot, Trace,
 };
 use rvf_format::payload::witness::Operation;
-use rvf_format::storage::{Bytes, MemoryPlace};
+use rvf_format::storage::{Bytes, MemoryPlace, Place};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -151,6 +151,11 @@ impl Indexed {
     /// The file.
     pub fn bytes(&self) -> Vec<u8> {
         self.place.bytes(Path::new(PATH)).unwrap()
+    }
+
+    /// Removes another file of the same place.
+    pub fn remove(&self, path: &Path) {
+        self.place.remove(path).unwrap();
     }
 
     /// The id that a number stands for.

@@ -1,6 +1,7 @@
 //! `rvf convert`: a file of the published RVF crates, or of vectors, to a new store.
 
-use super::{Outcome, fold, open_writer};
+use super::upkeep::fold;
+use super::{Outcome, open_writer};
 use crate::args::WriterArgs;
 use crate::failure::Failure;
 use crate::output::{Ui, grouped};

@@ -1,76 +1,82 @@
-//! `rvf delete`: records by their ids, in one commit.
+//! `rvf delete`: records by their ids, ranges of ids or a filter, in one commit.
 
-use super::{Outcome, fold, matches_of, open_writer, parse_id};
+use super::choose::ChooseArgs;
+use super::upkeep::{SpaceArgs, settle};
+use super::{Outcome, open_writer};
 use crate::args::WriterArgs;
 use crate::failure::{Failure, NO};
 use crate::output::Ui;
 use crate::progress::catch_interrupts;
 use clap::Args;
-use rvf_engine::Id;
+use rvf_engine::{Reader, Snapshot};
 use serde_json::json;
 use std::path::PathBuf;
 
 /// Delete records by their ids or by a filter, in one commit; exit code 1 if an id is absent
 ///
-/// The vectors stay readable at earlier epochs until `rvf compact`. When half of the index is deleted, a second commit renews it.
+/// They stay readable at earlier epochs until the file is compacted, which it is when enough of it is dead (--no-compact leaves that).
+/// When half of the index is deleted, a second commit renews it.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  rvf delete notes.rvf --id 17,18,19\n  rvf delete notes.rvf --filter \"source = 'mdn'\""
-)]
+#[command(after_help = "Examples:\n  rvf delete notes.rvf --id 17,18,30..39\n  \
+    rvf delete notes.rvf --filter \"source = 'mdn'\" --dry-run")]
 pub(crate) struct DeleteArgs {
     /// The store
     file: PathBuf,
-    /// Ids of records; may be given several times. An id that holds a comma is taken whole if a record has it
-    #[arg(long, value_name = "ID,..", required_unless_present = "filter")]
-    id: Vec<String>,
-    /// Records that this filter finds, as "lang = 'de' AND words < 40"
-    #[arg(long, value_name = "EXPR", conflicts_with = "id")]
-    filter: Option<String>,
+    #[command(flatten)]
+    chosen: ChooseArgs,
+    /// Say what would be deleted, and delete nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     writer: WriterArgs,
+    #[command(flatten)]
+    space: SpaceArgs,
 }
 
 pub(crate) fn run(args: &DeleteArgs, ui: &Ui) -> Outcome {
+    if args.chosen.is_empty() {
+        let hint = "name records by --id or --filter";
+        return Err(Failure::usage("usage", "no record is named", hint));
+    }
+    let nothing = "nothing was deleted";
+    if args.dry_run {
+        let snapshot = Reader::open(&args.file).map_err(Failure::of(&args.file))?.snapshot();
+        let chosen = args.chosen.choose(&snapshot, &args.file, nothing, ui)?;
+        return tell(args, chosen.found.len() as u64, chosen.missing, (&snapshot, false), ui, || Ok(()));
+    }
     let mut db = open_writer(&args.file, &args.writer.options()?, ui)?;
-    let snapshot = db.snapshot();
-    let mut ids: Vec<Id> = Vec::new();
-    for text in &args.id {
-        let whole = Id::parse(text, snapshot.schema().id_type);
-        match whole.filter(|id| snapshot.get(id).is_ok_and(|record| record.is_some())) {
-            Some(id) => ids.push(id),
-            None => {
-                let parts = text.split(',').map(|part| parse_id(part, &snapshot, &args.file));
-                ids.extend(parts.collect::<Result<Vec<Id>, Failure>>()?);
-            }
-        }
-    }
-    if let Some(text) = &args.filter {
-        let matches = matches_of(text, &snapshot, &args.file, ui)?;
-        // What is misspelt must not delete: a field that no record has is null in all.
-        if let Some(field) = matches.unknown_fields().first() {
-            let message = format!("{field}: nothing was deleted ({})", args.file.display());
-            return Err(Failure::usage("unknown_field", message, "`rvf info` lists the fields"));
-        }
-        ids = matches.ids(&snapshot).map_err(Failure::of(&args.file))?;
-    }
-    ids.sort_unstable();
-    ids.dedup();
-    let done = db.delete(&ids).map_err(Failure::of(&args.file))?;
-    let mut epoch = done.epoch;
+    let before = db.snapshot();
+    let chosen = args.chosen.choose(&before, &args.file, nothing, ui)?;
+    let deleted = db.delete(&chosen.found).map_err(Failure::of(&args.file))?.deleted;
     // A store that was left without an index gets none for having fewer records.
-    if !snapshot.graphs().is_empty() {
-        catch_interrupts();
-        epoch = fold(&mut db, &args.file, ui)?.epoch;
-    }
+    let index = !before.graphs().is_empty();
+    catch_interrupts();
+    let settled = settle(&mut db, &args.file, index, &args.space, ui)?;
+    let compacted = settled.compacted.is_some();
+    tell(args, deleted, chosen.missing, (&db.snapshot(), compacted), ui, || settled.tell(ui))
+}
+
+fn tell(
+    args: &DeleteArgs,
+    deleted: u64,
+    missing: u64,
+    (snapshot, compacted): (&Snapshot, bool),
+    ui: &Ui,
+    more: impl FnOnce() -> Result<(), Failure>,
+) -> Outcome {
+    let (count, epoch) = (snapshot.count(), snapshot.epoch());
     let value = json!({
-        "deleted": done.deleted,
-        "missing": done.missing,
-        "count": done.count,
+        "deleted": deleted,
+        "missing": missing,
+        "count": count,
         "epoch": epoch,
+        "dry_run": args.dry_run,
+        "compacted": compacted,
     });
     ui.result(&value, || {
-        let (deleted, missing, count) = (done.deleted, done.missing, done.count);
-        ui.line(format!("deleted {deleted} records, {missing} absent; {count} records at epoch {epoch}"))
+        let what = if args.dry_run { "would delete" } else { "deleted" };
+        ui.line(format!("{what} {deleted} records, {missing} absent; {count} records at epoch {epoch}"))?;
+        more()
     })?;
-    Ok(if done.missing == 0 { 0 } else { NO })
+    Ok(if missing == 0 { 0 } else { NO })
 }

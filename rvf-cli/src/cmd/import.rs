@@ -1,6 +1,7 @@
 //! `rvf import`: files of vectors into a store, which it can create.
 
-use super::{Outcome, fold, open_writer};
+use super::upkeep::{Settled, SpaceArgs, settle};
+use super::{Outcome, open_writer};
 use crate::args::WriterArgs;
 use crate::failure::Failure;
 use crate::output::Ui;
@@ -10,9 +11,7 @@ use rvf_engine::ingest::door::Rounding;
 use rvf_engine::ingest::{
     Format, IdKind, ImportOptions, Imported, Sidecar, VectorSource, open_source, read_ids, schema_for,
 };
-use rvf_engine::{
-    CreateOptions, Db, Dtype, Error, IdType, IndexOptions, Indexed, Metric, OpenOptions, Schema, Snapshot,
-};
+use rvf_engine::{CreateOptions, Db, Dtype, Error, IdType, IndexOptions, Metric, OpenOptions, Schema, Snapshot};
 use rvf_format::storage::FilePlace;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -22,8 +21,8 @@ use std::time::Instant;
 /// Import files of vectors; creates FILE when --metric is given and it is missing
 ///
 /// A record with the id of another replaces it. Records without ids are numbered on from the largest id. Each batch is one commit:
-/// what was committed before an error or Ctrl-C stays. Then the index
-/// is renewed, if that is due, in a commit of its own.
+/// what was committed before an error or Ctrl-C stays. Then the file
+/// is compacted, if so much of it is dead, and the index renewed, if that is due, each in a commit of its own.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  rvf import notes.rvf vectors.npy --metric cosine\n  \
     rvf import notes.rvf more.jsonl again.fvecs --batch 50000\n  rvf import notes.rvf first.npy --no-index\n  \
@@ -74,9 +73,11 @@ pub(crate) struct ImportArgs {
     /// Threads that build the index; all of the machine's unless given
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Leave the index as it is: `rvf index` builds it
+    /// Leave the index as it is, and a file that has one uncompacted: `rvf index` builds it
     #[arg(long)]
     no_index: bool,
+    #[command(flatten)]
+    space: SpaceArgs,
     #[command(flatten)]
     writer: WriterArgs,
 }
@@ -116,12 +117,9 @@ pub(crate) fn run(args: &ImportArgs, ui: &Ui) -> Outcome {
         }
     };
     let seconds = started.elapsed().as_secs_f64();
-    let indexed = match args.no_index {
-        true => Indexed { indexed: db.snapshot().indexed(), epoch: done.epoch, ..Indexed::default() },
-        false => fold(&mut db, &args.file, ui)?,
-    };
+    let settled = settle(&mut db, &args.file, !args.no_index, &args.space, ui)?;
     let took = Took { seconds, index_seconds: started.elapsed().as_secs_f64() - seconds };
-    tell(args, &done, &indexed, created, &took, ui)
+    tell(args, &done, &settled, created, &took, ui)
 }
 
 /// Options of the handle, also where the store is new.
@@ -255,7 +253,8 @@ struct Took {
     index_seconds: f64,
 }
 
-fn tell(args: &ImportArgs, done: &Imported, indexed: &Indexed, created: bool, took: &Took, ui: &Ui) -> Outcome {
+fn tell(args: &ImportArgs, done: &Imported, settled: &Settled, created: bool, took: &Took, ui: &Ui) -> Outcome {
+    let indexed = &settled.indexed;
     let value = json!({
         "file": args.file.display().to_string(),
         "created": created,
@@ -267,6 +266,7 @@ fn tell(args: &ImportArgs, done: &Imported, indexed: &Indexed, created: bool, to
         "seconds": took.seconds + took.index_seconds,
         "index_seconds": took.index_seconds,
         "epoch": indexed.epoch,
+        "compacted": settled.compacted.is_some(),
     });
     ui.result(&value, || {
         let rate = done.imported as f64 / took.seconds.max(1e-9);
@@ -276,7 +276,8 @@ fn tell(args: &ImportArgs, done: &Imported, indexed: &Indexed, created: bool, to
             let (graphs, seconds) = (indexed.graphs, took.index_seconds);
             ui.line(format!("renewed the index in {seconds:.2} s: {} records, graphs: {graphs}", indexed.indexed))?;
         }
-        ui.line(format!("{} replaced, {} left out; {count} records at epoch {epoch}", done.replaced, done.rejected))
+        ui.line(format!("{} replaced, {} left out; {count} records at epoch {epoch}", done.replaced, done.rejected))?;
+        settled.tell(ui)
     })?;
     Ok(0)
 }

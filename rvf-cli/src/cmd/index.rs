@@ -1,6 +1,7 @@
 //! `rvf index`: one graph over all records.
 
 use super::bench::Queries;
+use super::upkeep::{SpaceArgs, give_space_back};
 use super::{Outcome, open_writer};
 use crate::args::WriterArgs;
 use crate::failure::Failure;
@@ -18,7 +19,7 @@ use std::time::Instant;
 /// Imports and deletions renew the index on their own where that is due: when more than 1,000 to 4,096 records (1.5 MiB of them)
 /// are in no graph, or half of a graph's were deleted. This command goes further: it brings all records under one graph, renews
 /// one of which a tenth was deleted, and one whose bytes are damaged. A store of up to 1,000 records needs no index: comparing
-/// them all is faster. Space comes back by `rvf compact`.
+/// them all is faster. Then the file is compacted, if so much of it is dead.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  rvf index notes.rvf\n  rvf index notes.rvf --m 24 --ef-construction 200\n  \
     rvf index notes.rvf --code sq8\n  \
@@ -47,6 +48,8 @@ pub(crate) struct IndexArgs {
     /// Threads; all of the machine's unless given. They do not change the result
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    #[command(flatten)]
+    space: SpaceArgs,
     #[command(flatten)]
     writer: WriterArgs,
 }
@@ -94,6 +97,10 @@ pub(crate) fn run(args: &IndexArgs, ui: &Ui) -> Outcome {
             false => failure,
         }
     })?;
+    let compacted = match args.space.no_compact {
+        true => None,
+        false => give_space_back(&mut db, &args.file, ui)?,
+    };
     let calibrated = queries.map_or(Ok(false), |queries| calibrate(&mut db, &queries, args, ui))?;
     for graph in db.snapshot().info().map_err(Failure::of(&args.file))?.graphs {
         let best = graph.effort.last().map_or(1.0, |(_, recall)| *recall);
@@ -115,6 +122,7 @@ pub(crate) fn run(args: &IndexArgs, ui: &Ui) -> Outcome {
         "graphs": done.graphs,
         "written": done.written || calibrated,
         "calibrated": calibrated,
+        "compacted": compacted.is_some(),
     });
     ui.result(&value, || ui.line(sentence(&done, count, seconds)))?;
     Ok(0)

@@ -172,6 +172,7 @@ fn to_json(args: &InfoArgs, info: &Info, fields: &[FieldInfo]) -> Value {
         "root_hash": hex(&info.state_hash),
         "size_bytes": info.size_bytes,
         "live_bytes": info.live_bytes,
+        "needed_bytes": info.needed_bytes,
         "segments": info.segments,
         "bytes": parts(info).into_iter().map(|(name, bytes)| (name.to_owned(), json!(bytes))).collect::<Map<_, _>>(),
         "bytes_by_kind": kinds,

@@ -46,6 +46,7 @@ fn to_json(entry: &LogEntry) -> Value {
         "entry_hash": hex(&entry.entry_hash),
         "index": entry.index,
         "actor": entry.actor,
+        "automatic": entry.automatic,
         "kept": entry.kept,
     })
 }
@@ -54,7 +55,7 @@ fn cells(entry: &LogEntry) -> Vec<String> {
     vec![
         entry.epoch.to_string(),
         time(entry.time_ns),
-        entry.operation.name(),
+        format!("{}{}", entry.operation.name(), if entry.automatic { " (automatic)" } else { "" }),
         format!("+{}", entry.added),
         format!("-{}", entry.deleted),
         entry.count.to_string(),

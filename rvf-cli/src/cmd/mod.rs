@@ -1,6 +1,7 @@
-//! One file a command. What several need: opening files, renewing the index.
+//! One file a command. What several need: opening files, naming records (`choose.rs`), what follows commits (`upkeep.rs`).
 
 pub(crate) mod bench;
+pub(crate) mod choose;
 pub(crate) mod compact;
 pub(crate) mod completions;
 pub(crate) mod convert;
@@ -15,14 +16,16 @@ pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod log;
 pub(crate) mod query;
+pub(crate) mod update;
+pub(crate) mod upkeep;
 pub(crate) mod verify;
 
 use crate::args::{Command, ReadArgs};
 use crate::failure::Failure;
 use crate::output::{Ui, size};
-use crate::progress::{Bar, is_interrupted};
+use crate::progress::is_interrupted;
 use rvf_engine::filter::{Filter, MAX_FILTER_BYTES};
-use rvf_engine::{Db, Error, Id, Indexed, Matches, OpenOptions, Snapshot};
+use rvf_engine::{Db, Error, Id, Matches, OpenOptions, Snapshot};
 use rvf_format::storage::FilePlace;
 use std::io::Read;
 use std::path::Path;
@@ -44,6 +47,7 @@ pub(crate) fn run(command: &Command, ui: &Ui) -> Outcome {
         Command::Query(args) => query::run(args, ui),
         Command::Bench(args) => bench::run(args, ui),
         Command::Get(args) => get::run(args, ui),
+        Command::Update(args) => update::run(args, ui),
         Command::Delete(args) => delete::run(args, ui),
         Command::Export(args) => export::run(args, ui),
         Command::Info(args) => info::run(args, ui),
@@ -101,29 +105,6 @@ fn open_waiting(path: &Path, options: &OpenOptions) -> rvf_engine::Result<Db> {
             outcome => return outcome,
         }
     }
-}
-
-/// Renews the index where that is due, after a commit that stands whatever comes of this.
-fn fold(db: &mut Db, path: &Path, ui: &Ui) -> Result<Indexed, Failure> {
-    let mut bar = Bar::items(ui, "indexing");
-    let done = db.fold(&mut |done, total| bar.update(done, Some(total)));
-    drop(bar);
-    let builds = format!("`rvf index {}` builds the index", path.display());
-    match done {
-        Ok(done) => return Ok(done),
-        Err(error @ Error::Interrupted) => {
-            let failure = Failure::of(path)(error).and("what was committed stays, but its index was not built");
-            return Err(failure.with_hint(builds));
-        }
-        // What was asked for is done: it would be wrong to do it again.
-        Err(error) => ui.warn(format!(
-            "{}: searches compare what has no index; {builds}",
-            Failure::of(path)(error).and("what was committed stays, but its index was not built").message()
-        )),
-    }
-    let snapshot = db.snapshot();
-    let graphs = snapshot.graphs().len() as u64;
-    Ok(Indexed { indexed: snapshot.indexed(), graphs, epoch: snapshot.epoch(), written: false })
 }
 
 /// The language of filters, for the help of commands that take one.

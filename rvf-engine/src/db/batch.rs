@@ -5,9 +5,11 @@ use super::{Committed, Db, Shared, committed};
 #[cfg(doc)]
 use crate::Error;
 use crate::Result;
+use crate::filter::Filter;
 use crate::ingest::door::{Rounding, Vectors};
 use crate::store::Id;
 use crate::value::{Metadata, Value};
+use std::ops::{Bound, RangeBounds};
 
 /// What one commit is to do. Nothing is written before [`Batch::commit`]; dropping a batch forgets it.
 ///
@@ -123,11 +125,62 @@ impl<'d> Batch<'d> {
         self.gathered.delete(id.into())
     }
 
+    /// Deletes the records whose ids lie in a range: those of the store and those that were put into this batch before. None needs to be
+    /// there; nothing is counted as missing.
+    ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// let mut db = Db::create(&path, &Schema::new(1, Metric::L2))?;
+    /// db.add(&[0.0f32, 1.0, 2.0, 3.0, 4.0])?;
+    /// let mut batch = db.batch();
+    /// batch.delete_range(1..3)?;
+    /// batch.delete_range(4..)?;
+    /// let done = batch.commit()?;
+    /// assert_eq!((done.deleted, done.missing, done.count), (3, 0, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::IdKind`].
+    pub fn delete_range<I: Into<Id> + Clone>(&mut self, ids: impl RangeBounds<I>) -> Result<()> {
+        let owned = |bound: Bound<&I>| bound.map(|id| id.clone().into());
+        self.gathered.delete_range(owned(ids.start_bound()), owned(ids.end_bound()))
+    }
+
+    /// Deletes the records that a filter finds when the batch is committed: those of the store as the calls before this one leave them.
+    /// A record that was put into this batch is found by the metadata that it was given there; one that a later call puts stays.
+    ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # use rvf_engine::filter::Filter;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// let mut db = Db::create(&path, &Schema::new(1, Metric::L2))?;
+    /// let mut batch = db.batch();
+    /// batch.put_with(1, &[0.0], [("lang", "en".into())])?;
+    /// batch.put_with(2, &[1.0], [("lang", "de".into())])?;
+    /// batch.commit()?;
+    /// let mut batch = db.batch();
+    /// batch.update(2, [("lang", "en".into())])?;
+    /// batch.delete_where(&Filter::parse("lang = 'en'")?);
+    /// batch.put(1, &[2.0])?;
+    /// assert_eq!(batch.commit()?.count, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`Batch::commit`] gives [`Error::Filter`] for a test that does not go with the type of its field, and [`Error::UnknownField`] for a
+    /// field that no record has: it would be null in all of them.
+    pub fn delete_where(&mut self, filter: &Filter) {
+        self.gathered.delete_where(filter.clone());
+    }
+
     /// Makes the batch one commit, or part of one that several threads share; durable when this returns. A batch that changes
     /// nothing commits nothing.
     ///
     /// # Errors
-    /// [`Error::Field`]; [`Error::Frozen`], [`Error::ReadOnlyFeature`], [`Error::Poisoned`], [`Error::TooLarge`], [`Error::Io`]; corruption found
+    /// [`Error::Field`]; [`Error::Filter`], [`Error::UnknownField`]; [`Error::Frozen`], [`Error::ReadOnlyFeature`], [`Error::Poisoned`], [`Error::TooLarge`], [`Error::Io`]; corruption found
     /// while looking ids up. The file holds its last commit then. From a [`Shared`] handle all of them inside an
     /// [`Error::Group`].
     pub fn commit(self) -> Result<Committed> {

@@ -1,17 +1,19 @@
 //! [`Gathered`]: records, changes of metadata and deletions that passed the door and wait for a commit. Owns no file.
 
-use crate::Error;
-use crate::Result;
+use super::sweep::{Sweep, Swept};
+use crate::filter::Filter;
 use crate::ingest::Admission;
 use crate::ingest::door::{self, IdsRef, Rounding, Tally, Upserts, Vectors};
 use crate::store::{Edit, Id, Snapshot, Store};
 use crate::value::{Metadata, Value};
+use crate::{Error, Result};
 use rvf_format::payload::vec::IdRef;
 use rvf_format::payload::witness::Operation;
 use rvf_format::{IdType, Schema};
 use std::borrow::Cow;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Bound;
 
 /// Puts and deletions in the order of their calls, checked and encoded for one schema.
 #[derive(Debug)]
@@ -21,26 +23,30 @@ pub(super) struct Gathered {
     numbers: Vec<u64>,
     texts: Vec<String>,
     /// Of each put.
-    metadata: Vec<Metadata>,
+    pub(super) metadata: Vec<Metadata>,
     /// Ids, and how many puts came before each.
-    deletes: Vec<(Id, usize)>,
-    updates: Vec<Update>,
+    pub(super) deletes: Vec<(Id, usize)>,
+    pub(super) updates: Vec<Update>,
+    /// Until it is known what the store holds.
+    pub(super) sweeps: Vec<Sweep>,
     /// Updates that went into a put of this batch.
     merged: u64,
     /// Updates of what this batch had deleted.
     missed: u64,
+    /// Deletions, by sweeps, of what only this batch had put.
+    pub(super) found_in_batch: u64,
     bytes: usize,
 }
 
 /// A change of metadata.
 #[derive(Debug)]
-struct Update {
-    id: Id,
+pub(super) struct Update {
+    pub(super) id: Id,
     /// Null ones are to be removed.
-    fields: Metadata,
+    pub(super) fields: Metadata,
     /// Puts and deletions that came before it.
-    puts: usize,
-    deletes: usize,
+    pub(super) puts: usize,
+    pub(super) deletes: usize,
 }
 
 impl Gathered {
@@ -53,8 +59,10 @@ impl Gathered {
             metadata: Vec::new(),
             deletes: Vec::new(),
             updates: Vec::new(),
+            sweeps: Vec::new(),
             merged: 0,
             missed: 0,
+            found_in_batch: 0,
             bytes: 0,
         }
     }
@@ -110,7 +118,42 @@ impl Gathered {
         Ok(())
     }
 
-    /// What `later` gathered comes after what this one did.
+    /// Takes a deletion of a range of ids.
+    pub(super) fn delete_range(&mut self, from: Bound<Id>, to: Bound<Id>) -> Result<()> {
+        let expected = self.schema.id_type;
+        let fits = |bound: &Bound<Id>| match bound {
+            Bound::Included(id) | Bound::Excluded(id) => id.id_type() == expected,
+            Bound::Unbounded => true,
+        };
+        if !(fits(&from) && fits(&to)) {
+            return Err(Error::IdKind { expected });
+        }
+        self.sweep(Swept::Range(from, to));
+        Ok(())
+    }
+
+    /// Takes a deletion of what a filter finds.
+    pub(super) fn delete_where(&mut self, filter: Filter) {
+        self.sweep(Swept::Filter(filter));
+    }
+
+    fn sweep(&mut self, swept: Swept) {
+        let (puts, deletes, updates) = (self.puts(), self.deletes.len(), self.updates.len());
+        self.sweeps.push(Sweep { swept, puts, deletes, updates });
+    }
+
+    /// Whether it is known only at the commit what this deletes.
+    pub(super) fn sweeps(&self) -> bool {
+        !self.sweeps.is_empty()
+    }
+
+    /// Whether a record or a change has a field of this name.
+    pub(super) fn gives(&self, field: &str) -> bool {
+        let all = self.metadata.iter().chain(self.updates.iter().map(|update| &update.fields));
+        all.into_iter().any(|metadata| metadata.contains_key(field))
+    }
+
+    /// What `later` gathered comes after what this one did. Both are resolved.
     pub(super) fn append(&mut self, mut later: Gathered) {
         let (before, deletes) = (self.puts(), self.deletes.len());
         let shifted =
@@ -119,6 +162,7 @@ impl Gathered {
         self.metadata.append(&mut later.metadata);
         self.merged += later.merged;
         self.missed += later.missed;
+        self.found_in_batch += later.found_in_batch;
         self.bytes += later.bytes;
         self.vectors.append(&mut later.vectors);
         self.numbers.append(&mut later.numbers);
@@ -142,7 +186,7 @@ impl Gathered {
         admission.admit_all(all.enumerate().map(|(row, metadata)| (row as u64, metadata)))
     }
 
-    fn ids(&self) -> IdsRef<'_> {
+    pub(super) fn ids(&self) -> IdsRef<'_> {
         match self.schema.id_type {
             IdType::U64 => IdsRef::U64(&self.numbers),
             IdType::Str => IdsRef::Str(&self.texts),
@@ -151,8 +195,9 @@ impl Gathered {
 
     /// Makes this the next commit; commits nothing where nothing would change. What it did in numbers, and whether it committed.
     pub(super) fn write(mut self, store: &mut Store) -> Result<(Tally, bool)> {
-        self.settle();
         let snapshot = store.snapshot().clone();
+        self.resolve(&snapshot)?;
+        self.settle();
         let deletes: Vec<Id> = self.deletes.iter().map(|(id, _)| id.clone()).collect();
         let upserts =
             Upserts::new(&self.schema, Cow::Borrowed(&self.vectors), self.ids())?.with_metadata(&self.metadata);
@@ -163,7 +208,7 @@ impl Gathered {
         };
         let (mut edit, mut tally) = upserts.edit(&snapshot, operation, &deletes)?;
         tally.updated = self.merged;
-        tally.missing += self.missed;
+        tally.missing = (tally.missing + self.missed).saturating_sub(self.found_in_batch);
         self.write_updates(&snapshot, &mut edit, &mut tally)?;
         let changes = !(edit.dead.is_empty() && edit.rows.is_empty() && edit.changed.is_empty());
         if changes {
@@ -291,7 +336,7 @@ pub(super) fn tallies(snapshot: &Snapshot, requests: &[Gathered]) -> Result<Vec<
             accepted: ids.len() as u64,
             replaced: (ids.len() - put.iter().filter(|id| !is_there(id)).count()) as u64,
             deleted: deleted.difference(&put).filter(|id| is_there(id)).count() as u64,
-            missing: deletes().filter(|id| !is_there(id)).count() as u64
+            missing: (deletes().filter(|id| !is_there(id)).count() as u64).saturating_sub(request.found_in_batch)
                 + request.missed
                 + (request.updates.len() as u64 - found),
             updated: request.merged + found,
@@ -303,7 +348,7 @@ pub(super) fn tallies(snapshot: &Snapshot, requests: &[Gathered]) -> Result<Vec<
 }
 
 /// Sets fields, and removes those that are null.
-fn merge(metadata: &mut Metadata, fields: &Metadata) {
+pub(super) fn merge(metadata: &mut Metadata, fields: &Metadata) {
     for (name, value) in fields {
         match value {
             Value::Null => drop(metadata.remove(name)),

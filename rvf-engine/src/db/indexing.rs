@@ -1,10 +1,8 @@
-//! The index as the front door sees it: renewed after commits when that is due, on demand, and by compaction.
+//! The index as the front door sees it: renewed when that is due, and on demand.
 
 use super::Db;
-use crate::compact::{self, CompactOptions, Compacted};
 use crate::index::{self, IndexOptions, IndexProgress, Indexed, Scope};
 use crate::{Error, Result, Snapshot};
-use std::ops::ControlFlow;
 
 impl Db {
     /// Brings all live rows under one graph, in one commit. Writes nothing where that is so already, less than a tenth of the graph
@@ -57,13 +55,6 @@ impl Db {
         self.index_error.as_ref()
     }
 
-    /// After a commit that changed rows.
-    pub(super) fn after_commit(&mut self) {
-        if !self.manual_index {
-            self.index_error = self.fold(&mut |_, _| ControlFlow::Continue(())).err();
-        }
-    }
-
     fn renew(&mut self, scope: Scope, options: &IndexOptions, progress: IndexProgress<'_>) -> Result<Indexed> {
         self.store.check_writable()?;
         let snapshot = self.snapshot();
@@ -74,38 +65,6 @@ impl Db {
         }
         edit.parameters = parameters(options);
         Ok(summary(&*self.store.commit(&edit)?, true))
-    }
-
-    /// Rewrites the file without what is dead: see [`CompactOptions`].
-    ///
-    /// ```
-    /// # use rvf_engine::*;
-    /// # let folder = tempfile::tempdir()?;
-    /// # let path = folder.path().join("a.rvf");
-    /// let mut db = Db::create(&path, &Schema::new(2, Metric::L2))?;
-    /// db.add(&[1.0f32, 2.0, 3.0, 4.0])?;
-    /// db.delete(&[Id::U64(0)])?;
-    /// let done = db.compact(&CompactOptions::default())?;
-    /// assert!(done.after_bytes < done.before_bytes);
-    /// assert!(db.snapshot().at_epoch(2).is_err());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::Frozen`], [`Error::Poisoned`], [`Error::Io`], corruption.
-    pub fn compact(&mut self, options: &CompactOptions) -> Result<Compacted> {
-        self.compact_with(options, &mut |_, _| ControlFlow::Continue(()))
-    }
-
-    /// [`Db::compact`], told of the progress of building an index where one is built anew.
-    ///
-    /// # Errors
-    /// Those of [`Db::compact`]; [`Error::Interrupted`].
-    pub fn compact_with(&mut self, options: &CompactOptions, progress: IndexProgress<'_>) -> Result<Compacted> {
-        let index = self.index;
-        compact::compact(&mut self.store, options, &mut |before, runs| {
-            index::reindex(before, runs, &index, &mut *progress)
-        })
     }
 }
 

@@ -6,9 +6,11 @@
 //! | `mod.rs` | [`Db`] and its options |
 //! | `batch.rs` | [`Batch`] |
 //! | `gathered.rs` | records and deletions between the door and a commit |
+//! | `sweep.rs` | deletions by a range of ids or a filter, made deletions of ids |
 //! | `shared.rs` | [`Shared`]: commits of several threads made one |
 //! | `calibrate.rs` | the curve of effort, by queries of the caller's |
-//! | `indexing.rs` | the index: renewed by commits, on demand, by compaction |
+//! | `indexing.rs` | the index: renewed when due, and on demand |
+//! | `upkeep.rs` | what follows a commit; compaction |
 //! | `reader.rs` | [`Reader`]; records read from a snapshot |
 //! | `salvage.rs` | salvage, from a path to a file of vectors |
 
@@ -21,8 +23,10 @@ mod metadata_tests;
 mod reader;
 mod salvage;
 mod shared;
+mod sweep;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
 pub use batch::Batch;
 pub use reader::{ReadMode, Reader, Record};
@@ -66,6 +70,9 @@ pub struct OpenOptions {
     pub index: IndexOptions,
     /// Leave the index to [`Db::index`] and [`Db::fold`]: commits do not renew it.
     pub manual_index: bool,
+    /// Leave compaction to [`Db::compact`]: commits do not compact the file, and earlier epochs stay. Where only the index is manual, a file
+    /// that has one is left as well.
+    pub manual_compaction: bool,
 }
 
 impl OpenOptions {
@@ -93,12 +100,16 @@ pub struct Db {
     index: IndexOptions,
     manual_index: bool,
     index_error: Option<Error>,
+    manual_compaction: bool,
+    compaction_error: Option<Error>,
+    /// Below this size no compaction is tried.
+    compact_from: u64,
 }
 
 /// What a commit did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Committed {
-    /// Number of the commit; that of the last one where nothing was to be done.
+    /// Number of the commit; that of the last one where nothing was to be done. A compaction that follows it leaves no way back to it.
     pub epoch: u64,
     /// Live records after it.
     pub count: u64,
@@ -188,7 +199,16 @@ impl Db {
     }
 
     fn new(store: Store, tail: Option<TailReport>, options: &OpenOptions) -> Self {
-        Self { store, tail, index: options.index, manual_index: options.manual_index, index_error: None }
+        Self {
+            store,
+            tail,
+            index: options.index,
+            manual_index: options.manual_index,
+            index_error: None,
+            manual_compaction: options.manual_compaction,
+            compaction_error: None,
+            compact_from: 0,
+        }
     }
 
     /// Opens a file for reading: see [`Reader::open`].

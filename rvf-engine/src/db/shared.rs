@@ -146,7 +146,10 @@ impl Shared {
     }
 
     pub(super) fn commit(&self, mut request: Gathered) -> Result<Committed> {
-        request.settle();
+        // What a sweep finds is known only when it is its turn.
+        if !request.sweeps() {
+            request.settle();
+        }
         let inner = &*self.inner;
         let mut state = inner.lock();
         let ticket = state.next_ticket;
@@ -179,12 +182,16 @@ impl Inner {
     }
 }
 
-/// Requests from the head of the queue that one commit takes; the first in any case.
+/// Requests from the head of the queue that one commit takes; the first in any case. One that deletes by a range or a filter is
+/// committed alone: what it finds depends on what was committed before.
 fn take_group(queue: &mut Vec<(u64, Gathered)>) -> Vec<(u64, Gathered)> {
+    if queue.first().is_some_and(|(_, request)| request.sweeps()) {
+        return vec![queue.remove(0)];
+    }
     let mut bytes = 0usize;
     let fits = |(_, request): &&(u64, Gathered)| {
         bytes = bytes.saturating_add(request.bytes());
-        bytes <= MOST_BYTES
+        bytes <= MOST_BYTES && !request.sweeps()
     };
     let count = queue.iter().take(MOST_REQUESTS).take_while(fits).count().max(1);
     queue.drain(..count.min(queue.len())).collect()
@@ -246,7 +253,14 @@ fn write(db: &mut Db, requests: Vec<Gathered>) -> Result<(Outcomes, bool)> {
     let mut admitted = Vec::with_capacity(requests.len());
     let refused: Vec<Option<Error>> = requests
         .into_iter()
-        .map(|request| request.admit(&mut admission).map(|()| admitted.push(request)).err())
+        .map(|mut request| {
+            if request.sweeps() {
+                request.resolve(&snapshot)?;
+                request.settle();
+            }
+            request.admit(&mut admission).map(|()| admitted.push(request))
+        })
+        .map(Result::err)
         .collect();
     let mut counted = tallies(&snapshot, &admitted)?.into_iter();
     let mut all = Gathered::new(snapshot.schema());

@@ -2,7 +2,7 @@
 
 mod words;
 
-use crate::filter::FilterError;
+use crate::filter::{FilterError, UnknownField};
 use crate::ingest::{FieldFault, FileFault, InputError, InputFault, SinkError, SinkFault};
 use rvf_format::legacy::LegacyError;
 use rvf_format::{Clause, Dtype, IdType};
@@ -158,6 +158,8 @@ pub enum Error {
     },
     /// A filter is malformed, or does not go with the fields of the store.
     Filter(FilterError),
+    /// A filter by which records were to be deleted names a field that no record has.
+    UnknownField(UnknownField),
     /// What a filter finds in one snapshot was given to a search of another.
     OtherSnapshot,
     /// An id of the other type.
@@ -276,6 +278,7 @@ impl Error {
             Error::Element { .. } => "element",
             Error::Field { .. } => "field",
             Error::Filter(_) => "filter",
+            Error::UnknownField(_) => "unknown_field",
             Error::OtherSnapshot => "other_snapshot",
             Error::IdKind { .. } => "id_type",
             Error::BadId { .. } => "bad_id",

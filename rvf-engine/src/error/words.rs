@@ -38,6 +38,7 @@ impl Error {
             Error::Element { dtype, .. } => format!("give vectors that {dtype} holds exactly"),
             Error::Field { fault, .. } => fault.hint().into(),
             Error::Filter(error) => error.hint(),
+            Error::UnknownField(_) => "`rvf info` lists the fields".into(),
             Error::OtherSnapshot => "ask the snapshot that is searched for the matches".into(),
             Error::IdKind { expected: IdType::U64 } => "give numbers from 0 to 18446744073709551614 as ids".into(),
             Error::IdKind { expected: IdType::Str } => "give strings as ids".into(),
@@ -144,6 +145,7 @@ impl fmt::Display for Error {
             }
             Error::Element { found, dtype } => write!(f, "vectors of {found} do not go into a store of {dtype}"),
             Error::Filter(error) => error.fmt(f),
+            Error::UnknownField(field) => write!(f, "{field}: nothing was deleted"),
             Error::OtherSnapshot => f.write_str("these are the matches of another commit"),
             Error::Field { row, field, fault } => write!(f, "field {field:?} of record {row} {fault}"),
             Error::IdKind { expected } => write!(f, "the store has ids of type {expected}"),

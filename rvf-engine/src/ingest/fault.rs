@@ -213,6 +213,8 @@ pub enum JsonFault {
         /// That of the record.
         record: String,
     },
+    /// A change of metadata that names no record.
+    MissingId,
     /// An element beyond the largest f32.
     OutOfRange {
         /// Which element, from 0.

@@ -170,6 +170,7 @@ impl JsonFault {
             }
             JsonFault::MixedIds { .. } => "give every record of a file a number, or every one a string, or none an id",
             JsonFault::OtherRecord { .. } => "give a line a record, in the order of the records, or leave the ids out",
+            JsonFault::MissingId => "give lines as {\"id\":7,\"metadata\":{\"lang\":\"en\"}}, and nothing else in them",
             JsonFault::OutOfRange { .. } => "elements are at most 3.4028235e38 in size",
         }
     }
@@ -193,6 +194,7 @@ impl fmt::Display for JsonFault {
             JsonFault::OtherRecord { given, record } => {
                 write!(f, "metadata of record {given} in the place of that of record {record}")
             }
+            JsonFault::MissingId => f.write_str("a change of metadata that names no record"),
             JsonFault::OutOfRange { position } => {
                 write!(f, "element {position} of the vector is too large for f32")
             }

@@ -22,15 +22,21 @@ const BYTES: &str = "$bytes";
 /// # Errors
 /// The name of the first member that is no value of a field, and why.
 pub fn metadata_from_json(object: &Map<String, Json>) -> Result<Metadata, (String, FieldFault)> {
-    let mut metadata = Metadata::new();
-    for (name, json) in object {
-        match value_from_json(json) {
-            Ok(Value::Null) => {}
-            Ok(value) => drop(metadata.insert(name.clone(), value)),
-            Err(fault) => return Err((name.clone(), fault)),
-        }
-    }
+    let mut metadata = changes_from_json(object)?;
+    metadata.retain(|_, value| *value != Value::Null);
     Ok(metadata)
+}
+
+/// [`metadata_from_json`] with the members that are null: fields to be removed.
+///
+/// # Errors
+/// The same.
+pub fn changes_from_json(object: &Map<String, Json>) -> Result<Metadata, (String, FieldFault)> {
+    let field = |(name, json): (&String, &Json)| match value_from_json(json) {
+        Ok(value) => Ok((name.clone(), value)),
+        Err(fault) => Err((name.clone(), fault)),
+    };
+    object.iter().map(field).collect()
 }
 
 /// The fields of the text of a JSON object.

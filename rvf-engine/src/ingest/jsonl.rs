@@ -119,8 +119,17 @@ impl<R: Read> MetadataLines<R> {
 
     /// The last line is another record's.
     pub(super) fn wrong_id(&self, given: &str, record: &str) -> InputError {
-        let fault = JsonFault::OtherRecord { given: short(given), record: short(record) };
+        self.wrong(JsonFault::OtherRecord { given: short(given), record: short(record) })
+    }
+
+    /// Something is wrong with the last line.
+    pub(super) fn wrong(&self, fault: JsonFault) -> InputError {
         self.lines.wrong(1, fault)
+    }
+
+    /// The number of the last line, from 1.
+    pub(super) fn number(&self) -> u64 {
+        self.lines.number
     }
 }
 

@@ -16,7 +16,7 @@
 //! | `record_source` | batches of records that are read one at a time |
 //! | `jsonl`, `json_record` | `.jsonl` files; one line of them |
 //! | `csv`, `csv_header`, `csv_cell`, `csv_fault` | `.csv` files: their records; columns; cells of fields; what is wrong with them |
-//! | `json_metadata` | metadata as JSON |
+//! | `json_metadata`, `changes` | metadata as JSON; lines that change it |
 //! | `sidecar` | metadata from a file of its own |
 //! | `door` | what may enter a store, and in which bytes |
 //! | `fields` | which metadata may enter a store |
@@ -31,6 +31,7 @@
 //! | `companions`, `ids_sink`, `metadata_sink` | ids and metadata beside a file of vectors |
 
 mod batch;
+mod changes;
 mod companions;
 mod convert;
 mod csv;
@@ -80,6 +81,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 pub use batch::{Element, Elements, IdKind, Ids, VectorBatch};
+pub use changes::{Change, Changes};
 pub use convert::{ConvertOptions, Converted, SkippedRow, SkippedSegment, convert};
 pub use csv::CsvSource;
 pub use csv_fault::{CellType, CsvFault};
@@ -95,7 +97,7 @@ pub use ids::{IdTable, id_table_from, read_id_table, read_ids};
 pub use ids_sink::ids_companion;
 pub use import::{ImportOptions, Imported, RejectedRow, schema_for};
 pub(crate) use import::{import, put};
-pub use json_metadata::{metadata_from_json, metadata_from_text, metadata_to_json, value_to_json};
+pub use json_metadata::{changes_from_json, metadata_from_json, metadata_from_text, metadata_to_json, value_to_json};
 pub use jsonl::{JsonlSource, MAX_LINE_BYTES, read_json_vector};
 pub use metadata_sink::metadata_companion;
 pub use npy::NpySource;

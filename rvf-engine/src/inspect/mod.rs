@@ -33,6 +33,8 @@ pub struct Info {
     pub size_bytes: u64,
     /// Bytes of live segments, the manifest included.
     pub live_bytes: u64,
+    /// About the bytes that compaction would leave: those of live records, and of pinned epochs.
+    pub needed_bytes: u64,
     /// Number of live segments.
     pub segments: u64,
     /// Rows that are dead and still take space.
@@ -122,7 +124,7 @@ impl Snapshot {
     /// ```
     ///
     /// # Errors
-    /// Corruption of META segments.
+    /// Corruption of META segments, and of the manifests of pinned epochs.
     pub fn info(&self) -> Result<Info> {
         self.settle(self.gather_info())
     }
@@ -145,6 +147,7 @@ impl Snapshot {
             state_hash: root.state_hash,
             size_bytes: root.end(),
             live_bytes: bytes_by_kind.values().sum(),
+            needed_bytes: self.needed_bytes()?,
             segments: state.live.len() as u64,
             dead_rows: rows.saturating_sub(self.count()),
             bytes_by_kind,

@@ -11,6 +11,9 @@ use rvf_format::root::RootPage;
 use rvf_format::{Clause, Error, Kind, digest};
 use std::collections::BTreeMap;
 
+/// The parameters of a compaction that nobody asked for: their hash in its audit entry tells it from others.
+pub(crate) const AUTOMATIC: &str = "automatic";
+
 /// One line of a file's log.
 #[derive(Clone, Debug)]
 pub struct LogEntry {
@@ -36,6 +39,8 @@ pub struct LogEntry {
     pub actor: String,
     /// Whether the commit can still be opened.
     pub kept: bool,
+    /// Whether it is a compaction that a commit brought about, rather than one that was asked for.
+    pub automatic: bool,
 }
 
 impl Snapshot {
@@ -84,6 +89,7 @@ fn log_entry(entry: &Entry, kept: &[u64]) -> LogEntry {
         entry_hash: entry.hash(),
         actor: entry.actor.clone(),
         kept: kept.binary_search_by(|other| epoch.cmp(other)).is_ok(),
+        automatic: entry.operation() == Operation::COMPACT && fixed.parameters == digest::blake3(AUTOMATIC.as_bytes()),
     }
 }
 

@@ -101,13 +101,15 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Writes a compacted file: the newest `earlier` epochs and the pinned ones, then the epoch of the compaction.
+/// Writes a compacted file: the newest `earlier` epochs and the pinned ones, then the epoch of the compaction. The hash of
+/// `parameters` goes into its audit entry.
 pub(crate) fn write_file(
     before: &Snapshot,
     storage: &dyn Storage,
     path: &Path,
     context: &Context,
     earlier: u64,
+    parameters: &str,
     reindex: Reindex<'_>,
 ) -> Result<RootPage> {
     let mut writer = Writer {
@@ -124,7 +126,7 @@ pub(crate) fn write_file(
     for snapshot in &kept {
         writer.keep(snapshot)?;
     }
-    writer.final_commit(before, context, reindex)
+    writer.final_commit(before, context, parameters, reindex)
 }
 
 /// Roots of the newest `count` epochs and of pinned ones, oldest first.
@@ -271,7 +273,13 @@ impl Writer<'_> {
     }
 
     /// The commit of the compaction itself: what is live in `before`, rows of small or holed segments gathered into new ones.
-    fn final_commit(mut self, before: &Snapshot, context: &Context, reindex: Reindex<'_>) -> Result<RootPage> {
+    fn final_commit(
+        mut self,
+        before: &Snapshot,
+        context: &Context,
+        parameters: &str,
+        reindex: Reindex<'_>,
+    ) -> Result<RootPage> {
         let mut root = *before.root();
         root.set_epoch(next_epoch(&root)?);
         root.modified_ns.set(context.clock.now_ns());
@@ -297,7 +305,7 @@ impl Writer<'_> {
         // Pieces of earlier epochs do not go on either.
         self.sealed.clear();
         live.extend(self.seal(&live, before.root().witness_size.get(), usize::MAX)?);
-        let entry = next_entry(Some(before.root()), Operation::COMPACT, "", &context.actor);
+        let entry = next_entry(Some(before.root()), Operation::COMPACT, parameters, &context.actor);
         Ok(self.write_epoch(root, live, &before.state().facts, entry)?.root)
     }
 

@@ -14,6 +14,7 @@
 //! | `merge.rs` | merging small segments when a full manifest is due |
 //! | `moved.rs` | `Run`: rows as they will stand, and where they stood |
 //! | `names.rs` | files under their names: locks, temporary files, what interrupted writers left |
+//! | `space.rs` | which of a file's bytes are needed |
 //! | `tail.rs` | [`TailReport`]: an uncommitted tail, saved and cut |
 //! | `audit.rs` | audit entries: reading the log, making the next entry |
 
@@ -30,8 +31,10 @@ mod moved;
 mod names;
 mod rows;
 mod snapshot;
+mod space;
 mod tail;
 
+pub(crate) use audit::AUTOMATIC;
 pub use audit::LogEntry;
 pub use commit::{Clock, Context, Store, new_root};
 pub(crate) use commit::{first_items, random_file_id};

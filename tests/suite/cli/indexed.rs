@@ -108,7 +108,8 @@ fn deletions_build_no_first_index() {
     assert_eq!(place.ok("info a.rvf")["indexed"], 0);
     // The index that is there is renewed when half of it is gone.
     place.ok("index a.rvf");
-    assert_eq!(place.ok(&format!("delete a.rvf --id {}", first_ids(2600)).replace(" 0,1,2,", " 0,"))["epoch"], 6);
+    let most = first_ids(2600).replace("0,1,2,", "0,");
+    assert_eq!(place.ok(&format!("delete a.rvf --no-compact --id {most}"))["epoch"], 6);
 }
 
 /// Catches a commit that is reported as failed because there was no room for the index behind it.

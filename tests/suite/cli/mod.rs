@@ -3,6 +3,7 @@
 //! | file | what it checks |
 //! | --- | --- |
 //! | `mod.rs` | running the command; a folder with a store in it |
+//! | `change.rs` | metadata changed, records deleted by ranges and filters, space that comes back |
 //! | `cut.rs` | files that another program cuts under a command; `--verified` |
 //! | `formats.rs` | formats of vector files: what goes out comes back |
 //! | `indexed.rs` | the index: building it, searching by it, measuring it |
@@ -11,6 +12,7 @@
 //! | `refusal.rs` | bad input: exit code, kind, hint, and the store as it was |
 //! | `stream.rs` | pipes, terminals, read-only files, full disks |
 
+mod change;
 mod cut;
 mod formats;
 mod indexed;

@@ -36,9 +36,9 @@ pub struct Driver {
     schema: Schema,
 }
 
-/// Options that make a handle deterministic; the index is renewed when a driver says so.
+/// Options that make a handle deterministic; the index is renewed and space given back when a driver says so.
 pub fn options() -> OpenOptions {
-    OpenOptions { manual_index: true, ..samples::open_options() }
+    OpenOptions { manual_index: true, manual_compaction: true, ..samples::open_options() }
 }
 
 impl Driver {
@@ -192,6 +192,15 @@ impl Driver {
     /// Compacts the store.
     pub fn compact(&mut self, keep: u64) -> Result<()> {
         self.commit(self.content(), |db| db.compact(&CompactOptions { keep, output: None }).map(drop))
+    }
+
+    /// Compacts the store as a commit does, which must be due.
+    pub fn reclaim(&mut self) -> Result<()> {
+        self.commit(self.content(), |db| {
+            let done = db.compact_if_due(&mut |_, _| ControlFlow::Continue(()))?;
+            assert!(done.is_some(), "no compaction is due");
+            Ok(())
+        })
     }
 
     /// A second writer is told that it is one.

@@ -1,4 +1,4 @@
-//! The workloads, one of them large: what stands before them, and what they do.
+//! The workloads, two of them large: what stands before them, and what they do.
 
 use super::driver::{Driver, MAIN};
 use super::medium::{Blob, Folder};
@@ -19,11 +19,11 @@ pub struct Workload {
     run: fn(&mut Driver) -> Result<()>,
 }
 
-/// Name of the workload whose images are megabytes: it is left out where many are made.
-pub const LARGE: &str = "large";
+/// Names of the workloads whose images are megabytes: they are left out where many are made.
+pub const LARGE: [&str; 2] = ["large", "reclaim"];
 
 /// All workloads.
-pub const ALL: [Workload; 17] = [
+pub const ALL: [Workload; 18] = [
     workload("create", |_| Ok(()), create),
     workload("import", |driver| store(driver, 0), import),
     workload("replace", |driver| store(driver, 10), replace),
@@ -40,7 +40,8 @@ pub const ALL: [Workload; 17] = [
     workload("fields-grow", fields_history, fields_grow),
     workload("fields-compact", |driver| fields_store(driver, 5), fields_compact),
     workload("fields-fold", |driver| fields_store(driver, 1030), fields_fold),
-    workload(LARGE, large_rows, large),
+    workload("large", large_rows, large),
+    workload("reclaim", replaced_rows, reclaim),
 ];
 
 const fn workload(
@@ -143,6 +144,16 @@ fn large_rows(driver: &mut Driver) -> Result<()> {
     store(driver, 1)
 }
 
+/// Rows of 64 KiB, all of them replaced: a compaction is due.
+fn replaced_rows(driver: &mut Driver) -> Result<()> {
+    driver.set_dimension(65_535);
+    store(driver, 18)?;
+    driver.open()?;
+    driver.put(0..18)?;
+    driver.close();
+    Ok(())
+}
+
 /// Makes a commit after the last, and tears its root: a tail that holds a manifest.
 fn tear_last_root(folder: &mut Folder) {
     let place = SimPlace::holding(folder);
@@ -228,6 +239,16 @@ fn grow(driver: &mut Driver) -> Result<()> {
 fn large(driver: &mut Driver) -> Result<()> {
     driver.open()?;
     driver.put(1000..1257)?;
+    driver.close();
+    Ok(())
+}
+
+/// A commit, and the compaction that follows it.
+fn reclaim(driver: &mut Driver) -> Result<()> {
+    driver.open()?;
+    driver.delete([5])?;
+    driver.reclaim()?;
+    driver.put([3])?;
     driver.close();
     Ok(())
 }

@@ -1,0 +1,52 @@
+//! What of a file's bytes is needed, told by its manifest alone: whether compaction would give enough back is asked after each commit.
+
+use super::snapshot::Snapshot;
+use crate::Result;
+use rvf_format::Kind;
+use rvf_format::limits::{LARGE_ALIGN, LARGE_SECTION};
+use rvf_format::manifest::{ManifestEntry, pins};
+use std::collections::BTreeMap;
+
+/// Kinds of which dead rows take a share.
+const OF_ROWS: [Kind; 6] = [Kind::VEC, Kind::META, Kind::META_IDX, Kind::INDEX, Kind::QUANT, Kind::TREE];
+
+impl Snapshot {
+    /// Whether anything was replaced, deleted or changed since the file was compacted last. (A journal goes on until then.)
+    pub(crate) fn has_lost_rows(&self) -> bool {
+        self.state().live.iter().any(|entry| [Kind::JOURNAL, Kind::DELTA].contains(&entry.kind()))
+    }
+
+    /// About the bytes that compaction would leave, those of pinned epochs included. Right after one it is all of them, but for
+    /// what rounding to pages takes: so no compaction makes the next one due.
+    ///
+    /// # Errors
+    /// MAN-9; corruption of the pinned epochs' manifests.
+    pub(crate) fn needed_bytes(&self) -> Result<u64> {
+        let listed = &self.state().live;
+        let mut kept: BTreeMap<u64, ManifestEntry> = BTreeMap::new();
+        let mut bytes = self.root().manifest_length.get();
+        for epoch in pins(&self.state().facts, self.root().manifest_offset.get())? {
+            let pinned = self.at_epoch(epoch)?;
+            bytes += pinned.root().manifest_length.get();
+            kept.extend(pinned.state().live.iter().map(|entry| (entry.segment_id.get(), *entry)));
+        }
+        let rows: u64 = self.parts().iter().map(|part| u64::from(part.entry.rows.get())).sum();
+        let share = self.count() as f64 / rows.max(1) as f64;
+        let mut fillers = 0;
+        let mut apart = 0u64;
+        for entry in listed.iter().filter(|entry| !kept.contains_key(&entry.segment_id.get())) {
+            let length = entry.length.get();
+            match entry.kind() {
+                Kind::FILLER => fillers += length,
+                Kind::JOURNAL | Kind::DELTA => {}
+                kind if OF_ROWS.contains(&kind) && entry.space.get() == 0 => bytes += (length as f64 * share) as u64,
+                _ => bytes += length,
+            }
+            apart += u64::from(length >= LARGE_SECTION as u64);
+        }
+        // What stands at its offset modulo 2 MiB, for huge pages or because it is kept, may need a FILLER before it.
+        apart += kept.len() as u64;
+        bytes += kept.values().map(|entry| entry.length.get()).sum::<u64>();
+        Ok(bytes + fillers.min(apart.saturating_mul(LARGE_ALIGN)))
+    }
+}

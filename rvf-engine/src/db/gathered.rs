@@ -239,7 +239,7 @@ impl Gathered {
             };
             merge(after, &update.fields);
         }
-        changed.retain(|_, (before, after)| before != after);
+        changed.retain(|_, (before, after)| !are_same(before, after));
         if changed.is_empty() {
             return Ok(());
         }
@@ -355,6 +355,16 @@ pub(super) fn merge(metadata: &mut Metadata, fields: &Metadata) {
             value => drop(metadata.insert(name.clone(), value.clone())),
         }
     }
+}
+
+/// Whether both say the same, to the bit.
+fn are_same(one: &Metadata, other: &Metadata) -> bool {
+    let is_same = |(a, b): ((&String, &Value), (&String, &Value))| match (a.1, b.1) {
+        // Zeros of both signs are equal.
+        (Value::F64(x), Value::F64(y)) => a.0 == b.0 && x.to_bits() == y.to_bits(),
+        _ => a == b,
+    };
+    one.len() == other.len() && one.iter().zip(other).all(is_same)
 }
 
 /// About the bytes that fields take.

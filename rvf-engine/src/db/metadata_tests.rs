@@ -360,3 +360,24 @@ fn a_change_whose_row_is_damaged_is_not_passed_over() {
     assert!(matches!(refused, Err(Error::Corrupt { clause: Clause::Man5, .. })), "{refused:?}");
     assert_eq!(place.bytes(Path::new(PATH)).unwrap(), bytes, "the file is as it was");
 }
+
+#[test]
+fn a_zero_changes_its_sign() -> crate::Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut db = Db::create(folder.path().join("a.rvf"), &Schema::new(2, Metric::L2))?;
+    let mut batch = db.batch();
+    batch.put_with(0, &[1.0, 2.0], [("x", Value::F64(-0.0))])?;
+    batch.commit()?;
+    let mut batch = db.batch();
+    batch.update(0, [("x", Value::F64(0.0))])?;
+    batch.commit()?;
+    let held = db.snapshot().metadata(&0.into())?.unwrap();
+    assert!(matches!(held["x"], Value::F64(zero) if zero.is_sign_positive()), "{held:?}");
+    // Nothing to be written any more.
+    let epoch = db.snapshot().epoch();
+    let mut batch = db.batch();
+    batch.update(0, [("x", Value::F64(0.0))])?;
+    batch.commit()?;
+    assert_eq!(db.snapshot().epoch(), epoch);
+    Ok(())
+}

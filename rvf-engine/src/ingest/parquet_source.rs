@@ -8,7 +8,7 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use ::parquet::basic::{ConvertedType, Type as Physical};
+use ::parquet::basic::ConvertedType;
 use ::parquet::errors::ParquetError;
 use ::parquet::file::reader::{ChunkReader, FileReader};
 use ::parquet::file::serialized_reader::SerializedFileReader;
@@ -193,21 +193,20 @@ fn roles(schema: &Type) -> Result<Vec<Role>, ParquetFault> {
     }
 }
 
-/// The type of elements of a column of vectors.
+/// The type of elements of a column of vectors: lists, or as a whole bytes.
 fn element_of(column: &Type) -> Element {
-    let mut column = column;
-    while let Type::GroupType { fields, .. } = column
+    if column.is_primitive() {
+        return Element::U8;
+    }
+    let mut element = column;
+    while let Type::GroupType { fields, .. } = element
         && let Some(inner) = fields.first()
     {
-        column = inner;
+        element = inner;
     }
-    if column.is_group() {
-        return Element::F32;
-    }
-    match (column.get_physical_type(), column.get_basic_info().converted_type()) {
-        (Physical::INT32, ConvertedType::INT_8) => Element::I8,
-        (Physical::INT32, ConvertedType::UINT_8) => Element::U8,
-        (Physical::BYTE_ARRAY | Physical::FIXED_LEN_BYTE_ARRAY, ConvertedType::NONE) => Element::U8,
+    match element.get_basic_info().converted_type() {
+        ConvertedType::INT_8 if element.is_primitive() => Element::I8,
+        ConvertedType::UINT_8 if element.is_primitive() => Element::U8,
         _ => Element::F32,
     }
 }

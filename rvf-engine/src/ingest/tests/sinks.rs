@@ -234,8 +234,7 @@ fn what_does_not_fit_is_refused() {
         create_sink(&dir.path().join(name), None, options).err().unwrap().to_string()
     };
     assert!(
-        create("a.tsv", 1)
-            .contains("unknown format of vectors \"tsv\": the known ones are npy, fvecs, bvecs, jsonl and csv")
+        create("a.tsv", 1).contains("unknown format of vectors \"tsv\": the known ones are npy, fvecs, bvecs, jsonl")
     );
     assert!(create("a.npy", 0).contains("vectors of 0 elements"));
     assert!(create("a.npy", 65_536).contains("vectors of 65536 elements"));

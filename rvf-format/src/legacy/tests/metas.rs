@@ -86,6 +86,9 @@ fn changes_are_replayed_on_the_newest_snapshot() {
     assert_eq!(report.segments_read.len(), 2 + 3);
 }
 
+/// META segments, the fields of each id, how many segments are left.
+type Case<'c> = (&'c [Vec<u8>], [&'c str; 3], usize);
+
 /// Vectors are read whatever metadata is like; metadata as of before the damage, with a warning.
 #[test]
 fn damage_stops_the_replay() {
@@ -95,7 +98,7 @@ fn damage_stops_the_replay() {
         bytes[at] = value;
         bytes
     };
-    let cases: [(&[Vec<u8>], [&str; 3], usize); 6] = [
+    let cases: [Case<'_>; 6] = [
         (&[first.clone(), third.clone()], ["0=a 1=-7", "1=2", ""], 1),
         (&[first.clone(), other(&second, 50, 9), third.clone()], ["0=a 1=-7", "1=2", ""], 2),
         (&[first.clone(), second.clone(), other(&third, 8, 2)], ["1=-7 9=Null", "", "0="], 1),

@@ -1,6 +1,6 @@
 //! Which records a command is about: by ids, ranges of ids, a filter.
 
-use super::{matches_of, parse_id};
+use super::{FILTER_HELP, matches_of, parse_id};
 use crate::failure::Failure;
 use crate::output::Ui;
 use clap::Args;
@@ -17,7 +17,7 @@ pub(crate) struct ChooseArgs {
     #[arg(long, value_name = "ID,..")]
     pub(crate) id: Vec<String>,
     /// Records that this filter finds, as "lang = 'de' AND words < 40"; with --id, those that either names
-    #[arg(long, value_name = "EXPR")]
+    #[arg(long, value_name = "EXPR", long_help = FILTER_HELP)]
     pub(crate) filter: Option<String>,
 }
 

@@ -1,6 +1,6 @@
 //! `rvf export`: all records to a file of vectors.
 
-use super::{Outcome, matches_of, open_reader};
+use super::{FILTER_HELP, Outcome, matches_of, open_reader};
 use crate::args::ReadArgs;
 use crate::failure::{Failure, NO};
 use crate::output::{self, Ui, plain};
@@ -38,7 +38,7 @@ pub(crate) struct ExportArgs {
     #[command(flatten)]
     read: ReadArgs,
     /// Only records that this filter finds, as "lang = 'de' AND words < 40"
-    #[arg(long, value_name = "EXPR", conflicts_with = "salvage")]
+    #[arg(long, value_name = "EXPR", conflicts_with = "salvage", long_help = FILTER_HELP)]
     filter: Option<String>,
     /// Write every record of a damaged store that is intact, and list what is lost
     #[arg(long, conflicts_with = "at")]

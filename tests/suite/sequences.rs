@@ -7,14 +7,14 @@ mod held;
 use held::{Held, Op, apply, counts};
 use rvf_engine::filter::{self, Filter};
 use rvf_engine::ingest::door::Vectors;
-use rvf_engine::ingest::{self, ImportOptions, open_source, read_ids};
+use rvf_engine::ingest::{ImportOptions, Sidecar, open_source, read_ids};
 use rvf_engine::{
     Batch, Clock, CompactOptions, CreateOptions, Db, Dtype, Effort, Error, Id, IdType, IndexOptions, Metric,
     OpenOptions, Reader, Schema, Snapshot,
 };
 use rvf_format::storage::{Bytes, MemoryPlace};
 use rvf_format::verify::{Options, verify_with};
-use rvf_tests::fields::{self, Fields};
+use rvf_tests::fields;
 use rvf_tests::hooked::Hooked;
 use rvf_tests::oracle::{self, Rng};
 use std::collections::BTreeMap;
@@ -277,25 +277,33 @@ impl<'f> Run<'f> {
         let name = self.next_file(extension);
         let file = self.folder.join(name);
         let mut go_on = |_: u64, _: Option<u64>| ControlFlow::Continue(());
-        let done = self.snapshot().export(&file, None, &mut go_on).unwrap();
-        assert_eq!(done.exported, self.held.records.len() as u64);
+        let written = self.snapshot().export(&file, None, &mut go_on).unwrap();
+        assert_eq!(written.exported, self.held.records.len() as u64);
         // A text without a line tells no dimension, and is refused as empty.
         if self.held.records.is_empty() {
             return "export of nothing";
         }
-        let ids = done.ids.as_ref().map(|path| read_ids(path).unwrap());
+        let ids = written.ids.as_ref().map(|path| read_ids(path).unwrap());
         let mut source = open_source(&file, None).unwrap();
         let options = ImportOptions { ids, batch: 1 + self.rng.below(20) as usize, ..ImportOptions::default() };
         let (place, schema) = (MemoryPlace::default(), self.schema);
         let create = CreateOptions { open: open_options(), ..CreateOptions::default() };
         let mut db = Db::create_with(Arc::new(place), "copy.rvf", &schema, &create).unwrap();
-        let done = db.import_from(source.as_mut(), &file, &options, &mut go_on).unwrap();
+        let sidecar = written.metadata.as_ref().map(|path| Sidecar::open(path).unwrap());
+        let done = match sidecar {
+            Some(mut sidecar) => {
+                let mut both = sidecar.beside(source.as_mut(), options.ids.as_ref());
+                let done = db.import_from(&mut both, &file, &options, &mut go_on).unwrap();
+                drop(both);
+                sidecar.finish().unwrap();
+                done
+            }
+            None => db.import_from(source.as_mut(), &file, &options, &mut go_on).unwrap(),
+        };
         assert_eq!((done.imported, done.replaced, done.rejected), (self.held.records.len() as u64, 0, 0));
-        // Only text has a place for fields.
-        let fields = if extension == "jsonl" { self.held.fields.clone() } else { Fields::new() };
-        self.check_held(&db.snapshot(), &Held { records: self.held.records.clone(), fields });
-        std::fs::remove_file(&file).unwrap();
-        drop(std::fs::remove_file(ingest::ids_companion(&file)));
+        self.check_held(&db.snapshot(), &self.held);
+        let beside = [written.ids, written.metadata].into_iter().flatten();
+        beside.chain([file]).for_each(|path| std::fs::remove_file(path).unwrap());
         "export and import"
     }
 

@@ -143,11 +143,16 @@ impl Ui {
 /// Text from a file or a command line as a terminal may show it: control characters are written out, so that they can neither
 /// break a table nor command the terminal.
 pub(crate) fn plain(text: &str) -> String {
-    let shown = |letter: char| match letter.is_control() {
+    let shown = |letter: char| match letter.is_control() || turns(letter) {
         true => letter.escape_default().to_string(),
         false => letter.to_string(),
     };
     text.chars().map(shown).collect()
+}
+
+/// Whether a character changes the direction of what follows it on the line.
+fn turns(letter: char) -> bool {
+    matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn is_number(cell: &str) -> bool {

@@ -133,7 +133,10 @@ fn matches_of(text: &str, snapshot: &Snapshot, path: &Path, ui: &Ui) -> Result<M
 
 /// The filter that a file holds; no more of it is read than a filter may have.
 fn filter_in(path: &Path) -> Result<String, Failure> {
-    let failed = |error| Failure::of(path)(Error::Io { action: "reading", path: path.to_owned(), source: error });
+    let failed = |error: std::io::Error| {
+        let message = format!("the filter cannot be read: {error} ({})", path.display());
+        Failure::usage("filter_file", message, "@ is followed by the path of a text in UTF-8; a filter itself has no @")
+    };
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(failed)?;
     file.take(MAX_FILTER_BYTES as u64 + 1).read_to_string(&mut text).map_err(failed)?;

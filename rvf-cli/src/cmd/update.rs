@@ -139,6 +139,7 @@ fn plan(args: &UpdateArgs, fields: &Metadata, snapshot: &Snapshot, ui: &Ui) -> R
     let chosen = args.chosen.choose(snapshot, &args.file, "nothing was changed", ui)?;
     planned.missing += chosen.missing;
     planned.changes.extend(chosen.found.into_iter().map(|id| (id, fields.clone())));
+    snapshot.check_update(&planned.changes).map_err(Failure::of(&args.file))?;
     Ok(planned)
 }
 

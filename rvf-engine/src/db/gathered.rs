@@ -2,8 +2,8 @@
 
 use super::sweep::{Sweep, Swept};
 use crate::filter::Filter;
-use crate::ingest::Admission;
 use crate::ingest::door::{self, IdsRef, Rounding, Tally, Upserts, Vectors};
+use crate::ingest::{Admission, FieldFault};
 use crate::store::{Edit, Id, Snapshot, Store};
 use crate::value::{Metadata, Value};
 use crate::{Error, Result};
@@ -244,7 +244,10 @@ impl Gathered {
             return Ok(());
         }
         let records = changed.values().enumerate().map(|(row, (_, after))| (row as u64, after));
-        let columns = Admission::new(snapshot)?.columns(records)?;
+        let columns = Admission::new(snapshot)?.columns(records).map_err(|error| match error {
+            Error::Field { row, field, fault } => of_record(snapshot, changed.keys().nth(row as usize), field, fault),
+            other => other,
+        })?;
         edit.changed = changed.into_keys().collect();
         edit.drafts.push(columns.draft(0, Some(&edit.changed))?);
         Ok(())
@@ -354,6 +357,15 @@ pub(super) fn merge(metadata: &mut Metadata, fields: &Metadata) {
             Value::Null => drop(metadata.remove(name)),
             value => drop(metadata.insert(name.clone(), value.clone())),
         }
+    }
+}
+
+/// The error of a change of the record in this row.
+fn of_record(snapshot: &Snapshot, row: Option<&u64>, field: String, fault: FieldFault) -> Error {
+    let at = row.and_then(|row| snapshot.place_of_row(*row));
+    match at.and_then(|at| snapshot.id_of(at).ok()) {
+        Some(id) => Error::FieldOf { id: Id::from(id).to_string(), field, fault },
+        None => Error::Field { row: 0, field, fault },
     }
 }
 

@@ -156,6 +156,15 @@ pub enum Error {
         /// Why.
         fault: FieldFault,
     },
+    /// A field of a record that is there may not be changed to this.
+    FieldOf {
+        /// The id of the record.
+        id: String,
+        /// Its name, at most 64 characters of it.
+        field: String,
+        /// Why.
+        fault: FieldFault,
+    },
     /// A filter is malformed, or does not go with the fields of the store.
     Filter(FilterError),
     /// A filter by which records were to be deleted names a field that no record has.
@@ -276,7 +285,7 @@ impl Error {
             Error::ZeroVector { .. } => "zero_vector",
             Error::Precision { .. } => "precision",
             Error::Element { .. } => "element",
-            Error::Field { .. } => "field",
+            Error::Field { .. } | Error::FieldOf { .. } => "field",
             Error::Filter(_) => "filter",
             Error::UnknownField(_) => "unknown_field",
             Error::OtherSnapshot => "other_snapshot",

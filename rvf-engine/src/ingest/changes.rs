@@ -59,7 +59,7 @@ impl Changes {
     pub fn next(&mut self) -> Result<Option<Change>> {
         let Some((id, fields)) = self.lines.next()? else { return Ok(None) };
         let line = self.lines.number();
-        let id = id.ok_or_else(|| self.lines.wrong(JsonFault::MissingId))?;
+        let id = id.ok_or_else(|| self.lines.wrong(unnamed(fields.as_ref())))?;
         let wrong = |(name, fault): (String, _)| {
             let source = Error::Field { row: 0, field: name.chars().take(64).collect(), fault };
             Error::InFile { path: self.path.clone(), record: None, line: Some(line), source: Box::new(source) }
@@ -68,4 +68,11 @@ impl Changes {
         let fields = object.map_or(Ok(Metadata::new()), changes_from_json).map_err(wrong)?;
         Ok(Some(Change { line, id, fields }))
     }
+}
+
+/// What is wrong with a line that is not of the form: a key beside the two, or that it names no record.
+fn unnamed(line: Option<&serde_json::Value>) -> JsonFault {
+    let object = line.and_then(serde_json::Value::as_object).filter(|object| object.contains_key("id"));
+    let other = object.and_then(|object| object.keys().find(|key| !["id", "metadata"].contains(&key.as_str())));
+    other.map_or(JsonFault::MissingId, |key| JsonFault::UnknownKey { key: key.chars().take(64).collect() })
 }

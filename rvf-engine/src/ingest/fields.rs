@@ -1,6 +1,6 @@
 //! Which metadata may enter a store: names and types of fields, against those that the store has. Records in, columns out.
 
-use crate::store::{Fields, Snapshot};
+use crate::store::{Fields, Id, Snapshot};
 use crate::value::{FieldType, Metadata, Value};
 use crate::{Error, Result};
 use core::fmt;
@@ -75,6 +75,37 @@ impl fmt::Display for FieldFault {
 pub(crate) struct Admission<'s> {
     snapshot: &'s Snapshot,
     fields: Fields,
+}
+
+impl Snapshot {
+    /// Whether metadata of these records may be changed like this, as [`crate::Batch::update`] would: nothing is written.
+    ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// let mut db = Db::create(&path, &Schema::new(2, Metric::L2))?;
+    /// let mut batch = db.batch();
+    /// batch.put_with(7, &[1.0, 2.0], [("lang", "en".into())])?;
+    /// batch.commit()?;
+    /// let change = |value: Value| [(Id::U64(7), Metadata::from([("lang".to_owned(), value)]))];
+    /// assert!(db.snapshot().check_update(&change("de".into())).is_ok());
+    /// assert!(matches!(db.snapshot().check_update(&change(5.into())), Err(Error::FieldOf { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::FieldOf`] for the first value that does not go in; corruption of what is read.
+    pub fn check_update(&self, changes: &[(Id, Metadata)]) -> Result<()> {
+        let records = changes.iter().enumerate().map(|(row, (_, fields))| (row as u64, fields));
+        self.settle(Admission::new(self)?.admit_all(records)).map_err(|error| match error {
+            Error::Field { row, field, fault } => match changes.get(row as usize) {
+                Some((id, _)) => Error::FieldOf { id: id.to_string(), field, fault },
+                None => Error::Field { row, field, fault },
+            },
+            other => other,
+        })
+    }
 }
 
 impl<'s> Admission<'s> {

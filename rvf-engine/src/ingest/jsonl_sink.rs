@@ -116,6 +116,11 @@ fn write_element(line: &mut Vec<u8>, elements: &Elements, at: usize) -> Result<b
 fn write_float(line: &mut Vec<u8>, value: f32) -> Result<bool, SinkFault> {
     // Both forms have the fewest digits; the plain one would carry long runs of zeros outside this range.
     let plain = value == 0.0 || (1e-5..1e7).contains(&value.abs());
-    let written = if plain { write!(line, "{value}") } else { write!(line, "{value:e}") };
+    let written = match plain {
+        // With a point: readers that tell whole numbers from others lose the sign of -0.
+        true if value == 0.0 && value.is_sign_negative() => write!(line, "-0.0"),
+        true => write!(line, "{value}"),
+        false => write!(line, "{value:e}"),
+    };
     written.map(|()| value.is_finite()).map_err(SinkFault::Io)
 }

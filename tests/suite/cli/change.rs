@@ -64,11 +64,19 @@ fn what_is_wrong_or_dry_changes_nothing() {
     let done = place.exits("update a.rvf --id 1..3,50 --set n=0 --dry-run", 1);
     assert_eq!((&done["updated"], &done["missing"], &done["epoch"]), (&json!(3), &json!(1), &json!(2)));
     let done = place.ok("delete a.rvf --id 1..3 --filter even=true --dry-run");
+    place.write("filter.txt", "n = 5 OR\n  n = 6\n");
+    assert_eq!(place.ok("query a.rvf --id 1 -k 9 --filter @filter.txt")["hits"].as_array().unwrap().len(), 2);
     assert_eq!((&done["deleted"], &done["count"], &done["dry_run"]), (&json!(7), &json!(10), &json!(true)));
     place.write("anonymous.jsonl", "{\"metadata\":{\"n\":1}}\n{\"id\":1,\"vector\":[1,2],\"metadata\":{}}\n");
     place.write("vector.jsonl", "{\"id\":1,\"vector\":[1,2],\"metadata\":{}}\n");
     place.write("nested.jsonl", "{\"id\":1,\"metadata\":{}}\n{\"id\":1,\"metadata\":{\"n\":{}}}\n");
     place.write("text.jsonl", "{\"id\":1,\"metadata\":{\"n\":\"one\"}}\n");
+    place.write("bytes.txt", b"n = \xff");
+    place.write("q.npy", npy(1, 2, &[1.0, 1.0]));
+    let mut truth = npy(1, 1, &[f32::from_bits(4)]);
+    let element = truth.windows(3).position(|bytes| bytes == b"<f4").unwrap();
+    truth[element + 1] = b'i';
+    place.write("truth.npy", truth);
     for (line, kind, says) in [
         ("update a.rvf --filter evne=true --set n=1", "unknown_field", "nothing was changed"),
         ("update a.rvf --id 1 --unset m", "unknown_field", "no record has a field m"),
@@ -78,9 +86,13 @@ fn what_is_wrong_or_dry_changes_nothing() {
         ("update a.rvf --id 1 --set n=1 --unset n", "usage", "given twice"),
         ("update a.rvf --id 1", "usage", "go together"),
         ("update a.rvf --set n=1", "usage", "no record is named"),
-        ("update a.rvf --id 1 --set n=\"one\"", "field", "the field holds"),
+        ("update a.rvf --id 7 --set n=\"one\"", "field", "of the record with id 7 is a string, and the field holds"),
+        ("update a.rvf --id 7 --set n=\"one\" --dry-run", "field", "of the record with id 7 is a string"),
+        ("query a.rvf --id 1 -k 1 --filter @none.txt", "filter_file", "none.txt"),
+        ("query a.rvf --id 1 -k 1 --filter @bytes.txt", "filter_file", "UTF-8"),
+        ("bench a.rvf --queries q.npy -k 1 --truth truth.npy --filter n=5", "truth", "the filter does not find 4"),
         ("update a.rvf --input anonymous.jsonl", "input", "names no record"),
-        ("update a.rvf --input vector.jsonl", "input", "names no record"),
+        ("update a.rvf --input vector.jsonl", "input", "\"vector\" is not known"),
         ("update a.rvf --input nested.jsonl", "field", "line 2"),
         ("update a.rvf --input text.jsonl", "field", "n"),
         ("delete a.rvf --id 3..1", "bad_range", "no range"),

@@ -110,7 +110,7 @@ fn golden_files() {
     let elements = Elements::F32(vec![1.0, -0.0, 0.1, 1e-7, 1e30, 16_777_216.0, 0.25, 3.0, 1e-45]);
     let metadata = [None, Some(json!({"a": "\n"})), None];
     write_three(&path, &elements, Some(&Ids::U64(vec![0, 1, u64::MAX])), Some(&metadata));
-    let wanted = "{\"id\":0,\"vector\":[1,-0,0.1]}\n\
+    let wanted = "{\"id\":0,\"vector\":[1,-0.0,0.1]}\n\
         {\"id\":1,\"vector\":[1e-7,1e30,1.6777216e7],\"metadata\":{\"a\":\"\\n\"}}\n\
         {\"id\":18446744073709551615,\"vector\":[0.25,3,1e-45]}\n";
     assert_eq!(fs::read_to_string(&path).unwrap(), wanted);

@@ -27,26 +27,34 @@ impl Snapshot {
         let mut bytes = self.root().manifest_length.get();
         for epoch in pins(&self.state().facts, self.root().manifest_offset.get())? {
             let pinned = self.at_epoch(epoch)?;
-            bytes += pinned.root().manifest_length.get();
+            add(&mut bytes, pinned.root().manifest_length.get());
             kept.extend(pinned.state().live.iter().map(|entry| (entry.segment_id.get(), *entry)));
         }
         let rows: u64 = self.parts().iter().map(|part| u64::from(part.entry.rows.get())).sum();
         let share = self.count() as f64 / rows.max(1) as f64;
-        let mut fillers = 0;
+        let mut fillers = 0u64;
         let mut apart = 0u64;
         for entry in listed.iter().filter(|entry| !kept.contains_key(&entry.segment_id.get())) {
             let length = entry.length.get();
             match entry.kind() {
-                Kind::FILLER => fillers += length,
+                Kind::FILLER => add(&mut fillers, length),
                 Kind::JOURNAL | Kind::DELTA => {}
-                kind if OF_ROWS.contains(&kind) && entry.space.get() == 0 => bytes += (length as f64 * share) as u64,
-                _ => bytes += length,
+                kind if OF_ROWS.contains(&kind) && entry.space.get() == 0 => {
+                    add(&mut bytes, (length as f64 * share) as u64);
+                }
+                _ => add(&mut bytes, length),
             }
             apart += u64::from(length >= LARGE_SECTION as u64);
         }
         // What stands at its offset modulo 2 MiB, for huge pages or because it is kept, may need a FILLER before it.
         apart += kept.len() as u64;
-        bytes += kept.values().map(|entry| entry.length.get()).sum::<u64>();
-        Ok(bytes + fillers.min(apart.saturating_mul(LARGE_ALIGN)))
+        kept.values().for_each(|entry| add(&mut bytes, entry.length.get()));
+        add(&mut bytes, fillers.min(apart.saturating_mul(LARGE_ALIGN)));
+        Ok(bytes)
     }
+}
+
+/// Adds what a manifest claims, which may be any number.
+fn add(bytes: &mut u64, length: u64) {
+    *bytes = bytes.saturating_add(length);
 }

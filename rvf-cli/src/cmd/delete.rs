@@ -1,15 +1,14 @@
 //! `rvf delete`: records by their ids, ranges of ids or a filter, in one commit.
 
 use super::choose::ChooseArgs;
-use super::upkeep::{SpaceArgs, settle};
+use super::upkeep::{Changed, SpaceArgs, settle};
 use super::{Outcome, open_writer};
 use crate::args::WriterArgs;
-use crate::failure::{Failure, NO};
+use crate::failure::Failure;
 use crate::output::Ui;
 use crate::progress::catch_interrupts;
 use clap::Args;
-use rvf_engine::{Reader, Snapshot};
-use serde_json::json;
+use rvf_engine::Reader;
 use std::path::PathBuf;
 
 /// Delete records by their ids or by a filter, in one commit; exit code 1 if an id is absent
@@ -42,7 +41,9 @@ pub(crate) fn run(args: &DeleteArgs, ui: &Ui) -> Outcome {
     if args.dry_run {
         let snapshot = Reader::open(&args.file).map_err(Failure::of(&args.file))?.snapshot();
         let chosen = args.chosen.choose(&snapshot, &args.file, nothing, ui)?;
-        return tell(args, chosen.found.len() as u64, chosen.missing, (&snapshot, false), ui, || Ok(()));
+        let done =
+            Changed { count: chosen.found.len() as u64, missing: chosen.missing, snapshot: &snapshot, settled: None };
+        return done.tell(["deleted", "would delete"], ui);
     }
     let mut db = open_writer(&args.file, &args.writer.options()?, ui)?;
     let before = db.snapshot();
@@ -52,31 +53,7 @@ pub(crate) fn run(args: &DeleteArgs, ui: &Ui) -> Outcome {
     let index = !before.graphs().is_empty();
     catch_interrupts();
     let settled = settle(&mut db, &args.file, index, &args.space, ui)?;
-    let compacted = settled.compacted.is_some();
-    tell(args, deleted, chosen.missing, (&db.snapshot(), compacted), ui, || settled.tell(ui))
-}
-
-fn tell(
-    args: &DeleteArgs,
-    deleted: u64,
-    missing: u64,
-    (snapshot, compacted): (&Snapshot, bool),
-    ui: &Ui,
-    more: impl FnOnce() -> Result<(), Failure>,
-) -> Outcome {
-    let (count, epoch) = (snapshot.count(), snapshot.epoch());
-    let value = json!({
-        "deleted": deleted,
-        "missing": missing,
-        "count": count,
-        "epoch": epoch,
-        "dry_run": args.dry_run,
-        "compacted": compacted,
-    });
-    ui.result(&value, || {
-        let what = if args.dry_run { "would delete" } else { "deleted" };
-        ui.line(format!("{what} {deleted} records, {missing} absent; {count} records at epoch {epoch}"))?;
-        more()
-    })?;
-    Ok(if missing == 0 { 0 } else { NO })
+    let snapshot = db.snapshot();
+    let done = Changed { count: deleted, missing: chosen.missing, snapshot: &snapshot, settled: Some(settled) };
+    done.tell(["deleted", "would delete"], ui)
 }

@@ -1,16 +1,16 @@
 //! `rvf update`: metadata of records, in one commit, without their vectors.
 
 use super::choose::ChooseArgs;
-use super::upkeep::{SpaceArgs, settle};
+use super::upkeep::{Changed, SpaceArgs, settle};
 use super::{Outcome, open_writer};
 use crate::args::WriterArgs;
-use crate::failure::{Failure, NO};
+use crate::failure::Failure;
 use crate::output::Ui;
 use crate::progress::catch_interrupts;
 use clap::Args;
 use rvf_engine::ingest::{Changes, changes_from_json};
 use rvf_engine::{Error, Id, Metadata, Reader, Snapshot, Value};
-use serde_json::{Map, json};
+use serde_json::Map;
 use std::path::{Path, PathBuf};
 
 /// Change the metadata of records, in one commit; exit code 1 if an id is absent
@@ -63,7 +63,9 @@ pub(crate) fn run(args: &UpdateArgs, ui: &Ui) -> Outcome {
     if args.dry_run {
         let snapshot = Reader::open(&args.file).map_err(Failure::of(&args.file))?.snapshot();
         let planned = plan(args, &fields, &snapshot, ui)?;
-        return tell(args, planned.changes.len() as u64, planned.missing, (&snapshot, false), ui, || Ok(()));
+        let count = planned.changes.len() as u64;
+        let done = Changed { count, missing: planned.missing, snapshot: &snapshot, settled: None };
+        return done.tell(["updated", "would update"], ui);
     }
     let mut db = open_writer(&args.file, &args.writer.options()?, ui)?;
     let planned = plan(args, &fields, &db.snapshot(), ui)?;
@@ -75,33 +77,9 @@ pub(crate) fn run(args: &UpdateArgs, ui: &Ui) -> Outcome {
     catch_interrupts();
     let index = !db.snapshot().graphs().is_empty();
     let settled = settle(&mut db, &args.file, index, &args.space, ui)?;
-    let compacted = settled.compacted.is_some();
-    tell(args, updated, planned.missing, (&db.snapshot(), compacted), ui, || settled.tell(ui))
-}
-
-fn tell(
-    args: &UpdateArgs,
-    updated: u64,
-    missing: u64,
-    (snapshot, compacted): (&Snapshot, bool),
-    ui: &Ui,
-    more: impl FnOnce() -> Result<(), Failure>,
-) -> Outcome {
-    let (count, epoch) = (snapshot.count(), snapshot.epoch());
-    let value = json!({
-        "updated": updated,
-        "missing": missing,
-        "count": count,
-        "epoch": epoch,
-        "dry_run": args.dry_run,
-        "compacted": compacted,
-    });
-    ui.result(&value, || {
-        let what = if args.dry_run { "would update" } else { "updated" };
-        ui.line(format!("{what} {updated} records, {missing} absent; {count} records at epoch {epoch}"))?;
-        more()
-    })?;
-    Ok(if missing == 0 { 0 } else { NO })
+    let snapshot = db.snapshot();
+    let done = Changed { count: updated, missing: planned.missing, snapshot: &snapshot, settled: Some(settled) };
+    done.tell(["updated", "would update"], ui)
 }
 
 /// What --set and --unset say; null for fields to be removed.

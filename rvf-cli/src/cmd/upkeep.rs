@@ -1,10 +1,12 @@
 //! What follows commits that stand whatever comes of this: space given back, the index renewed.
 
-use crate::failure::Failure;
+use super::Outcome;
+use crate::failure::{Failure, NO};
 use crate::output::{Ui, size};
 use crate::progress::Bar;
 use clap::Args;
-use rvf_engine::{Compacted, Db, Error, Indexed};
+use rvf_engine::{Compacted, Db, Error, Indexed, Snapshot};
+use serde_json::json;
 use std::path::Path;
 
 /// For commands after which the file may be due for compaction.
@@ -27,6 +29,35 @@ impl Settled {
         let Some(done) = &self.compacted else { return Ok(()) };
         let (before, after) = (size(done.before_bytes), size(done.after_bytes));
         ui.line(format!("compacted {before} to {after}, without earlier commits (--no-compact keeps them)"))
+    }
+}
+
+/// Records that a command changed, or would change.
+pub(crate) struct Changed<'s> {
+    pub(crate) count: u64,
+    /// How many that it was told of are not there.
+    pub(crate) missing: u64,
+    /// The store after it.
+    pub(crate) snapshot: &'s Snapshot,
+    /// What followed; nothing on a dry run.
+    pub(crate) settled: Option<Settled>,
+}
+
+impl Changed<'_> {
+    /// Tells of it in these words, for what was done and for what would be; the first is the key of their number, too.
+    pub(crate) fn tell(&self, [did, would]: [&str; 2], ui: &Ui) -> Outcome {
+        let Self { count: changed, missing, snapshot, settled } = self;
+        let (count, epoch, is_dry) = (snapshot.count(), snapshot.epoch(), settled.is_none());
+        let compacted = settled.as_ref().is_some_and(|settled| settled.compacted.is_some());
+        let mut value =
+            json!({ "missing": missing, "count": count, "epoch": epoch, "dry_run": is_dry, "compacted": compacted });
+        value[did] = json!(changed);
+        ui.result(&value, || {
+            let what = if is_dry { would } else { did };
+            ui.line(format!("{what} {changed} records, {missing} absent; {count} records at epoch {epoch}"))?;
+            settled.as_ref().map_or(Ok(()), |settled| settled.tell(ui))
+        })?;
+        Ok(if *missing == 0 { 0 } else { NO })
     }
 }
 

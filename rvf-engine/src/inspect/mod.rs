@@ -131,11 +131,13 @@ impl Snapshot {
 
     fn gather_info(&self) -> Result<Info> {
         let (root, state) = (self.root(), self.state());
-        let mut bytes_by_kind = BTreeMap::new();
-        for entry in &state.live {
-            *bytes_by_kind.entry(entry.kind()).or_insert(0) += entry.length.get();
+        let mut bytes_by_kind: BTreeMap<Kind, u64> = BTreeMap::new();
+        let segments = state.live.iter().map(|entry| (entry.kind(), entry.length.get()));
+        for (kind, length) in segments.chain([(Kind::MANIFEST, root.manifest_length.get())]) {
+            // Segments of a file that was made to deceive may lie over each other.
+            let bytes = bytes_by_kind.entry(kind).or_default();
+            *bytes = bytes.saturating_add(length);
         }
-        *bytes_by_kind.entry(Kind::MANIFEST).or_insert(0) += root.manifest_length.get();
         let rows: u64 = self.parts().iter().map(|part| u64::from(part.entry.rows.get())).sum();
         let items = self.meta()?;
         let text = |tag| items.get(&tag).map(|value| String::from_utf8_lossy(value).into_owned());
@@ -146,7 +148,7 @@ impl Snapshot {
             epoch: self.epoch(),
             state_hash: root.state_hash,
             size_bytes: root.end(),
-            live_bytes: bytes_by_kind.values().sum(),
+            live_bytes: bytes_by_kind.values().fold(0, |sum: u64, bytes| sum.saturating_add(*bytes)),
             needed_bytes: self.needed_bytes()?,
             segments: state.live.len() as u64,
             dead_rows: rows.saturating_sub(self.count()),

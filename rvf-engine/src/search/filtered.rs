@@ -113,7 +113,7 @@ impl Filtered<'_, '_> {
             k: self.wanted,
             among: Some(Selection { excluded: self.matches.excluded(at, parts), count, is_promised }),
         };
-        let Searched { found, strategy } = search.run(self.query, candidates)?;
+        let Searched { found, strategy, ef } = search.run(self.query, candidates)?;
         trace.distances += found.distances;
         trace.hops += found.hops;
         trace.ef = trace.ef.max(ef);

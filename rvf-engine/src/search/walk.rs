@@ -50,6 +50,8 @@ pub(super) struct Searched {
     pub(super) found: Found,
     /// How nodes were looked for that had to be among some.
     pub(super) strategy: Option<Strategy>,
+    /// Candidates that were kept.
+    pub(super) ef: usize,
 }
 
 impl GraphSearch<'_> {
@@ -130,7 +132,7 @@ impl GraphSearch<'_> {
         let Some(selection) = self.among else {
             let walk =
                 Walk { rows, links, entry, ef, dead, stage: Stage::Whole, most: u64::MAX, without: None, scratch };
-            return Ok(Searched { found: self.kernels.run(query, walk), strategy: None });
+            return Ok(Searched { found: self.kernels.run(query, walk), strategy: None, ef });
         };
         Ok(self.walk_among(query, (rows, links, entry), selection, scratch))
     }
@@ -161,7 +163,7 @@ impl GraphSearch<'_> {
             if strategy == Strategy::Walk {
                 let found = walk(odds.ef, Stage::GoOn(spent), odds.most_distances(), scratch);
                 if !found.gave_up {
-                    return Searched { found, strategy: Some(strategy) };
+                    return Searched { found, strategy: Some(strategy), ef: odds.ef };
                 }
                 spent = found.distances;
                 strategy = Strategy::TwoHops;
@@ -172,7 +174,7 @@ impl GraphSearch<'_> {
             let among = Among { rows, links, entry, ef, excluded, way, scratch: &mut *scratch };
             if let Some(mut found) = self.kernels.run(query, among) {
                 found.distances += spent;
-                return Searched { found, strategy: Some(strategy) };
+                return Searched { found, strategy: Some(strategy), ef };
             }
             spent += count;
         }
@@ -181,7 +183,7 @@ impl GraphSearch<'_> {
         let among = Among { rows, links, entry, ef, excluded, way, scratch };
         let mut found = self.kernels.run(query, among).unwrap_or_default();
         found.distances += spent;
-        Searched { found, strategy: Some(Strategy::OneByOne) }
+        Searched { found, strategy: Some(Strategy::OneByOne), ef }
     }
 
     fn stored<T: AnyBitPattern>(&self) -> Result<Rows<'_, T>> {

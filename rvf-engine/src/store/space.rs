@@ -31,7 +31,8 @@ impl Snapshot {
             kept.extend(pinned.state().live.iter().map(|entry| (entry.segment_id.get(), *entry)));
         }
         let rows: u64 = self.parts().iter().map(|part| u64::from(part.entry.rows.get())).sum();
-        let share = self.count() as f64 / rows.max(1) as f64;
+        // A root may claim more records than there are rows.
+        let share = (self.count() as f64 / rows.max(1) as f64).min(1.0);
         let mut fillers = 0u64;
         let mut apart = 0u64;
         for entry in listed.iter().filter(|entry| !kept.contains_key(&entry.segment_id.get())) {
@@ -54,7 +55,7 @@ impl Snapshot {
     }
 }
 
-/// Adds what a manifest claims, which may be any number.
+/// Adds a length that a manifest claims: segments of a file that was made to deceive may lie over each other, in any number.
 fn add(bytes: &mut u64, length: u64) {
     *bytes = bytes.saturating_add(length);
 }

@@ -62,7 +62,9 @@ mod value;
 mod verify;
 
 pub use compact::{CompactOptions, Compacted};
-pub use db::{Batch, Committed, CreateOptions, Db, OpenOptions, ReadMode, Reader, Record, Shared, salvage_path};
+pub use db::{
+    Batch, Committed, CreateOptions, Db, OpenOptions, ReadMode, ReadOptions, Reader, Record, Shared, salvage_path,
+};
 pub use error::{Error, Result};
 pub use half::f16;
 pub use index::{IndexOptions, IndexProgress, Indexed, WalkCode};

@@ -79,6 +79,9 @@ impl Kind {
                 | Kind::TREE
                 | Kind::INDEX
                 | Kind::QUANT
+                | Kind::COW_MAP
+                | Kind::MEMBERSHIP
+                | Kind::REFCOUNT
         )
     }
 }

@@ -71,7 +71,7 @@ macro_rules! layout {
 
 /// Every structure of the format, for the test that compares them with the specification.
 pub fn all() -> Vec<Layout> {
-    use crate::payload::{index, journal, meta, quant, tree, vec, witness};
+    use crate::payload::{index, journal, meta, quant, refcount, tree, vec, witness};
     vec![
         crate::segment::SegmentHeader::LAYOUT,
         crate::segment::PayloadPrelude::LAYOUT,
@@ -79,6 +79,8 @@ pub fn all() -> Vec<Layout> {
         crate::identity::FileIdentity::LAYOUT,
         crate::root::RootPage::LAYOUT,
         crate::manifest::ManifestEntry::LAYOUT,
+        crate::lineage::BranchFacts::LAYOUT,
+        crate::lineage::MergeParent::LAYOUT,
         vec::VecFacts::LAYOUT,
         journal::JournalWord::LAYOUT,
         meta::MetaItem::LAYOUT,
@@ -88,6 +90,7 @@ pub fn all() -> Vec<Layout> {
         index::IndexRun::LAYOUT,
         index::EffortPoint::LAYOUT,
         quant::QuantFacts::LAYOUT,
+        refcount::BranchEntry::LAYOUT,
         crate::payload::columns::ColumnsFacts::LAYOUT,
         crate::payload::columns::FieldFacts::LAYOUT,
         crate::payload::lookup::LookupFacts::LAYOUT,

@@ -8,10 +8,12 @@
 //! | --- | --- |
 //! | [`clause`], [`error`] | clause ids, the error type |
 //! | [`mod@layout`], [`limits`], [`kind`], [`schema`] | how structures are declared, fixed numbers, segment kinds, dtypes and metrics |
-//! | [`digest`], [`roaring`] | the hashes of the format and the group tree, compressed sets |
+//! | [`digest`] | the hashes of the format and the group tree |
+//! | [`roaring`], [`row_set`] | compressed sets of numbers, of rows |
 //! | [`segment`], [`build`] | header, prelude, sections: reading them, building them |
 //! | [`identity`] | the FILE segment |
 //! | [`root`], [`manifest`], [`state`] | the root page, manifests, the state hash |
+//! | [`lineage`] | the parent of a branch, and what was merged into a file |
 //! | [`payload`] | what each kind of segment holds |
 //! | [`storage`] | where bytes live: file, memory, a shared view |
 //! | [`recover`], [`chain`] | which root is true; from a root to its live segments |
@@ -28,11 +30,13 @@ pub mod kind;
 pub mod layout;
 pub mod legacy;
 pub mod limits;
+pub mod lineage;
 pub mod manifest;
 pub mod payload;
 pub mod recover;
 pub mod roaring;
 pub mod root;
+pub mod row_set;
 pub mod schema;
 pub mod segment;
 pub mod state;

@@ -88,21 +88,40 @@ impl<'a> RoaringView<'a> {
     /// Whether the set is well-formed and ends where `bytes` does, but for less than four zero bytes: keys and numbers ascend, runs
     /// do not touch, cardinalities and offsets are right.
     pub fn check(&self) -> bool {
+        self.sound_end().is_some_and(|end| is_padding(self.bytes.get(end..)))
+    }
+
+    /// Where the set ends in `bytes`, if it is well-formed.
+    pub(crate) fn sound_end(&self) -> Option<usize> {
         let mut end = self.first;
         let mut last_key = None;
         for at in 0..self.containers {
-            let Some((key, container, length)) = self.container(at, end) else { return false };
+            let (key, container, length) = self.container(at, end)?;
             let offset = self.offset(at).is_none_or(|offset| offset == end);
             if last_key.is_some_and(|last| last >= key) || !offset || container.count() != Some(self.cardinality(at)) {
-                return false;
+                return None;
             }
             last_key = Some(key);
             end += length;
         }
-        self.bytes.get(end..).is_some_and(|rest| rest.len() < 4 && rest.iter().all(|byte| *byte == 0))
+        Some(end)
     }
 
-    fn iter(&self) -> impl Iterator<Item = (u16, Container<'a>)> + '_ {
+    /// Where the set ends in `bytes` by what its heads say; `None` if a container leads out of them.
+    pub(crate) fn end(&self) -> Option<usize> {
+        (0..self.containers).try_fold(self.first, |place, at| Some(place + self.container(at, place)?.2))
+    }
+
+    /// The numbers as stretches, first and last, ascending in a well-formed set; two may touch. Of a damaged set, those that can be
+    /// read.
+    pub(crate) fn stretches(self) -> impl Iterator<Item = (u32, u32)> + use<'a> {
+        self.iter().flat_map(|(key, container)| {
+            let base = u32::from(key) << 16;
+            container.stretches().map(move |(first, last)| (base | u32::from(first), base | u32::from(last)))
+        })
+    }
+
+    fn iter(self) -> impl Iterator<Item = (u16, Container<'a>)> + use<'a> {
         let mut place = self.first;
         (0..self.containers).map_while(move |at| {
             let (key, container, length) = self.container(at, place)?;
@@ -139,7 +158,22 @@ impl<'a> RoaringView<'a> {
     }
 }
 
-impl Container<'_> {
+impl<'a> Container<'a> {
+    /// First and last number of each stretch.
+    fn stretches(self) -> impl Iterator<Item = (u16, u16)> + use<'a> {
+        type Parts<'a> = (&'a [[u8; 2]], &'a [[u8; 8]], &'a [[u8; 4]]);
+        let (list, bits, runs): Parts<'a> = match self {
+            Container::List(list) => (list, &[], &[]),
+            Container::Bits(bits) => (&[], bits, &[]),
+            Container::Runs(runs) => (&[], &[], runs),
+        };
+        let single = list.iter().map(|low| (u16::from_le_bytes(*low), u16::from_le_bytes(*low)));
+        let words = bits.iter().zip((0u16..).step_by(64));
+        single
+            .chain(words.flat_map(|(word, base)| stretches_of(u64::from_le_bytes(*word), base)))
+            .chain(runs.iter().map(run))
+    }
+
     /// How many numbers there are; `None` if they do not ascend.
     fn count(&self) -> Option<usize> {
         match self {
@@ -234,6 +268,22 @@ fn set_range(words: &mut [u64], first: usize, last: usize) {
         let to = (last - at * 64).min(63);
         *word |= (u64::MAX << from) & (u64::MAX >> (63 - to));
     }
+}
+
+/// First and last number of each stretch of bits in a word whose lowest bit is the number `base`.
+fn stretches_of(mut word: u64, base: u16) -> impl Iterator<Item = (u16, u16)> {
+    std::iter::from_fn(move || {
+        let first = (word != 0).then(|| word.trailing_zeros() as u16)?;
+        let length = (word >> first).trailing_ones() as u16;
+        // The carry runs through the lowest stretch and clears it.
+        word &= word.wrapping_add(1 << first);
+        Some((base + first, base + first + (length - 1)))
+    })
+}
+
+/// Whether bytes behind a set only fill up: fewer than four, all zero.
+pub(crate) fn is_padding(rest: Option<&[u8]>) -> bool {
+    rest.is_some_and(|rest| rest.len() < 4 && rest.iter().all(|byte| *byte == 0))
 }
 
 /// First and last number of a run; a run that would end beyond the container ends with it.

@@ -84,7 +84,7 @@ layout! {
         0x190 witness_head: "[32]" [u8; 32],
         /// Reserved: Merkle root over the audit entries.
         0x1B0 witness_tree: "[32]" [u8; 32],
-        /// Reserved: epoch of the parent.
+        /// Of the parent's commit, 0 without a parent.
         0x1D0 parent_epoch: "u64" U64,
         /// Manifests since the newest full one.
         0x1D8 since_full: "u32" U32,
@@ -94,11 +94,11 @@ layout! {
         0x1E0 reserved_d: "[3360]" [u8; 3360],
         /// As in the FILE segment.
         0xF00 file_id: "[16]" [u8; 16],
-        /// Reserved: file id of the parent.
+        /// File id of the parent, 0 without one.
         0xF10 parent_id: "[16]" [u8; 16],
-        /// Reserved: state hash of the parent.
+        /// State hash of the parent's commit, 0 without a parent.
         0xF20 parent_hash: "[32]" [u8; 32],
-        /// Reserved: 0 without a parent.
+        /// 0 without a parent, else one more than the parent's.
         0xF40 lineage_depth: "u32" U32,
         /// 0.
         0xF44 reserved_e: "[184]" [u8; 184],
@@ -109,8 +109,10 @@ layout! {
 
 /// The flag of a frozen file.
 pub const FLAG_FROZEN: u16 = 1;
+/// The bit of `features_incompatible` of files with a parent: who does not know it would miss inherited rows.
+pub const FEATURE_BRANCH: u64 = 1;
 /// Bits of `features_incompatible` that this version knows.
-pub const KNOWN_INCOMPATIBLE: u64 = 0;
+pub const KNOWN_INCOMPATIBLE: u64 = FEATURE_BRANCH;
 /// Bits of `features_read_only` that this version knows.
 pub const KNOWN_READ_ONLY: u64 = 0;
 
@@ -189,6 +191,11 @@ impl RootPage {
         self.flags.get() & FLAG_FROZEN != 0
     }
 
+    /// Whether the file is a branch of another, by its depth or its feature bit (BRN-1 asks for both).
+    pub fn has_parent(&self) -> bool {
+        self.lineage_depth.get() != 0 || self.features_incompatible.get() & FEATURE_BRANCH != 0
+    }
+
     /// End of the page: where an uncommitted tail would start.
     pub fn end(&self) -> u64 {
         self.own_offset.get().saturating_add(PAGE)
@@ -220,7 +227,10 @@ impl RootPage {
 
     /// Offset of the first reserved field that is set, or unknown flag (ROOT-4), from the start of the page.
     pub fn first_reserved_set(&self) -> Option<u64> {
-        if self.features_compatible.get() | self.features_read_only.get() | self.features_incompatible.get() != 0 {
+        let unknown = self.features_compatible.get()
+            | self.features_read_only.get() & !KNOWN_READ_ONLY
+            | self.features_incompatible.get() & !KNOWN_INCOMPATIBLE;
+        if unknown != 0 {
             // A later version may have given a reserved field a meaning.
             return None;
         }
@@ -240,12 +250,8 @@ impl RootPage {
             "reserved_a",
             "reserved_b",
             "witness_tree",
-            "parent_epoch",
             "reserved_c",
             "reserved_d",
-            "parent_id",
-            "parent_hash",
-            "lineage_depth",
             "reserved_e",
         ];
         let fields = Self::LAYOUT.fields.iter().filter(|field| reserved.contains(&field.name));
@@ -299,7 +305,7 @@ mod tests {
             Err(Error::Newer { clause: Clause::Root1, .. })
         ));
         let mut root = sealed();
-        root.features_incompatible.set(1);
+        root.features_incompatible.set(FEATURE_BRANCH | 2);
         root.seal();
         assert!(matches!(
             RootPage::read(root.as_bytes(), 3 * PAGE, None),
@@ -313,5 +319,9 @@ mod tests {
         assert_eq!(root.first_reserved_set(), None);
         root.reserved_e[183] = 1;
         assert_eq!(root.first_reserved_set(), Some(0xFFB));
+        root.features_incompatible.set(FEATURE_BRANCH);
+        assert_eq!(root.first_reserved_set(), Some(0xFFB), "a known feature changes nothing");
+        root.features_compatible.set(1);
+        assert_eq!(root.first_reserved_set(), None);
     }
 }

@@ -29,7 +29,7 @@ mod tests;
 mod upkeep;
 
 pub use batch::Batch;
-pub use reader::{ReadMode, Reader, Record};
+pub use reader::{ReadMode, ReadOptions, Reader, Record};
 pub use salvage::salvage_path;
 pub use shared::Shared;
 
@@ -42,7 +42,7 @@ use crate::{Error, Result};
 use rvf_format::Schema;
 use rvf_format::payload::witness::Operation;
 use rvf_format::storage::{FilePlace, Place};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,6 +66,8 @@ pub struct OpenOptions {
     pub actor: String,
     /// How long to wait for another writer; not at all unless said otherwise.
     pub lock_wait: Duration,
+    /// Folders to look for parents of branches in: see [`ReadOptions::parent_folders`].
+    pub parent_folders: Vec<PathBuf>,
     /// How the index is built when a commit or a compaction renews it.
     pub index: IndexOptions,
     /// Leave the index to [`Db::index`] and [`Db::fold`]: commits do not renew it.
@@ -77,7 +79,12 @@ pub struct OpenOptions {
 
 impl OpenOptions {
     fn context(&self) -> Context {
-        Context { clock: self.clock, actor: self.actor.clone(), lock_wait: self.lock_wait }
+        Context {
+            clock: self.clock,
+            actor: self.actor.clone(),
+            lock_wait: self.lock_wait,
+            parent_folders: self.parent_folders.clone(),
+        }
     }
 }
 

@@ -5,13 +5,12 @@ use crate::compact::{Compacted, compact_to};
 use crate::index::{IndexProgress, reindex};
 use crate::ingest::{Exported, Format, Progress};
 use crate::search::Matches;
-use crate::store::{Id, RowId, Snapshot};
+use crate::store::{Id, Opening, RowId, Snapshot};
 use crate::value::Metadata;
 use crate::{Error, Result};
 use half::f16;
-use rvf_format::storage::{Access, FilePlace, Place};
-use rvf_format::verify::{Finding, Options, Report, verify_within};
-use rvf_format::{Clause, Dtype};
+use rvf_format::Dtype;
+use rvf_format::storage::{FilePlace, Place};
 use std::ops::{ControlFlow, Deref};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,13 +26,29 @@ pub enum ReadMode {
     Verified,
 }
 
+/// How a file is opened for reading.
+#[derive(Clone, Debug, Default)]
+pub struct ReadOptions {
+    /// How its bytes are read, and those of its parents.
+    pub mode: ReadMode,
+    /// Folders to look for parents of branches in, after where the branch says its parent is and its own folder. RVF_PARENT_PATH names
+    /// more of them.
+    pub parent_folders: Vec<PathBuf>,
+}
+
+impl ReadOptions {
+    pub(super) fn opening<'a>(&'a self, place: &'a dyn Place) -> Opening<'a> {
+        Opening { place, folders: &self.parent_folders, verified: self.mode == ReadMode::Verified }
+    }
+}
+
 /// A file that is open for reading. Takes no lock; sees the commit that was the newest when it was opened or refreshed.
 ///
 /// Dereferences to its [`Snapshot`].
 pub struct Reader {
     place: Arc<dyn Place>,
     path: PathBuf,
-    mode: ReadMode,
+    options: ReadOptions,
     identity: (u64, u64),
     snapshot: Arc<Snapshot>,
 }
@@ -80,9 +95,29 @@ impl Reader {
     /// # Errors
     /// Those of [`Reader::open_verified`].
     pub fn open_with(place: Arc<dyn Place>, path: impl AsRef<Path>, mode: ReadMode) -> Result<Self> {
-        let path = path.as_ref().to_owned();
-        let (identity, snapshot) = open_newest(place.as_ref(), &path, mode)?;
-        Ok(Self { place, path, mode, identity, snapshot: Arc::new(snapshot) })
+        Self::open_as(place, path, &ReadOptions { mode, ..ReadOptions::default() })
+    }
+
+    /// [`Reader::open_with`], with folders to look for parents in.
+    ///
+    /// # Errors
+    /// Those of [`Reader::open_verified`]; [`Error::Parent`] for a branch whose parent is not found, or is not the one recorded.
+    pub fn open_as(place: Arc<dyn Place>, path: impl AsRef<Path>, options: &ReadOptions) -> Result<Self> {
+        let (path, options) = (path.as_ref().to_owned(), options.clone());
+        let opening = options.opening(place.as_ref());
+        let (identity, snapshot) = opening.alone(&path)?;
+        let snapshot = opening.with_parents(&path, snapshot, None)?;
+        Ok(Self { place, path, options, identity, snapshot: Arc::new(snapshot) })
+    }
+
+    /// Opens a file without its parents: what a branch holds itself can be looked at (its log, its map, what it needs); whatever asks for
+    /// its records ends in [`Error::Parent`].
+    ///
+    /// # Errors
+    /// Those of [`Reader::open_verified`].
+    pub fn open_alone(place: Arc<dyn Place>, path: impl AsRef<Path>, options: &ReadOptions) -> Result<Arc<Snapshot>> {
+        let (_, snapshot) = options.opening(place.as_ref()).alone(path.as_ref())?;
+        Ok(Arc::new(snapshot))
     }
 
     /// Moves on to the newest commit, opened in the same mode; says whether it is another than before, or the same in a file that
@@ -104,7 +139,9 @@ impl Reader {
     /// # Errors
     /// Those of [`Reader::open_verified`].
     pub fn refresh(&mut self) -> Result<bool> {
-        let (identity, snapshot) = open_newest(self.place.as_ref(), &self.path, self.mode)?;
+        let opening = self.options.opening(self.place.as_ref());
+        let (identity, snapshot) = opening.alone(&self.path)?;
+        let snapshot = opening.with_parents(&self.path, snapshot, self.snapshot.parent())?;
         let other = identity != self.identity || snapshot.epoch() != self.snapshot.epoch();
         let moved = other || self.snapshot.check().is_err();
         if moved {
@@ -154,35 +191,6 @@ impl Deref for Reader {
     fn deref(&self) -> &Snapshot {
         &self.snapshot
     }
-}
-
-fn open_newest(place: &dyn Place, path: &Path, mode: ReadMode) -> Result<((u64, u64), Snapshot)> {
-    let storage = place.open(path, Access::Read).map_err(|error| Error::io("opening", path, error))?;
-    let identity = storage.identity().map_err(|error| Error::reading(path, error))?;
-    let (extent, file) = Snapshot::committed(storage.as_ref(), path, |end| match mode {
-        ReadMode::Mapped => storage.view(end),
-        ReadMode::Verified => storage.read(end),
-    })?;
-    if mode == ReadMode::Verified {
-        refuse_unsound(verify_within(&file, &extent, &Options::default(), &mut |_, _| {})?)?;
-    }
-    Ok((identity, Snapshot::within(file, extent)?))
-}
-
-fn refuse_unsound(report: Report) -> Result<()> {
-    // A tail that holds a manifest may be a commit that was damaged: the one before it is not what was asked for.
-    let is_harmless = |finding: &Finding| finding.is_tail() && finding.clause != Clause::Tail2;
-    if report.sound && report.findings.iter().all(is_harmless) {
-        return Ok(());
-    }
-    let findings = report.findings.len();
-    let damage = report.findings.into_iter().find(|finding| !is_harmless(finding));
-    Err(damage.map_or(Error::NoRoot, |first| Error::Unsound {
-        clause: first.clause,
-        at: first.offset,
-        what: first.message,
-        findings,
-    }))
 }
 
 /// How many records are read between two looks at the file.

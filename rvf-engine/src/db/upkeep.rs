@@ -76,7 +76,8 @@ impl Db {
 
     fn give_space_back(&mut self) {
         // Rows that move need another graph, which is the caller's to build where the index is.
-        let waits = self.manual_index && !self.store.snapshot().graphs().is_empty();
+        let snapshot = self.store.snapshot();
+        let waits = self.manual_index && snapshot.graphs().len() > snapshot.inherited_graphs();
         let bytes = self.store.snapshot().root().end();
         if self.manual_compaction || waits || bytes < self.compact_from {
             return;

@@ -1,6 +1,9 @@
 //! The one error type of the engine: what can go wrong, and by which names machines know it. What it says stands in `words.rs`.
 
+mod parent;
 mod words;
+
+pub use parent::{ParentError, ParentFault};
 
 use crate::filter::{FilterError, UnknownField};
 use crate::ingest::{FieldFault, FileFault, InputError, InputFault, SinkError, SinkFault};
@@ -73,6 +76,26 @@ pub enum Error {
         /// The newest epoch.
         newest: u64,
     },
+    /// The parent of a branch is missing, or what was found is not it.
+    Parent(Box<ParentError>),
+    /// Something is wrong with a parent of the file that was asked for.
+    InParent {
+        /// The parent.
+        path: PathBuf,
+        /// What.
+        source: Box<Error>,
+    },
+    /// Two files have no commit in common.
+    NotRelated,
+    /// A branch of a branch, so many times, is one more than there may be.
+    TooDeep,
+    /// An epoch that is to be unpinned is not pinned.
+    NotPinned {
+        /// The epoch.
+        epoch: u64,
+    },
+    /// A merge of a store with string ids was to give new ids.
+    NoRenumber,
     /// Reading or writing failed.
     Io {
         /// What was being done.
@@ -243,6 +266,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Of a branch that is open on its own.
+    pub(crate) fn parent_unknown(needed: rvf_format::lineage::ParentRef) -> Self {
+        Error::Parent(Box::new(ParentError { branch: PathBuf::new(), needed, why: ParentFault::NotLookedFor }))
+    }
+
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Error::Io { action, path: path.to_owned(), source }
     }
@@ -268,6 +296,14 @@ impl Error {
             Error::Newer { .. } => "newer_version",
             Error::NoRoot => "no_root",
             Error::NoEpoch { .. } => "no_epoch",
+            Error::Parent(error) if matches!(error.why, ParentFault::Missing | ParentFault::OtherFile { .. }) => {
+                "parent_missing"
+            }
+            Error::Parent(_) => "parent_unusable",
+            Error::NotRelated => "not_related",
+            Error::TooDeep => "too_deep",
+            Error::NotPinned { .. } => "not_pinned",
+            Error::NoRenumber => "no_renumber",
             Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => "not_found",
             Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => "no_space",
             Error::Io { source, .. } if source.kind() == io::ErrorKind::IsADirectory => "directory",
@@ -301,7 +337,9 @@ impl Error {
             Error::Output(error) => output_kind(error),
             Error::Legacy(error) => legacy_kind(error),
             Error::AlreadyRvf => "already_rvf",
-            Error::InFile { source, .. } | Error::Partly { source, .. } => source.kind(),
+            Error::InFile { source, .. } | Error::Partly { source, .. } | Error::InParent { source, .. } => {
+                source.kind()
+            }
             Error::Group { source } => source.kind(),
             Error::Interrupted => "interrupted",
         }
@@ -327,6 +365,7 @@ impl Error {
             | Error::Newer { .. }
             | Error::NoRoot
             | Error::ReadOnlyFeature
+            | Error::Parent(_)
             | Error::Legacy(_) => REFUSED,
             Error::Io { .. }
             | Error::Truncated { .. }
@@ -345,7 +384,9 @@ impl Error {
                 SinkFault::Io(_) | SinkFault::Directory => NOT_NOW,
                 _ => USAGE,
             },
-            Error::InFile { source, .. } | Error::Partly { source, .. } => source.exit_code(),
+            Error::InFile { source, .. } | Error::Partly { source, .. } | Error::InParent { source, .. } => {
+                source.exit_code()
+            }
             Error::Group { source } => source.exit_code(),
             _ => USAGE,
         }
@@ -357,7 +398,9 @@ impl Error {
             Error::Corrupt { clause, .. } | Error::Newer { clause, .. } | Error::Unsound { clause, .. } => {
                 Some(*clause)
             }
-            Error::InFile { source, .. } | Error::Partly { source, .. } => source.clause(),
+            Error::InFile { source, .. } | Error::Partly { source, .. } | Error::InParent { source, .. } => {
+                source.clause()
+            }
             Error::Group { source } => source.clause(),
             _ => None,
         }
@@ -371,7 +414,9 @@ impl Error {
             | Error::Truncated { at }
             | Error::Unsound { at, .. } => Some(*at),
             Error::Legacy(error) => error.at(),
-            Error::InFile { source, .. } | Error::Partly { source, .. } => source.offset(),
+            Error::InFile { source, .. } | Error::Partly { source, .. } | Error::InParent { source, .. } => {
+                source.offset()
+            }
             Error::Group { source } => source.offset(),
             _ => None,
         }
@@ -432,7 +477,9 @@ impl std::error::Error for Error {
             Error::Input(error) => Some(error),
             Error::Output(error) => Some(error),
             Error::Legacy(error) => Some(error),
-            Error::InFile { source, .. } | Error::Partly { source, .. } => Some(source),
+            Error::InFile { source, .. } | Error::Partly { source, .. } | Error::InParent { source, .. } => {
+                Some(source)
+            }
             Error::Group { source } => Some(source.as_ref()),
             _ => None,
         }

@@ -22,6 +22,12 @@ impl Error {
             Error::NoEpoch { oldest, newest, .. } => {
                 format!("choose an epoch from {oldest} to {newest} that `rvf log` lists")
             }
+            Error::Parent(error) => error.hint(),
+            Error::InParent { source, .. } => source.hint(),
+            Error::NotRelated => "compare files of one lineage: a file and its branches, see `rvf lineage`".into(),
+            Error::TooDeep => "flatten the file first, and branch from what that gives".into(),
+            Error::NotPinned { .. } => "`rvf info` lists the pinned epochs".into(),
+            Error::NoRenumber => "rename the records in one of the files, or resolve with --ours, --theirs or --decisions".into(),
             Error::Io { source, .. } => io_hint(source).into(),
             Error::Exists { .. } => "choose another name, or remove the file first".into(),
             Error::HardLinks { .. } => "compact with --output, or remove the other names first".into(),
@@ -120,6 +126,12 @@ impl fmt::Display for Error {
                 f.write_str("an RVF file without a whole root: nothing in it was committed, or it is damaged")
             }
             Error::NoEpoch { epoch, .. } => write!(f, "epoch {epoch} is not in the file"),
+            Error::Parent(error) => error.fmt(f),
+            Error::InParent { path, source } => write!(f, "in the parent {}: {source}", path.display()),
+            Error::NotRelated => f.write_str("the two have no commit in common: neither is a branch of the other or of what the other is a branch of"),
+            Error::TooDeep => write!(f, "a branch may have {} parents one above the other", rvf_format::lineage::MAX_DEPTH),
+            Error::NotPinned { epoch } => write!(f, "epoch {epoch} is not pinned"),
+            Error::NoRenumber => f.write_str("ids of this store are strings, which are not numbered"),
             Error::Io { action, source, .. } => write!(f, "{action} failed: {source}"),
             Error::Exists { .. } => f.write_str("the file exists already"),
             Error::HardLinks { .. } => {

@@ -71,7 +71,7 @@ pub(crate) fn edit(
 /// Corruption of what is read.
 pub(crate) fn with_curve(snapshot: &Snapshot, curve: &[EffortPoint]) -> Result<(Vec<Draft<'static>>, Vec<u64>)> {
     let (mut drafts, mut removed) = (Vec::new(), BTreeSet::new());
-    for (at, view) in snapshot.sound_graphs() {
+    for (at, view) in snapshot.sound_graphs().filter(|(at, _)| *at >= snapshot.inherited_graphs()) {
         let (graph, index) = (&snapshot.graphs()[at], &view.index);
         if index.effort().as_bytes() == curve.as_bytes() || !graph.is_intact(snapshot) {
             continue;
@@ -101,10 +101,10 @@ pub(crate) fn reindex(
     options: &IndexOptions,
     progress: IndexProgress<'_>,
 ) -> Result<Vec<Draft<'static>>> {
-    if !is_worth_a_graph(snapshot.count()) {
+    if !is_worth_a_graph(snapshot.own_live()?) {
         return Ok(Vec::new());
     }
-    let reuse: Vec<usize> = (0..snapshot.graphs().len()).collect();
+    let reuse: Vec<usize> = (snapshot.inherited_graphs()..snapshot.graphs().len()).collect();
     let row_len = snapshot.schema().row_len().max(1) as u64;
     let mut all = Vec::new();
     let mut rest = runs;

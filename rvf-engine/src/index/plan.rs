@@ -52,15 +52,18 @@ pub(crate) fn is_worth_a_graph(live: u64) -> bool {
 
 /// The graphs to be written; none if nothing is to be done.
 pub(crate) fn plan(snapshot: &Snapshot, scope: Scope, options: &IndexOptions) -> Result<Vec<Planned>> {
-    if scope == Scope::Due && nothing_is_due(snapshot) {
+    if scope == Scope::Due && nothing_is_due(snapshot)? {
         return Ok(Vec::new());
     }
     // The large check is for who asks for an index, not for each commit.
     let stays = |(at, _): &(usize, &GraphView)| scope == Scope::Due || snapshot.graphs()[*at].is_intact(snapshot);
-    let (places, graphs): (Vec<usize>, Vec<&GraphView>) = snapshot.sound_graphs().filter(stays).unzip();
+    // What a branch inherits is its parents' to index.
+    let inherited = snapshot.inherited_graphs();
+    let own = snapshot.sound_graphs().filter(|(at, _)| *at >= inherited);
+    let (places, graphs): (Vec<usize>, Vec<&GraphView>) = own.filter(stays).unzip();
     let covered: BTreeSet<u32> = graphs.iter().flat_map(|graph| graph.parts.iter().copied()).collect();
-    let tail: Vec<u32> = (0..snapshot.parts().len() as u32).filter(|part| !covered.contains(part)).collect();
-    let damaged: Vec<usize> = (0..snapshot.graphs().len()).filter(|place| !places.contains(place)).collect();
+    let tail: Vec<u32> = snapshot.own_parts().filter(|part| !covered.contains(part)).collect();
+    let damaged: Vec<usize> = (inherited..snapshot.graphs().len()).filter(|place| !places.contains(place)).collect();
     let chosen = match scope {
         Scope::Due => due(snapshot, &tail, &graphs)?,
         Scope::All => all(&tail, &graphs, options),
@@ -75,12 +78,14 @@ pub(crate) fn plan(snapshot: &Snapshot, scope: Scope, options: &IndexOptions) ->
 }
 
 /// Whether the manifest alone shows that no fold is due: what small commits pay.
-fn nothing_is_due(snapshot: &Snapshot) -> bool {
-    let rows: u64 = snapshot.parts().iter().map(|part| u64::from(part.entry.rows.get())).sum();
+fn nothing_is_due(snapshot: &Snapshot) -> Result<bool> {
+    let parts = snapshot.own_parts().map(|part| u64::from(snapshot.parts()[part as usize].entry.rows.get()));
+    let (rows, graphs) = (parts.sum::<u64>(), &snapshot.graphs()[snapshot.inherited_graphs()..]);
     let in_graph = |graph: &Graph| u64::from(graph.entry.rows.get());
-    let dead = rows.saturating_sub(snapshot.count());
-    let few_dead = snapshot.graphs().iter().all(|graph| dead as f64 <= in_graph(graph) as f64 * DEAD_SHARE_DUE);
-    rows.saturating_sub(snapshot.graphs().iter().map(in_graph).sum()) <= most_tail_rows(snapshot) && few_dead
+    let live = if snapshot.parent().is_some() { snapshot.own_live()? } else { snapshot.count() };
+    let dead = rows.saturating_sub(live);
+    let few_dead = graphs.iter().all(|graph| dead as f64 <= in_graph(graph) as f64 * DEAD_SHARE_DUE);
+    Ok(rows.saturating_sub(graphs.iter().map(in_graph).sum()) <= most_tail_rows(snapshot) && few_dead)
 }
 
 fn is_tail_due(snapshot: &Snapshot, tail: &[u32]) -> Result<bool> {

@@ -126,7 +126,7 @@ impl Snapshot {
     /// # Errors
     /// Corruption of META segments, and of the manifests of pinned epochs.
     pub fn info(&self) -> Result<Info> {
-        self.settle(self.gather_info())
+        self.settle_own(self.gather_info())
     }
 
     fn gather_info(&self) -> Result<Info> {
@@ -138,7 +138,14 @@ impl Snapshot {
             let bytes = bytes_by_kind.entry(kind).or_default();
             *bytes = bytes.saturating_add(length);
         }
-        let rows: u64 = self.parts().iter().map(|part| u64::from(part.entry.rows.get())).sum();
+        let own = self.own_parts().map(|part| u64::from(self.parts()[part as usize].entry.rows.get()));
+        let rows: u64 = own.sum();
+        // Without its parents a branch does not know which of its rows are live.
+        let (live, needed_bytes) = match self.whole() {
+            Err(_) => (rows, root.end()),
+            Ok(()) if root.has_parent() => (self.own_live()?, self.needed_bytes()?),
+            Ok(()) => (self.count(), self.needed_bytes()?),
+        };
         let items = self.meta()?;
         let text = |tag| items.get(&tag).map(|value| String::from_utf8_lossy(value).into_owned());
         Ok(Info {
@@ -149,9 +156,9 @@ impl Snapshot {
             state_hash: root.state_hash,
             size_bytes: root.end(),
             live_bytes: bytes_by_kind.values().fold(0, |sum: u64, bytes| sum.saturating_add(*bytes)),
-            needed_bytes: self.needed_bytes()?,
+            needed_bytes,
             segments: state.live.len() as u64,
-            dead_rows: rows.saturating_sub(self.count()),
+            dead_rows: rows.saturating_sub(live),
             bytes_by_kind,
             tail_bytes: self.tail().map_or(0, |tail| tail.length),
             frozen: root.is_frozen(),
@@ -180,7 +187,7 @@ impl Snapshot {
     /// # Errors
     /// Corruption of roots, manifests and headers on the way.
     pub fn segments(&self) -> Result<Vec<SegmentInfo>> {
-        self.settle(self.map())
+        self.settle_own(self.map())
     }
 
     fn map(&self) -> Result<Vec<SegmentInfo>> {

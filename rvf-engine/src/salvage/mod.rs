@@ -280,7 +280,7 @@ impl Rescue<'_> {
             if u64::from(entry.rows.get()).saturating_mul(self.schema.row_len() as u64) > entry.length.get() {
                 entry.rows.set(0);
             }
-            Part::new(entry)
+            Part::new(entry, 0)
         };
         let parts: Vec<Part> = vectors.iter().map(part).collect();
         let dead = dead_rows(&parts, journals.iter().flat_map(JournalView::words), |_| Ok(()))?;

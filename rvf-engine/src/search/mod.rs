@@ -179,6 +179,7 @@ impl<'s> Search<'s> {
     /// # Errors
     /// Those of [`Search::run`].
     pub fn run_traced(self) -> Result<(Vec<Hit>, Trace)> {
+        self.snapshot.whole()?;
         self.snapshot.settle(plan::search(&self))
     }
 }

@@ -61,7 +61,7 @@ impl Snapshot {
     /// # Errors
     /// Corruption of roots, manifests and WITNESS segments on the way.
     pub fn log(&self, limit: usize) -> Result<Vec<LogEntry>> {
-        self.settle(self.read_log(limit))
+        self.settle_own(self.read_log(limit))
     }
 
     fn read_log(&self, limit: usize) -> Result<Vec<LogEntry>> {

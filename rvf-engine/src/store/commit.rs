@@ -11,15 +11,17 @@ use super::audit::{next_entry, unsealed};
 use super::edit::Edit;
 use super::merge::{self, Merged};
 use super::names::{self, COMPACT_SUFFIX, CREATE_SUFFIX, beside};
+use super::parents::Opening;
 use super::snapshot::Snapshot;
 use super::tail::{self, TailReport};
 use crate::{Error, Result};
+use rvf_format::build::Draft;
 use rvf_format::chain::State;
 use rvf_format::limits::{FULL_EVERY, PAGE};
 use rvf_format::manifest::{Facts, Manifest, ManifestEntry};
 use rvf_format::payload::witness::{Entry, Operation};
-use rvf_format::payload::{journal, meta, vec, witness};
-use rvf_format::root::{KNOWN_READ_ONLY, RootPage};
+use rvf_format::payload::{cow, journal, meta, vec, witness};
+use rvf_format::root::{FLAG_FROZEN, KNOWN_READ_ONLY, RootPage};
 use rvf_format::state::state_hash;
 use rvf_format::storage::{Place, Storage};
 use rvf_format::{Clause, Kind, Schema, digest, identity};
@@ -58,6 +60,8 @@ pub struct Context {
     pub actor: String,
     /// How long to wait for another writer.
     pub lock_wait: Duration,
+    /// Folders to look for parents of branches in.
+    pub parent_folders: Vec<PathBuf>,
 }
 
 /// A file that this process may write: holds its lock.
@@ -84,6 +88,28 @@ impl Store {
         context: Context,
     ) -> Result<Self> {
         schema.check().map_err(Error::Schema)?;
+        let root = new_root(schema, file_id, context.clock.now_ns());
+        let mut first = First::new(root, Operation::CREATE);
+        if !items.is_empty() {
+            first.drafts.push(meta::draft(items));
+        }
+        first.parameters = format!(
+            "dim={} metric={} dtype={} id_type={}",
+            schema.dimension, schema.metric, schema.dtype, schema.id_type
+        );
+        Self::create_with(place, path, &first, None, context, || Ok(()))
+    }
+
+    /// Creates a file with this first commit. `ready` is called when all of it is on the medium, before it gets its name; what fails
+    /// there leaves no file.
+    pub(crate) fn create_with(
+        place: Arc<dyn Place>,
+        path: &Path,
+        first: &First<'_>,
+        parent: Option<Arc<Snapshot>>,
+        context: Context,
+        ready: impl FnOnce() -> Result<()>,
+    ) -> Result<Self> {
         let exists = || Error::Exists { path: path.to_owned() };
         if place.is_taken(path) {
             return Err(exists());
@@ -93,8 +119,9 @@ impl Store {
         // Again, now that no other process creates a file of this name: one may just have done so.
         let made = match place.is_taken(path) {
             true => Err(exists()),
-            false => write_first(storage.as_ref(), path, schema, items, file_id, &context),
+            false => write_first(storage.as_ref(), path, first, parent, &context),
         };
+        let made = made.and_then(|snapshot| ready().map(|()| snapshot));
         let snapshot = made.inspect_err(|_| drop(place.remove(&temporary)))?;
         names::rename(place.as_ref(), storage.as_ref(), &temporary, path).map_err(|failed| {
             if failed.moved {
@@ -116,7 +143,8 @@ impl Store {
         let resolved = place.resolve(path).map_err(|error| Error::io("opening", path, error))?;
         let path = resolved.as_path();
         let storage = names::open_locked(place.as_ref(), path, context.lock_wait)?;
-        let mut snapshot = open_newest(storage.as_ref(), path)?;
+        let opening = Opening { place: place.as_ref(), folders: &context.parent_folders, verified: false };
+        let mut snapshot = opening.with_parents(path, open_newest(storage.as_ref(), path)?, None)?;
         check_next(&snapshot)?;
         // Only for order: the next compaction removes what stays now.
         drop(names::remove_stale(place.as_ref(), &beside(path, COMPACT_SUFFIX)));
@@ -129,7 +157,7 @@ impl Store {
         storage.sync().map_err(|error| Error::io(SYNCING, path, error))?;
         if report.is_some() {
             // Without what was behind it.
-            snapshot = open_newest(storage.as_ref(), path)?;
+            snapshot = opening.with_parents(path, open_newest(storage.as_ref(), path)?, snapshot.parent.as_ref())?;
         }
         let snapshot = Arc::new(snapshot);
         Ok((Self { place, path: path.to_owned(), storage, snapshot, context, poisoned: false }, report))
@@ -224,6 +252,9 @@ impl Store {
         let live_count = root.live_count.get().checked_add(edit.added());
         let live_count = live_count.and_then(|count| count.checked_sub(edit.dead.len() as u64));
         root.live_count.set(live_count.ok_or_else(|| impossible(&root, 0x18, "the live count cannot be true"))?);
+        if edit.freezes {
+            root.flags.set(root.flags.get() | FLAG_FROZEN);
+        }
 
         let mut entry = next_entry(Some(base.root()), edit.operation, &edit.parameters, &self.context.actor);
         entry.fixed.added.set(edit.added());
@@ -332,37 +363,54 @@ pub fn new_root(schema: &Schema, file_id: [u8; 16], created_ns: u64) -> RootPage
     root
 }
 
+/// The first commit of a new file.
+pub(crate) struct First<'a> {
+    /// Complete but for hashes, places and the audit chain.
+    pub(crate) root: RootPage,
+    pub(crate) drafts: Vec<Draft<'a>>,
+    pub(crate) facts: Facts,
+    pub(crate) operation: Operation,
+    pub(crate) parameters: String,
+}
+
+impl First<'_> {
+    pub(crate) fn new(root: RootPage, operation: Operation) -> Self {
+        Self { root, drafts: Vec::new(), facts: Facts::new(), operation, parameters: String::new() }
+    }
+}
+
 fn write_first(
     storage: &dyn Storage,
     path: &Path,
-    schema: &Schema,
-    items: &meta::Items,
-    file_id: [u8; 16],
+    first: &First<'_>,
+    parent: Option<Arc<Snapshot>>,
     context: &Context,
 ) -> Result<Snapshot> {
-    let root = new_root(schema, file_id, context.clock.now_ns());
     let mut appender = Appender::new(storage, path, 0, 0);
+    append_file_segment(&mut appender, &first.root)?;
+    for draft in &first.drafts {
+        appender.append(draft)?;
+    }
+    let entry = next_entry(None, first.operation, &first.parameters, &context.actor);
+    let change = Change { full: true, removed: Vec::new(), facts: first.facts.clone() };
+    let state = finish(&mut appender, first.root, &[], &Facts::new(), change, entry)?;
+    let file = appender.view()?;
+    // One sync: nothing of the file can be found before it has its name.
+    appender.sync()?;
+    Ok(Snapshot::of_state(file, state, parent))
+}
+
+/// Page 0 of a new file.
+pub(crate) fn append_file_segment(appender: &mut Appender<'_>, root: &RootPage) -> Result<()> {
     appender.stamp(1, root.created_ns.get());
-    let page = identity::encode_file_segment(file_id, root.created_ns.get());
+    let page = identity::encode_file_segment(root.file_id, root.created_ns.get());
     let mut entry = ManifestEntry::zeroed();
     entry.kind = Kind::FILE.0;
     entry.length.set(PAGE);
     entry.epoch.set(1);
     entry.hash = digest::blake3(&page);
     appender.take_id();
-    appender.put(&page, entry)?;
-    if !items.is_empty() {
-        appender.append(&meta::draft(items))?;
-    }
-    let parameters =
-        format!("dim={} metric={} dtype={} id_type={}", schema.dimension, schema.metric, schema.dtype, schema.id_type);
-    let first = next_entry(None, Operation::CREATE, &parameters, &context.actor);
-    let change = Change { full: true, removed: Vec::new(), facts: Facts::new() };
-    let state = finish(&mut appender, root, &[], &Facts::new(), change, first)?;
-    let file = appender.view()?;
-    // One sync: nothing of the file can be found before it has its name.
-    appender.sync()?;
-    Ok(Snapshot::of_state(file, state))
+    appender.put(&page, entry)
 }
 
 /// The epoch after that of `root`.
@@ -399,6 +447,7 @@ fn append_rest(appender: &mut Appender<'_>, base: &Snapshot, edit: &Edit<'_>, me
     let gone: Vec<(u64, u64)> = base
         .parts()
         .iter()
+        .skip(base.inherited_parts() as usize)
         .filter(|part| {
             let id = part.entry.segment_id.get();
             merged.removed.contains(&id) || edit.removed.contains(&id)
@@ -406,7 +455,11 @@ fn append_rest(appender: &mut Appender<'_>, base: &Snapshot, edit: &Edit<'_>, me
         .map(|part| (part.entry.base_row.get(), part.entry.end_row()))
         .collect();
     let stays = |row: &u64| !gone.iter().any(|(first, end)| (first..end).contains(&row));
-    let words = journal::words_of(edit.dead.iter().copied().filter(stays));
+    let (inherited, own) = edit.dead.split_at(edit.dead.partition_point(|row| *row < base.first_row()));
+    if !inherited.is_empty() {
+        appender.append(&cow::cow_map(inherited))?;
+    }
+    let words = journal::words_of(own.iter().copied().filter(stays));
     if !words.is_empty() {
         appender.append(&journal::draft(&words))?;
     }

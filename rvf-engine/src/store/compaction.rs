@@ -14,6 +14,8 @@ use rvf_format::build::Draft;
 use rvf_format::chain::{self, State};
 use rvf_format::limits::TREE_MIN;
 use rvf_format::manifest::{Facts, ManifestEntry, pins};
+use rvf_format::payload::columns::Builder;
+use rvf_format::payload::cow;
 use rvf_format::payload::vec::VecView;
 use rvf_format::payload::witness::{self, Entry, Operation};
 use rvf_format::root::RootPage;
@@ -39,6 +41,7 @@ pub(crate) struct Target<'a> {
     storage: Arc<dyn Storage>,
     temporary: PathBuf,
     path: PathBuf,
+    parent: Option<Arc<Snapshot>>,
 }
 
 impl<'a> Target<'a> {
@@ -49,7 +52,8 @@ impl<'a> Target<'a> {
         if store.place.names(path).map_err(reading)? > 1 {
             return Err(Error::HardLinks { path: path.clone() });
         }
-        let target = Self::create(store.place.as_ref(), path, COMPACT_SUFFIX)?;
+        let mut target = Self::create(store.place.as_ref(), path, COMPACT_SUFFIX)?;
+        target.parent = store.snapshot.parent.clone();
         let copied = store.place.copy_permissions(path, &target.temporary);
         match copied.map_err(|error| Error::io("setting permissions", &target.temporary, error)) {
             Ok(()) => Ok(target),
@@ -74,7 +78,7 @@ impl<'a> Target<'a> {
     fn create(place: &'a dyn Place, path: &Path, suffix: &str) -> Result<Self> {
         let temporary = beside(path, suffix);
         let storage = names::create_temporary(place, &temporary)?;
-        Ok(Self { place, storage, temporary, path: path.to_owned() })
+        Ok(Self { place, storage, temporary, path: path.to_owned(), parent: None })
     }
 
     pub(crate) fn storage(&self) -> &dyn Storage {
@@ -84,7 +88,12 @@ impl<'a> Target<'a> {
     /// Brings the file to the medium and gives it its name. Returns it, open and locked, with its newest commit.
     pub(crate) fn publish(self) -> std::result::Result<(Arc<dyn Storage>, Snapshot), Unnamed> {
         let ready = self.storage.sync().map_err(|error| Error::io("syncing", &self.temporary, error));
-        match ready.and_then(|()| open_newest(self.storage.as_ref(), &self.path)) {
+        let opened = ready.and_then(|()| open_newest(self.storage.as_ref(), &self.path));
+        let opened = opened.and_then(|snapshot| match &self.parent {
+            Some(parent) => snapshot.with_parent(parent.clone()),
+            None => Ok(snapshot),
+        });
+        match opened {
             Ok(snapshot) => {
                 names::rename(self.place, self.storage.as_ref(), &self.temporary, &self.path)?;
                 Ok((self.storage, snapshot))
@@ -293,6 +302,7 @@ impl Writer<'_> {
         removed.extend(witnesses.map(|entry| entry.segment_id.get()));
         remove_companions(before, &mut removed)?;
         let mut live = self.place(before, |entry| !removed.contains(&entry.segment_id.get()))?;
+        self.renew_inherited(before)?;
         let mut next_row = root.next_row.get();
         let gathered = gather(&mut self.appender, before, &removed, &mut next_row)?;
         root.next_row.set(next_row);
@@ -309,7 +319,19 @@ impl Writer<'_> {
         Ok(self.write_epoch(root, live, &before.state().facts, entry)?.root)
     }
 
-    /// All rows as they stand now: parts that stay, then what was gathered, as it was written.
+    /// What a branch says of rows that it inherits: which it hides, and the metadata that it gives them.
+    fn renew_inherited(&mut self, before: &Snapshot) -> Result<()> {
+        let hidden = before.hidden_rows()?;
+        if !hidden.is_empty() {
+            self.appender.append(&cow::cow_map(&hidden))?;
+        }
+        match overlay(before)? {
+            Some(delta) => self.appender.append(&delta),
+            None => Ok(()),
+        }
+    }
+
+    /// All rows of the file itself as they stand now: parts that stay, then what was gathered, as it was written.
     fn runs(
         &self,
         before: &Snapshot,
@@ -317,9 +339,9 @@ impl Writer<'_> {
         gathered: Vec<(ManifestEntry, Vec<RowId>)>,
     ) -> Result<Vec<Run>> {
         let mut runs = Vec::new();
-        for (part, source) in before.parts().iter().enumerate() {
-            if !removed.contains(&source.entry.segment_id.get()) {
-                runs.push(Run::of_part(before, part as u32)?);
+        for part in before.own_parts() {
+            if !removed.contains(&before.parts()[part as usize].entry.segment_id.get()) {
+                runs.push(Run::of_part(before, part)?);
             }
         }
         if gathered.is_empty() {
@@ -341,11 +363,12 @@ impl Writer<'_> {
 /// they are, or there is none; says whether they stay.
 fn remove_index(before: &Snapshot, removed: &mut BTreeSet<u64>) -> bool {
     let covered = before.covered();
-    let mut parts = before.parts().iter().zip(covered);
+    let mut parts = before.parts().iter().zip(covered).skip(before.inherited_parts() as usize);
+    let graphs = &before.graphs()[before.inherited_graphs()..];
     let stays = parts.all(|(part, covered)| covered && !removed.contains(&part.entry.segment_id.get()));
     let kinds = [Kind::INDEX, Kind::QUANT];
     let intact = |graph: &Graph| graph.is_intact(before);
-    if before.graphs().is_empty() || (stays && before.graphs().len() == 1 && before.graphs().iter().all(intact)) {
+    if graphs.is_empty() || (stays && graphs.len() == 1 && graphs.iter().all(intact)) {
         return true;
     }
     let live = before.state().live.iter();
@@ -374,23 +397,46 @@ fn pieces(entries: &[Entry], most: usize) -> impl Iterator<Item = &[Entry]> {
     })
 }
 
-/// What does not go on: VEC segments with dead rows or changed metadata, several small ones, all journals and DELTA segments.
+/// What does not go on: VEC segments with dead rows or changed metadata, several small ones, all journals, COW_MAP and DELTA segments.
 fn removed_segments(before: &Snapshot) -> Result<BTreeSet<u64>> {
     let dead = before.dead()?;
-    let parts = before.parts().iter().zip(dead);
-    let holed = parts.filter(|(_, dead)| dead.as_ref().is_some_and(|bits| bits.ones() > 0)).map(|(part, _)| part.entry);
-    let small: Vec<ManifestEntry> =
-        before.parts().iter().map(|part| part.entry).filter(|entry| entry.length.get() < TREE_MIN).collect();
-    let mut removed: BTreeSet<u64> = holed.map(|entry| entry.segment_id.get()).collect();
-    let overlaid = before.metas().overlaid(before)?;
-    removed.extend(overlaid.iter().map(|part| before.parts()[*part as usize].entry.segment_id.get()));
+    let id = |part: u32| before.parts()[part as usize].entry.segment_id.get();
+    let is_holed = |part: &u32| dead.get(*part as usize).and_then(Option::as_ref).is_some_and(|bits| bits.ones() > 0);
+    let is_small = |part: &u32| before.parts()[*part as usize].entry.length.get() < TREE_MIN;
+    let mut removed: BTreeSet<u64> = before.own_parts().filter(is_holed).map(id).collect();
+    let overlaid = before.metas().overlaid(before)?.into_iter();
+    removed.extend(overlaid.filter(|part| *part >= before.inherited_parts()).map(id));
+    let small: Vec<u32> = before.own_parts().filter(is_small).collect();
     if small.len() > 1 || !removed.is_empty() {
-        removed.extend(small.iter().map(|entry| entry.segment_id.get()));
+        removed.extend(small.into_iter().map(id));
     }
-    for kind in [Kind::JOURNAL, Kind::DELTA] {
+    for kind in [Kind::JOURNAL, Kind::COW_MAP, Kind::DELTA] {
         removed.extend(before.state().of_kind(kind).map(|entry| entry.segment_id.get()));
     }
     Ok(removed)
+}
+
+/// What the DELTA segments of a branch say of rows that it inherits and sees, as one; `None` where they say nothing of any.
+fn overlay(before: &Snapshot) -> Result<Option<Draft<'static>>> {
+    let mut rows = BTreeSet::new();
+    for delta in before.metas().own_deltas(before) {
+        before.intact(&delta.entry)?;
+        let named = delta.view(before)?.row_numbers().unwrap_or_default();
+        rows.extend(named.iter().map(|row| row.get()).filter(|row| *row < before.first_row()));
+    }
+    let (mut builder, mut kept) = (Builder::new(), Vec::new());
+    for row in rows {
+        if let Some(at) = before.place_of_row(row)
+            && !before.is_dead(at)?
+        {
+            before.metas().append(before, at, &mut builder)?;
+            kept.push(row);
+        }
+    }
+    if kept.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(builder.draft(0, Some(&kept))?))
 }
 
 /// Writes the live rows of removed segments as new ones: their entries, and where each row stood.
@@ -402,14 +448,14 @@ fn gather(
 ) -> Result<Vec<(ManifestEntry, Vec<RowId>)>> {
     let mut written = Vec::new();
     let mut rows = (Gathered::default(), Vec::new());
-    for (part, source) in before.parts().iter().enumerate() {
-        if !removed.contains(&source.entry.segment_id.get()) {
+    for part in before.own_parts() {
+        if !removed.contains(&before.parts()[part as usize].entry.segment_id.get()) {
             continue;
         }
-        before.intact_rows(part as u32)?;
-        let view = before.view(part as u32)?;
+        before.intact_rows(part)?;
+        let view = before.view(part)?;
         for row in 0..view.count() {
-            let at = RowId { part: part as u32, row };
+            let at = RowId { part, row };
             if before.is_dead(at)? {
                 continue;
             }

@@ -34,6 +34,8 @@ pub struct Edit<'a> {
     pub moved_rows: u64,
     /// Ids of live segments to be removed. Rows in them are gone.
     pub removed: Vec<u64>,
+    /// Whether the file takes no commit after this one.
+    pub freezes: bool,
     /// Facts to be set; an empty value ends a fact.
     pub facts: Facts,
     /// Parameters of the operation as text; its hash goes into the audit entry.
@@ -53,6 +55,7 @@ impl Edit<'_> {
             drafts: Vec::new(),
             moved_rows: 0,
             removed: Vec::new(),
+            freezes: false,
             facts: Facts::new(),
             parameters: String::new(),
             next_id: 0,

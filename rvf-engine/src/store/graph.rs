@@ -19,6 +19,8 @@ pub struct Graph {
     pub entry: ManifestEntry,
     /// The entry of its codes, where it has any.
     pub(crate) quant: Option<ManifestEntry>,
+    /// Of the file that it stands in.
+    pub(crate) depth: u32,
     view: OnceLock<std::result::Result<GraphView, Fault>>,
 }
 
@@ -39,24 +41,30 @@ pub(crate) struct GraphView {
 }
 
 impl Graph {
-    fn new(entry: ManifestEntry, quant: Option<ManifestEntry>) -> Self {
-        Self { entry, quant, view: OnceLock::new() }
+    fn new(entry: ManifestEntry, quant: Option<ManifestEntry>, depth: u32) -> Self {
+        Self { entry, quant, depth, view: OnceLock::new() }
     }
 
-    /// The graphs of a snapshot's space 0, by their first row.
-    pub(super) fn all(live: &[ManifestEntry]) -> Vec<Self> {
+    /// The same graph as a branch sees it: which of its rows are live is the branch's.
+    pub(super) fn inherited(&self) -> Self {
+        Self::new(self.entry, self.quant, self.depth)
+    }
+
+    /// The graphs of a file's space 0, by their first row.
+    pub(super) fn all(live: &[ManifestEntry], depth: u32) -> Vec<Self> {
         let of = |kind| live.iter().filter(move |entry| entry.kind() == kind && entry.space.get() == 0);
         let codes = |index: &ManifestEntry| {
             of(Kind::QUANT).find(|quant| quant.base_row == index.base_row && quant.rows == index.rows).copied()
         };
-        let mut graphs: Vec<Self> = of(Kind::INDEX).map(|entry| Self::new(*entry, codes(entry))).collect();
+        let mut graphs: Vec<Self> = of(Kind::INDEX).map(|entry| Self::new(*entry, codes(entry), depth)).collect();
         graphs.sort_by_key(|graph| graph.entry.base_row.get());
         graphs
     }
 
     /// Whether the bytes of the graph and its codes are those that were committed.
     pub(crate) fn is_intact(&self, snapshot: &Snapshot) -> bool {
-        [Some(self.entry), self.quant].iter().flatten().all(|entry| snapshot.intact(entry).is_ok())
+        let file = snapshot.layer(self.depth);
+        [Some(self.entry), self.quant].iter().flatten().all(|entry| file.intact(entry).is_ok())
     }
 
     /// The graph in place.
@@ -65,17 +73,18 @@ impl Graph {
     /// PAY-1, PAY-2, PAY-6, IDX-1, IDX-2, QNT-1; corruption of journals.
     pub(crate) fn view(&self, snapshot: &Snapshot) -> Result<&GraphView> {
         let view = self.view.get_or_init(|| GraphView::parse(self, snapshot).map_err(Fault::from));
-        view.as_ref().map_err(|fault| (*fault).into())
+        view.as_ref().map_err(|fault| snapshot.blame_layer(self.depth, (*fault).into()))
     }
 }
 
 impl GraphView {
     fn parse(graph: &Graph, snapshot: &Snapshot) -> Result<Self> {
         let (entry, schema) = (&graph.entry, snapshot.schema());
-        let index = IndexView::parse(snapshot.segment(entry)?, entry, schema)?;
+        let file = snapshot.layer(graph.depth);
+        let index = IndexView::parse(file.segment(entry)?, entry, schema)?;
         let quant = match (index.facts().code, graph.quant) {
             (CODE_STORED, _) => None,
-            (_, Some(quant)) => Some(QuantView::parse(snapshot.segment(&quant)?, &quant, schema)?),
+            (_, Some(quant)) => Some(QuantView::parse(file.segment(&quant)?, &quant, schema)?),
             (_, None) => return Err(wrong(Clause::Qnt1, entry, "a graph has no codes to walk on")),
         };
         let kind = |quant: &QuantView| (quant.facts().code, quant.facts().stride);

@@ -11,10 +11,12 @@ use rvf_format::limits::TREE_MIN;
 use rvf_format::manifest::ManifestEntry;
 use rvf_format::payload::columns::Builder;
 use rvf_format::payload::journal::{self, JournalView, JournalWord};
+use rvf_format::payload::refcount::{self, RefcountView};
 use rvf_format::payload::vec::{self, IdColumn, IdRef};
-use rvf_format::payload::{tree::TreeView, witness};
+use rvf_format::payload::{cow, tree::TreeView, witness};
 use rvf_format::{IdType, Kind};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use zerocopy::byteorder::little_endian::U64;
 
 /// As many segments in a tier become one.
@@ -75,11 +77,13 @@ pub(crate) fn plan(snapshot: &Snapshot, edit: &Edit<'_>, next_row: &mut u64) -> 
     let mut merged = Merged { drafts: Vec::new(), removed: edit.removed.iter().copied().collect() };
     let mut stays = covered_segments(snapshot);
     stays.extend(changed_segments(snapshot, edit)?);
-    for kind in [Kind::VEC, Kind::JOURNAL, Kind::WITNESS] {
+    for kind in [Kind::VEC, Kind::JOURNAL, Kind::WITNESS, Kind::COW_MAP, Kind::REFCOUNT] {
         for group in groups(snapshot, kind, &merged.removed, &stays) {
             let drafts = match kind {
                 Kind::VEC => merge_rows(snapshot, edit, &group, next_row)?,
                 Kind::JOURNAL => vec![merge_journals(snapshot, &group)?],
+                Kind::COW_MAP => vec![cow::cow_map(&snapshot.hidden_rows()?)],
+                Kind::REFCOUNT => vec![merge_refcounts(snapshot, &group)?],
                 _ => vec![merge_witnesses(snapshot, &group)?],
             };
             merged.drafts.extend(drafts);
@@ -106,13 +110,14 @@ fn tier(length: u64) -> Option<usize> {
 
 /// Segments whose rows a graph covers: these keep their numbers.
 fn covered_segments(snapshot: &Snapshot) -> BTreeSet<u64> {
-    let parts = snapshot.parts().iter().zip(snapshot.covered());
+    let parts = snapshot.parts().iter().zip(snapshot.covered()).skip(snapshot.inherited_parts() as usize);
     parts.filter(|(_, covered)| *covered).map(|(part, _)| part.entry.segment_id.get()).collect()
 }
 
 /// Segments of whose rows the edit itself changes the metadata: what it says of them names rows by the numbers that they have.
 fn changed_segments(snapshot: &Snapshot, edit: &Edit<'_>) -> Result<Vec<u64>> {
     let parts = edit.changed.iter().filter_map(|row| snapshot.place_of_row(*row));
+    let parts = parts.filter(|at| at.part >= snapshot.inherited_parts());
     Ok(parts.filter_map(|at| snapshot.parts().get(at.part as usize)).map(|part| part.entry.segment_id.get()).collect())
 }
 
@@ -159,7 +164,7 @@ fn merge_rows(
 /// Merges the newest DELTA segments into one, if there are many: as far back as an older one is not much larger than all newer ones
 /// together, so that each is rewritten a few times at most. What is left is older than what is written, as it must be.
 fn merge_deltas(snapshot: &Snapshot, merged: &mut Merged<'static>) -> Result<()> {
-    let deltas: Vec<&Columns> = snapshot.metas().deltas().iter().collect();
+    let deltas: Vec<&Columns> = snapshot.metas().own_deltas(snapshot).map(Arc::as_ref).collect();
     if deltas.len() < FAN_IN {
         return Ok(());
     }
@@ -180,7 +185,7 @@ fn merge_deltas(snapshot: &Snapshot, merged: &mut Merged<'static>) -> Result<()>
     let stays = |row: &u64| {
         let at = snapshot.place_of_row(*row)?;
         let part = snapshot.parts().get(at.part as usize)?.entry.segment_id.get();
-        (!merged.removed.contains(&part)).then_some(at)
+        (at.part < snapshot.inherited_parts() || !merged.removed.contains(&part)).then_some(at)
     };
     let rows: Vec<(u64, RowId)> = rows.iter().filter_map(|row| Some((*row, stays(row)?))).collect();
     let mut builder = Builder::new();
@@ -194,13 +199,13 @@ fn merge_deltas(snapshot: &Snapshot, merged: &mut Merged<'static>) -> Result<()>
     Ok(())
 }
 
-/// Parts of the snapshot that are in `group`, by ascending row.
+/// Parts of the file itself that are in `group`, by ascending row.
 fn parts_of<'s>(
     snapshot: &'s Snapshot,
     group: &'s [ManifestEntry],
 ) -> impl Iterator<Item = (u32, &'s ManifestEntry)> + 's {
     let ids: BTreeSet<u64> = group.iter().map(|entry| entry.segment_id.get()).collect();
-    let parts = snapshot.parts().iter().enumerate();
+    let parts = snapshot.parts().iter().enumerate().skip(snapshot.inherited_parts() as usize);
     parts
         .filter(move |(_, part)| ids.contains(&part.entry.segment_id.get()))
         .map(|(index, part)| (index as u32, &part.entry))
@@ -223,6 +228,17 @@ fn merge_journals(snapshot: &Snapshot, group: &[ManifestEntry]) -> Result<Draft<
     Ok(journal::draft(&merged).into_owned())
 }
 
+fn merge_refcounts(snapshot: &Snapshot, group: &[ManifestEntry]) -> Result<Draft<'static>> {
+    let mut entries = Vec::new();
+    for entry in group {
+        let view = RefcountView::parse(snapshot.intact(entry)?, entry.offset.get())?;
+        entries.extend_from_slice(view.entries());
+    }
+    entries.sort_by_key(|entry| (entry.epoch.get(), entry.child_id));
+    entries.dedup_by_key(|entry| (entry.epoch.get(), entry.child_id));
+    Ok(refcount::draft(&entries).into_owned())
+}
+
 fn merge_witnesses(snapshot: &Snapshot, group: &[ManifestEntry]) -> Result<Draft<'static>> {
     let mut entries = Vec::new();
     for entry in group {
@@ -238,7 +254,8 @@ pub(crate) fn remove_companions(snapshot: &Snapshot, removed: &mut BTreeSet<u64>
         return Ok(());
     }
     let key = |entry: &ManifestEntry| (entry.base_row.get(), entry.rows.get());
-    let gone = snapshot.parts().iter().filter(|part| removed.contains(&part.entry.segment_id.get()));
+    let own = snapshot.parts().iter().skip(snapshot.inherited_parts() as usize);
+    let gone = own.filter(|part| removed.contains(&part.entry.segment_id.get()));
     let gone: BTreeSet<_> = gone.map(|part| key(&part.entry)).collect();
     let listed =
         |kind| snapshot.state().of_kind(kind).filter(|entry| entry.rows.get() > 0 && gone.contains(&key(entry)));

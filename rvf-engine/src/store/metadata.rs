@@ -15,7 +15,7 @@ use rvf_format::payload::lookup::{self, LookupView};
 use rvf_format::storage::Bytes;
 use rvf_format::{Clause, Kind};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// The fields of a store and their types.
 pub type Fields = BTreeMap<String, FieldType>;
@@ -24,6 +24,8 @@ pub type Fields = BTreeMap<String, FieldType>;
 #[derive(Debug)]
 pub(crate) struct Columns {
     pub(crate) entry: ManifestEntry,
+    /// Of the file that it stands in.
+    pub(crate) depth: u32,
     lookup: Option<ManifestEntry>,
     view: OnceLock<std::result::Result<ColumnsView, Fault>>,
     lookup_view: OnceLock<std::result::Result<LookupView, Fault>>,
@@ -33,9 +35,9 @@ pub(crate) struct Columns {
 #[derive(Debug, Default)]
 pub(crate) struct MetaTable {
     /// Of each part.
-    parts: Vec<Option<Columns>>,
-    /// The newest first.
-    deltas: Vec<Columns>,
+    parts: Vec<Option<Arc<Columns>>>,
+    /// The newest first: those of the file itself, then those of its parent, and so on.
+    deltas: Vec<Arc<Columns>>,
     fields: OnceLock<std::result::Result<Fields, Fault>>,
 }
 
@@ -46,10 +48,10 @@ impl Columns {
     /// PAY-1, PAY-2, PAY-6, META-2.
     pub(crate) fn view(&self, snapshot: &Snapshot) -> Result<&ColumnsView> {
         let view = self.view.get_or_init(|| {
-            let segment = snapshot.segment(&self.entry).map_err(Fault::from)?;
+            let segment = snapshot.layer(self.depth).segment(&self.entry).map_err(Fault::from)?;
             ColumnsView::parse(segment, &self.entry).map_err(Fault::from)
         });
-        view.as_ref().map_err(|fault| (*fault).into())
+        view.as_ref().map_err(|fault| snapshot.blame_layer(self.depth, (*fault).into()))
     }
 
     /// The index of the columns, where there is one.
@@ -60,16 +62,16 @@ impl Columns {
         let Some(entry) = &self.lookup else { return Ok(None) };
         let columns = self.view(snapshot)?;
         let view = self.lookup_view.get_or_init(|| {
-            let segment = snapshot.segment(entry).map_err(Fault::from)?;
+            let segment = snapshot.layer(self.depth).segment(entry).map_err(Fault::from)?;
             LookupView::parse(segment, entry, columns).map_err(Fault::from)
         });
-        view.as_ref().map(Some).map_err(|fault| (*fault).into())
+        view.as_ref().map(Some).map_err(|fault| snapshot.blame_layer(self.depth, (*fault).into()))
     }
 }
 
 impl MetaTable {
-    /// That of space 0.
-    pub(super) fn new(live: &[ManifestEntry], parts: &[Part]) -> Self {
+    /// That of space 0: for the parts of the parent, then for those of the file itself.
+    pub(super) fn new(live: &[ManifestEntry], own: &[Arc<Part>], depth: u32, parent: Option<&Snapshot>) -> Self {
         let of = |kind: Kind| {
             let listed = live.iter().filter(move |entry| entry.kind() == kind && entry.space.get() == 0);
             listed.filter(|entry| entry.rows.get() > 0)
@@ -78,33 +80,42 @@ impl MetaTable {
         let lookups: HashMap<_, _> = of(Kind::META_IDX).map(|entry| (key(entry), *entry)).collect();
         let columns = |entry: &ManifestEntry, lookup| Columns {
             entry: *entry,
+            depth,
             lookup,
             view: OnceLock::new(),
             lookup_view: OnceLock::new(),
         };
         let mut metas: HashMap<_, _> =
             of(Kind::META).map(|entry| (key(entry), columns(entry, lookups.get(&key(entry)).copied()))).collect();
-        let mut deltas: Vec<Columns> = of(Kind::DELTA).map(|entry| columns(entry, None)).collect();
+        let mut deltas: Vec<Arc<Columns>> = of(Kind::DELTA).map(|entry| Arc::new(columns(entry, None))).collect();
         deltas.sort_by_key(|delta| std::cmp::Reverse(delta.entry.segment_id.get()));
-        let parts = match metas.is_empty() {
-            true => Vec::new(),
-            false => parts.iter().map(|part| metas.remove(&key(&part.entry))).collect(),
-        };
+        deltas.extend(parent.iter().flat_map(|parent| parent.metas().deltas.iter().cloned()));
+        let mut parts = parent.map_or_else(Vec::new, |parent| parent.metas().parts.clone());
+        if !metas.is_empty() {
+            parts.resize_with(parent.map_or(0, |parent| parent.parts().len()), || None);
+            parts.extend(own.iter().map(|part| metas.remove(&key(&part.entry)).map(Arc::new)));
+        }
         Self { parts, deltas, fields: OnceLock::new() }
     }
 
     /// The META segment of a part.
-    pub(crate) fn of_part(&self, part: u32) -> Option<&Columns> {
+    pub(crate) fn of_part(&self, part: u32) -> Option<&Arc<Columns>> {
         self.parts.get(part as usize)?.as_ref()
     }
 
     /// DELTA segments, the newest first.
-    pub(crate) fn deltas(&self) -> &[Columns] {
+    pub(crate) fn deltas(&self) -> &[Arc<Columns>] {
         &self.deltas
     }
 
+    /// DELTA segments of the file itself, the newest first.
+    pub(crate) fn own_deltas(&self, snapshot: &Snapshot) -> impl Iterator<Item = &Arc<Columns>> {
+        let depth = snapshot.depth();
+        self.deltas.iter().take_while(move |delta| delta.depth == depth)
+    }
+
     /// All META and DELTA segments.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Columns> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Columns>> {
         self.parts.iter().flatten().chain(&self.deltas)
     }
 
@@ -142,7 +153,7 @@ impl MetaTable {
     /// MAN-5.
     pub(super) fn check_intact(&self, snapshot: &Snapshot, part: u32) -> Result<()> {
         if let Some(columns) = self.of_part(part) {
-            snapshot.intact(&columns.entry)?;
+            snapshot.intact_in(columns.depth, &columns.entry)?;
         }
         self.check_deltas(snapshot)
     }
@@ -152,13 +163,13 @@ impl MetaTable {
     /// # Errors
     /// MAN-5.
     fn check_deltas(&self, snapshot: &Snapshot) -> Result<()> {
-        self.deltas.iter().try_for_each(|delta| snapshot.intact_once(&delta.entry))
+        self.deltas.iter().try_for_each(|delta| snapshot.intact_once_in(delta.depth, &delta.entry))
     }
 
-    /// Parts of which a DELTA names a row.
+    /// Parts of which a DELTA of the file itself names a row.
     pub(crate) fn overlaid(&self, snapshot: &Snapshot) -> Result<BTreeSet<u32>> {
         let mut parts = BTreeSet::new();
-        for delta in &self.deltas {
+        for delta in self.own_deltas(snapshot) {
             let rows = delta.view(snapshot)?.row_numbers().unwrap_or_default();
             parts.extend(rows.iter().filter_map(|row| snapshot.place_of_row(row.get())).map(|at| at.part));
         }
@@ -190,6 +201,7 @@ impl Snapshot {
     }
 
     fn read_fields(&self) -> Result<Fields> {
+        self.whole()?;
         let mut fields = Fields::new();
         for columns in self.metas().all() {
             note_fields(&mut fields, columns.view(self)?);
@@ -252,7 +264,7 @@ impl Snapshot {
     pub(crate) fn intact_metadata_at(&self, at: RowId) -> Result<Metadata> {
         self.metas().check_deltas(self)?;
         if let Some(columns) = self.metas().of_part(at.part) {
-            self.intact_once(&columns.entry)?;
+            self.intact_once_in(columns.depth, &columns.entry)?;
         }
         self.metadata_at(at)
     }

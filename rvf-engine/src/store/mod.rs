@@ -7,6 +7,8 @@
 //! | `rows.rs` | [`Part`]: the rows of one VEC segment, which of them are live |
 //! | `edit.rs` | [`Edit`]: what a commit is to change |
 //! | `graph.rs` | [`Graph`]: an INDEX segment and its codes |
+//! | `lineage.rs` | a snapshot and those of its parents: layers, rows that a branch hides |
+//! | `parents.rs` | finding the parents of a branch |
 //! | `metadata.rs` | the metadata of rows: META, DELTA and META_IDX segments |
 //! | `append.rs` | `Appender`: segments onto the end of a file |
 //! | `commit.rs` | [`Store`]: the one door that writes |
@@ -25,10 +27,12 @@ pub(crate) mod compaction;
 mod edit;
 mod graph;
 mod id;
+mod lineage;
 mod merge;
 mod metadata;
 mod moved;
 mod names;
+mod parents;
 mod rows;
 mod snapshot;
 mod space;
@@ -42,11 +46,13 @@ pub use edit::{Edit, NewRows};
 pub use graph::Graph;
 pub(crate) use graph::GraphView;
 pub use id::Id;
+pub use lineage::CommitId;
 pub(crate) use merge::{Gathered, remove_companions};
 pub use metadata::Fields;
 pub(crate) use metadata::{drafts as metadata_drafts, note_fields, read_record, unreadable};
 pub(crate) use moved::{Origin, Run};
 pub(crate) use names::beside;
+pub(crate) use parents::Opening;
 pub(crate) use rows::{Bits, dead_rows};
 pub use rows::{Part, RowId};
 pub use snapshot::Snapshot;

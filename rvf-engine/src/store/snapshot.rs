@@ -2,11 +2,10 @@
 
 use super::graph::{Graph, GraphView};
 use super::metadata::MetaTable;
-use super::rows::{DeadRows, Fault, Part, RowId, dead_rows};
+use super::rows::{DeadRows, Fault, Part, RowId};
 use crate::Result;
 use rvf_format::chain::{self, State};
 use rvf_format::manifest::ManifestEntry;
-use rvf_format::payload::journal::JournalView;
 use rvf_format::payload::meta;
 use rvf_format::payload::vec::{IdRef, VecView};
 use rvf_format::recover::{self, Commit, Extent, Tail};
@@ -15,7 +14,7 @@ use rvf_format::storage::{Bytes, Storage};
 use rvf_format::{Clause, Error, Kind, Schema, digest};
 use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use zerocopy::IntoBytes;
 
@@ -24,12 +23,16 @@ const MOST_CUTS: u32 = 100;
 
 /// One commit of a file: what was live when it was made.
 ///
-/// Opening costs the root page and at most 64 manifests; segments are parsed when first touched and never copied.
+/// Opening costs the root page and at most 64 manifests; segments are parsed when first touched and never copied. The snapshot of a
+/// branch holds that of its parent, whose parts, graphs and metadata stand before its own.
 #[derive(Debug)]
 pub struct Snapshot {
     file: Bytes,
     state: State,
-    parts: Vec<Part>,
+    pub(super) parent: Option<Arc<Self>>,
+    /// Where a parent was found.
+    pub(super) path: Option<PathBuf>,
+    parts: Vec<Arc<Part>>,
     graphs: Vec<Graph>,
     metas: MetaTable,
     /// What of the file lies behind `file`.
@@ -40,13 +43,14 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// The newest commit in `file`.
+    /// The newest commit in `file`. That of a branch knows no parent: what it holds itself can be read, see [`Snapshot::whole`].
     ///
     /// # Errors
     /// Those of [`recover::newest`] and [`State::open`].
     pub fn newest(file: Bytes) -> Result<Self> {
         let commit = recover::newest(&file)?;
-        Self::of_commit(file, commit)
+        let state = State::open(&file, commit)?;
+        Ok(Self::of_state(file, state, None))
     }
 
     /// The bytes, up to the end of the newest root, of a file that another process may be writing. One that is cut meanwhile is taken
@@ -88,23 +92,52 @@ impl Snapshot {
     /// # Errors
     /// [`crate::Error::NoEpoch`]; corruption of older roots and manifests.
     pub fn at_epoch(&self, epoch: u64) -> Result<Self> {
-        let commit = self.settle(chain::at_epoch(&self.file, &self.state.root, epoch).map_err(crate::Error::from))?;
-        self.settle(Self::of_commit(self.file.clone(), commit))
+        let commit = chain::at_epoch(&self.file, &self.state.root, epoch).map_err(crate::Error::from);
+        self.settle_own(commit.and_then(|commit| self.of_commit(commit)))
     }
 
-    fn of_commit(file: Bytes, commit: Commit) -> Result<Self> {
-        let state = State::open(&file, commit)?;
-        Ok(Self::of_state(file, state))
+    /// The commit whose root page stands at `offset`.
+    pub(super) fn at_root(&self, offset: u64) -> Result<Self> {
+        let commit = recover::commit_at(&self.file, offset, self.root().file_id)?;
+        self.settle_own(self.of_commit(commit))
     }
 
-    pub(crate) fn of_state(file: Bytes, state: State) -> Self {
+    /// Another commit of the same file.
+    fn of_commit(&self, commit: Commit) -> Result<Self> {
+        let root = commit.root;
+        let state = State::open(&self.file, commit)?;
+        let of = |root: &RootPage| (root.parent_id, root.parent_hash, root.parent_epoch, root.lineage_depth);
+        if of(&root) != of(self.root()) {
+            let at = root.own_offset.get() + 0xF10;
+            return Err(Error::corrupt(Clause::Root8, at, "a root names another parent than the newest one").into());
+        }
+        Ok(Self::of_state(self.file.clone(), state, self.parent.clone()))
+    }
+
+    pub(crate) fn of_state(file: Bytes, state: State, parent: Option<Arc<Self>>) -> Self {
+        let depth = state.root.lineage_depth.get();
         let live = state.live.iter().filter(|entry| entry.kind() == Kind::VEC && entry.space.get() == 0);
-        let mut parts: Vec<Part> = live.map(|entry| Part::new(*entry)).collect();
-        parts.sort_by_key(|part| part.entry.base_row.get());
-        let graphs = Graph::all(&state.live);
-        let metas = MetaTable::new(&state.live, &parts);
+        let mut own: Vec<Arc<Part>> = live.map(|entry| Arc::new(Part::new(*entry, depth))).collect();
+        own.sort_by_key(|part| part.entry.base_row.get());
+        let metas = MetaTable::new(&state.live, &own, depth, parent.as_deref());
+        let mut graphs: Vec<Graph> =
+            parent.iter().flat_map(|parent| parent.graphs.iter().map(Graph::inherited)).collect();
+        graphs.extend(Graph::all(&state.live, depth));
+        let mut parts = parent.as_ref().map_or_else(Vec::new, |parent| parent.parts.clone());
+        parts.append(&mut own);
         let (extent, dead, judged) = Default::default();
-        Self { file, state, parts, graphs, metas, extent, dead, judged }
+        Self { file, state, parent, path: None, parts, graphs, metas, extent, dead, judged }
+    }
+
+    /// The same commit, of which `parent` is the commit that it goes on from.
+    pub(super) fn on_top_of(self, parent: Arc<Self>) -> Self {
+        let Self { file, state, path, extent, judged, .. } = self;
+        Self { path, extent, judged, ..Self::of_state(file, state, Some(parent)) }
+    }
+
+    /// The same commit, found at `path`.
+    pub(super) fn at_path(self, path: &Path) -> Self {
+        Self { path: Some(path.to_owned()), ..self }
     }
 
     /// The bytes of the file, up to the end that was seen when the snapshot was opened.
@@ -119,6 +152,15 @@ impl Snapshot {
     /// # Errors
     /// [`crate::Error::Truncated`]; [`crate::Error::Io`] if the file does not tell its length.
     pub fn check(&self) -> Result<()> {
+        self.check_own()?;
+        match &self.parent {
+            Some(parent) => parent.check().map_err(|error| parent.blame(error)),
+            None => Ok(()),
+        }
+    }
+
+    /// [`Snapshot::check`] of the file itself, without its parents.
+    fn check_own(&self) -> Result<()> {
         let root = self.root();
         let end = usize::try_from(root.end()).unwrap_or(usize::MAX);
         self.file.check(end)?;
@@ -131,6 +173,12 @@ impl Snapshot {
     /// The result of reading, unless the file was cut meanwhile: then neither a value nor an error made of zeros counts.
     pub(crate) fn settle<T>(&self, result: Result<T>) -> Result<T> {
         self.check()?;
+        result
+    }
+
+    /// [`Snapshot::settle`] of what the file itself holds.
+    pub(crate) fn settle_own<T>(&self, result: Result<T>) -> Result<T> {
+        self.check_own()?;
         result
     }
 
@@ -164,8 +212,8 @@ impl Snapshot {
         self.extent.tail(&self.file, &self.state.root)
     }
 
-    /// The segments that hold rows, by ascending row.
-    pub fn parts(&self) -> &[Part] {
+    /// The segments that hold rows, by ascending row: those of the parents first.
+    pub fn parts(&self) -> &[Arc<Part>] {
         &self.parts
     }
 
@@ -202,10 +250,15 @@ impl Snapshot {
     /// The rows of a part in place.
     pub(crate) fn view(&self, part: u32) -> Result<&VecView> {
         let missing = Error::corrupt(Clause::Man4, 0, "a part that is not there");
-        self.parts.get(part as usize).ok_or(missing)?.view(&self.file, &self.state.schema)
+        self.view_of(self.parts.get(part as usize).ok_or(missing)?)
     }
 
-    /// The bytes of a listed segment.
+    pub(super) fn view_of<'p>(&self, part: &'p Part) -> Result<&'p VecView> {
+        let view = part.view(|| &self.layer(part.depth).file, &self.state.schema);
+        view.map_err(|error| self.blame_layer(part.depth, error))
+    }
+
+    /// The bytes of a listed segment of this very file.
     pub(crate) fn segment(&self, entry: &ManifestEntry) -> Result<Bytes> {
         let bytes = self.file.slice(entry.offset.get() as usize, entry.length.get() as usize);
         Ok(bytes.ok_or(Error::corrupt(Clause::Man4, entry.offset.get(), "a listed segment lies outside the file"))?)
@@ -235,31 +288,26 @@ impl Snapshot {
 
     /// The snapshot of the next commit of the same file, which knows what this one has judged.
     pub(crate) fn followed_by(&self, file: Bytes, state: State) -> Self {
-        Self { judged: self.judged.clone(), ..Self::of_state(file, state) }
+        Self { judged: self.judged.clone(), ..Self::of_state(file, state, self.parent.clone()) }
     }
 
     /// Checks the rows of a part and their metadata against the hashes that were committed: for rows that are to be written anew.
     pub(crate) fn intact_rows(&self, part: u32) -> Result<()> {
         if let Some(source) = self.parts.get(part as usize) {
-            self.intact(&source.entry)?;
+            self.intact_in(source.depth, &source.entry)?;
         }
         self.metas.check_intact(self, part)
     }
 
     /// Dead rows of each part.
     pub(crate) fn dead(&self) -> Result<&DeadRows> {
+        if self.dead.get().is_none() {
+            // What is wrong with the parents is told as theirs.
+            self.whole()?;
+            self.parent.iter().try_for_each(|parent| parent.dead().map(drop).map_err(|error| parent.blame(error)))?;
+        }
         let dead = self.dead.get_or_init(|| self.collect_dead().map_err(Fault::from));
         dead.as_ref().map_err(|fault| (*fault).into())
-    }
-
-    fn collect_dead(&self) -> Result<DeadRows> {
-        let mut journals = Vec::new();
-        for entry in self.state.of_kind(Kind::JOURNAL) {
-            // A bit decides which records there are: against the hash also where nothing is written.
-            journals.push(JournalView::parse(self.intact(entry)?, entry.offset.get())?);
-        }
-        let words = journals.iter().flat_map(JournalView::words);
-        dead_rows(&self.parts, words, |part| part.view(&self.file, &self.state.schema).map(drop))
     }
 
     /// Live rows of a part.
@@ -280,6 +328,7 @@ impl Snapshot {
     /// # Errors
     /// Corruption of segments that are touched.
     pub fn find(&self, id: IdRef<'_>) -> Result<Option<RowId>> {
+        self.whole()?;
         for part in (0..self.parts.len() as u32).rev() {
             let view = self.view(part)?;
             if view.id_range().is_none_or(|(first, last)| id < first || last < id) {
@@ -334,7 +383,10 @@ impl Snapshot {
     }
 
     fn read_meta(&self) -> Result<meta::Items> {
-        let mut items = meta::Items::new();
+        let mut items = match &self.parent {
+            Some(parent) => parent.read_meta().map_err(|error| parent.blame(error))?,
+            None => meta::Items::new(),
+        };
         for entry in self.state.of_kind(Kind::META).filter(|entry| entry.rows.get() == 0) {
             items.extend(meta::parse(self.segment(entry)?, entry.offset.get())?);
         }

@@ -30,16 +30,22 @@ impl Snapshot {
             add(&mut bytes, pinned.root().manifest_length.get());
             kept.extend(pinned.state().live.iter().map(|entry| (entry.segment_id.get(), *entry)));
         }
-        let rows: u64 = self.parts().iter().map(|part| u64::from(part.entry.rows.get())).sum();
+        let own = self.parts().iter().skip(self.inherited_parts() as usize);
+        let rows: u64 = own.map(|part| u64::from(part.entry.rows.get())).sum();
+        let is_branch = self.root().has_parent();
+        // What a branch holds itself is told by its journals only.
+        let live = if is_branch { self.own_live()? } else { self.count() };
         // A root may claim more records than there are rows.
-        let share = (self.count() as f64 / rows.max(1) as f64).min(1.0);
+        let share = (live as f64 / rows.max(1) as f64).min(1.0);
         let mut fillers = 0u64;
         let mut apart = 0u64;
         for entry in listed.iter().filter(|entry| !kept.contains_key(&entry.segment_id.get())) {
             let length = entry.length.get();
             match entry.kind() {
                 Kind::FILLER => add(&mut fillers, length),
-                Kind::JOURNAL | Kind::DELTA => {}
+                Kind::JOURNAL => {}
+                // In a branch it may be about rows that are not here to take it over.
+                Kind::DELTA if !is_branch => {}
                 kind if OF_ROWS.contains(&kind) && entry.space.get() == 0 => {
                     add(&mut bytes, (length as f64 * share) as u64);
                 }

@@ -11,13 +11,17 @@
 //! | `tree.rs` | TREE: hash tree of a segment |
 //! | `index.rs` | INDEX: graph over rows |
 //! | `quant.rs` | QUANT: codes of rows |
+//! | `cow.rs` | COW_MAP, MEMBERSHIP: which rows of its parents a branch sees |
+//! | `refcount.rs` | REFCOUNT: branches of this file |
 
 pub mod columns;
+pub mod cow;
 pub mod index;
 pub mod journal;
 pub mod lookup;
 pub mod meta;
 pub mod quant;
+pub mod refcount;
 pub mod tree;
 pub mod vec;
 pub mod witness;

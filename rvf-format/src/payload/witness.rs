@@ -65,10 +65,20 @@ impl Operation {
     pub const CONVERT: Operation = Operation(15);
     /// Metadata of records was changed.
     pub const UPDATE: Operation = Operation(14);
+    /// The file was made as a branch of another.
+    pub const BRANCH: Operation = Operation(6);
+    /// Epochs were unpinned that no branch begins at any more.
+    pub const UNPIN: Operation = Operation(7);
+    /// The file was frozen.
+    pub const FREEZE: Operation = Operation(8);
+    /// What another file has was merged into this one.
+    pub const MERGE: Operation = Operation(10);
+    /// A branch was made a file of its own.
+    pub const FLATTEN: Operation = Operation(16);
 
-    const NAMES: [&'static str; 15] = [
+    const NAMES: [&'static str; 16] = [
         "create", "import", "delete", "compact", "index", "branch", "unpin", "freeze", "sign", "merge", "learn",
-        "heal", "tier", "update", "convert",
+        "heal", "tier", "update", "convert", "flatten",
     ];
 
     /// The name in the specification, or the number.
@@ -199,6 +209,7 @@ mod tests {
     #[test]
     fn names_of_operations() {
         assert_eq!(Operation::CONVERT.name(), "convert");
+        assert_eq!(Operation::FLATTEN.name(), "flatten");
         assert_eq!(Operation(700).name(), "700");
     }
 }

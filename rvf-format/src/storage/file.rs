@@ -52,6 +52,12 @@ impl Place for FilePlace {
         std::fs::symlink_metadata(path).is_ok()
     }
 
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let files = std::fs::read_dir(folder)?.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+        Ok(files.filter(|path| path.is_file()).collect())
+    }
+
     fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
         match std::fs::symlink_metadata(path)?.is_symlink() {
             true => std::fs::canonicalize(path),

@@ -76,6 +76,10 @@ impl Place for MemoryPlace {
         guard(&self.files).remove(path).map(drop).ok_or(io::Error::from(io::ErrorKind::NotFound))
     }
 
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        Ok(guard(&self.files).keys().filter(|path| path.parent() == Some(folder)).cloned().collect())
+    }
+
     fn sync_dir(&self, _path: &Path) -> io::Result<()> {
         Ok(())
     }

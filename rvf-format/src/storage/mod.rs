@@ -176,6 +176,14 @@ pub trait Place: Send + Sync {
         Ok(path.to_owned())
     }
 
+    /// The files of a folder, in any order; none where the place does not tell.
+    ///
+    /// # Errors
+    /// As the medium reports.
+    fn list(&self, _folder: &Path) -> io::Result<Vec<PathBuf>> {
+        Ok(Vec::new())
+    }
+
     /// How many names the file has.
     ///
     /// # Errors

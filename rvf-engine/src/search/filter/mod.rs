@@ -72,6 +72,7 @@ impl Snapshot {
     }
 
     fn evaluate(&self, filter: &Filter) -> Result<Matches> {
+        self.whole()?;
         let fields = self.fields()?;
         let sort = match self.schema().id_type {
             IdType::U64 => IdSort::Number,

@@ -38,12 +38,14 @@
 //! | `index` | 4 | building and renewing graphs |
 //! | [`ingest`] | 4 | what enters and leaves a store: checks, vector files, import, export, conversion |
 //! | [`mod@salvage`] | 4 | what can be saved of a damaged file |
+//! | `branch` | 4 | branches: making them, what differs, merging |
 //! | `compact`, `inspect`, `verify` | 4 | compaction, maps of files, findings |
 //! | `db` | 5 | the front door: [`Db`], [`Shared`], [`Reader`], [`Batch`] |
 
 #[cfg(target_endian = "big")]
 compile_error!("RVF files are little-endian and mapped: big-endian machines are not supported");
 
+mod branch;
 mod compact;
 mod db;
 mod error;
@@ -61,11 +63,15 @@ pub mod store;
 mod value;
 mod verify;
 
+pub use branch::{
+    Branched, Change, Changed, Conflict, Decision, Diff, KnownBranch, Merged, Pinned, Relative, Resolve, Side, family,
+};
 pub use compact::{CompactOptions, Compacted};
 pub use db::{
-    Batch, Committed, CreateOptions, Db, OpenOptions, ReadMode, ReadOptions, Reader, Record, Shared, salvage_path,
+    Batch, BranchOptions, Committed, CreateOptions, Db, Flattened, OpenOptions, ReadMode, ReadOptions, Reader, Record,
+    Shared, branch_path, flatten, salvage_path,
 };
-pub use error::{Error, Result};
+pub use error::{Error, ParentError, ParentFault, Result};
 pub use half::f16;
 pub use index::{IndexOptions, IndexProgress, Indexed, WalkCode};
 pub use inspect::{FieldInfo, GraphInfo, Info, SegmentInfo};
@@ -73,6 +79,6 @@ pub use rvf_format::storage::contain_faults;
 pub use rvf_format::verify::{Advice, Finding, Report};
 pub use rvf_format::{Clause, Dtype, IdType, Kind, Metric, Schema};
 pub use search::{Effort, Hit, Matches, QueryVector, Search, Strategy, Trace};
-pub use store::{Clock, Fields, Id, LogEntry, Snapshot, TailReport};
+pub use store::{Clock, CommitId, Fields, Id, LogEntry, Snapshot, TailReport};
 pub use value::{FieldType, Metadata, Value};
 pub use verify::{VerifyOptions, VerifyReport, verify_path, verify_path_with};

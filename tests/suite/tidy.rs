@@ -45,9 +45,10 @@ const FLOORS: [(&str, &[Floor]); 2] = [
             ("compact", &["store"]),
             ("inspect", &["store", "value"]),
             ("salvage", &["store", "value"]),
+            ("branch", &["filter", "ingest", "search", "store", "value"]),
             ("verify", &["store"]),
             // 5: the front door wires the parts.
-            ("db", &["compact", "filter", "index", "ingest", "salvage", "search", "store", "value"]),
+            ("db", &["branch", "compact", "filter", "index", "ingest", "salvage", "search", "store", "value"]),
         ],
     ),
     (
@@ -68,6 +69,8 @@ const FLOORS: [(&str, &[Floor]); 2] = [
             ("root", &["digest", "layout", "limits"]),
             ("manifest", &["build", "digest", "layout", "limits", "root", "segment", "storage"]),
             ("state", &["digest", "manifest", "root"]),
+            ("row_set", &["roaring"]),
+            ("lineage", &["digest", "layout", "manifest", "root"]),
             ("payload", &["build", "digest", "layout", "limits", "manifest", "roaring", "segment", "storage"]),
             ("recover", &["identity", "limits", "manifest", "root", "storage"]),
             ("chain", &["limits", "manifest", "recover", "root", "state", "storage"]),

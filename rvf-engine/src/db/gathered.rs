@@ -5,7 +5,7 @@ use crate::filter::Filter;
 use crate::ingest::door::{self, IdsRef, Rounding, Tally, Upserts, Vectors};
 use crate::ingest::{Admission, FieldFault};
 use crate::store::{Edit, Id, Snapshot, Store};
-use crate::value::{Metadata, Value};
+use crate::value::{Metadata, Value, same_metadata};
 use crate::{Error, Result};
 use rvf_format::payload::vec::IdRef;
 use rvf_format::payload::witness::Operation;
@@ -239,7 +239,7 @@ impl Gathered {
             };
             merge(after, &update.fields);
         }
-        changed.retain(|_, (before, after)| !are_same(before, after));
+        changed.retain(|_, (before, after)| !same_metadata(before, after));
         if changed.is_empty() {
             return Ok(());
         }
@@ -367,16 +367,6 @@ fn of_record(snapshot: &Snapshot, row: Option<&u64>, field: String, fault: Field
         Some(id) => Error::FieldOf { id: Id::from(id).to_string(), field, fault },
         None => Error::Field { row: 0, field, fault },
     }
-}
-
-/// Whether both say the same, to the bit.
-fn are_same(one: &Metadata, other: &Metadata) -> bool {
-    let is_same = |(a, b): ((&String, &Value), (&String, &Value))| match (a.1, b.1) {
-        // Zeros of both signs are equal.
-        (Value::F64(x), Value::F64(y)) => a.0 == b.0 && x.to_bits() == y.to_bits(),
-        _ => a == b,
-    };
-    one.len() == other.len() && one.iter().zip(other).all(is_same)
 }
 
 /// About the bytes that fields take.

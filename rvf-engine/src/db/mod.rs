@@ -8,6 +8,7 @@
 //! | `gathered.rs` | records and deletions between the door and a commit |
 //! | `sweep.rs` | deletions by a range of ids or a filter, made deletions of ids |
 //! | `shared.rs` | [`Shared`]: commits of several threads made one |
+//! | `branches.rs` | branches: making, merging, freezing, flattening |
 //! | `calibrate.rs` | the curve of effort, by queries of the caller's |
 //! | `indexing.rs` | the index: renewed when due, and on demand |
 //! | `upkeep.rs` | what follows a commit; compaction |
@@ -15,6 +16,7 @@
 //! | `salvage.rs` | salvage, from a path to a file of vectors |
 
 mod batch;
+mod branches;
 mod calibrate;
 mod gathered;
 mod indexing;
@@ -29,6 +31,7 @@ mod tests;
 mod upkeep;
 
 pub use batch::Batch;
+pub use branches::{BranchOptions, Flattened, branch_path, flatten};
 pub use reader::{ReadMode, ReadOptions, Reader, Record};
 pub use salvage::salvage_path;
 pub use shared::Shared;

@@ -13,6 +13,9 @@ use std::path::Path;
 /// What is being done when a sync fails: after it nothing is known about the medium.
 pub(crate) const SYNCING: &str = "syncing";
 
+/// Where the id stands in a segment's header.
+const SEGMENT_ID: usize = 0x08;
+
 pub(crate) struct Appender<'a> {
     storage: &'a dyn Storage,
     path: &'a Path,
@@ -83,6 +86,30 @@ impl<'a> Appender<'a> {
         entry.offset.set(at);
         self.put(bytes, entry)?;
         Ok(entry)
+    }
+
+    /// Copies a listed segment of another file under an id of this one; a large one gets its hash tree.
+    pub(crate) fn copy_anew(&mut self, bytes: &[u8], entry: &ManifestEntry) -> Result<()> {
+        let mut at = self.cursor;
+        if bytes.len() >= LARGE_SECTION {
+            at = self.cursor - self.cursor % LARGE_ALIGN + entry.offset.get() % LARGE_ALIGN;
+            at += if at < self.cursor { LARGE_ALIGN } else { 0 };
+        }
+        self.fill_to(at)?;
+        let id = self.take_id();
+        let mut bytes = bytes.to_vec();
+        if let Some(place) = bytes.get_mut(SEGMENT_ID..SEGMENT_ID + 8) {
+            // The content hash is that of the payload, which stays.
+            place.copy_from_slice(&id.to_le_bytes());
+        }
+        let mut copied = *entry;
+        copied.segment_id.set(id);
+        copied.offset.set(at);
+        copied.epoch.set(self.epoch);
+        let levels = if bytes.len() as u64 >= TREE_MIN { digest::group_tree(&bytes) } else { Vec::new() };
+        copied.hash = digest::tree_top(&levels).unwrap_or_else(|| digest::blake3(&bytes));
+        self.put(&bytes, copied)?;
+        self.append_tree(id, bytes.len() as u64, &levels)
     }
 
     /// Appends the MANIFEST that ends with the root, in one write. Not listed.

@@ -69,7 +69,7 @@ impl Snapshot {
     /// [`Error::Parent`].
     pub fn whole(&self) -> Result<()> {
         match self.root().has_parent() && self.parent.is_none() {
-            true => Err(self.parent_ref()?.map_or(Error::NoRoot, |needed| Error::parent_unknown(needed))),
+            true => Err(self.parent_ref()?.map_or(Error::NoRoot, Error::parent_unknown)),
             false => Ok(()),
         }
     }
@@ -107,11 +107,6 @@ impl Snapshot {
     /// The snapshot of the file of this depth.
     pub(crate) fn layer(&self, depth: u32) -> &Self {
         self.chain().find(|layer| layer.depth() <= depth).unwrap_or(self)
-    }
-
-    /// [`Snapshot::segment`] of the file of this depth.
-    pub(crate) fn segment_in(&self, depth: u32, entry: &ManifestEntry) -> Result<rvf_format::storage::Bytes> {
-        self.layer(depth).segment(entry).map_err(|error| self.blame_layer(depth, error))
     }
 
     /// [`Snapshot::intact`] of the file of this depth.
@@ -173,6 +168,24 @@ impl Snapshot {
             }
         }
         Ok(dead)
+    }
+
+    /// The rows of the parent that are not among those that this branch was made for, a set a part; `None` where it sees all.
+    ///
+    /// # Errors
+    /// Corruption of the MEMBERSHIP segment.
+    pub(crate) fn outside(&self) -> Result<Option<DeadRows>> {
+        let (Some(parent), Some(entry)) = (&self.parent, self.state().of_kind(Kind::MEMBERSHIP).next()) else {
+            return Ok(None);
+        };
+        let rows = RowSet::parse(self.intact(entry)?, entry.offset.get(), Kind::MEMBERSHIP)?;
+        rows.check(self.first_row())?;
+        let mut outside: DeadRows = vec![None; parent.parts().len()];
+        match rows.is_include() {
+            true => self.mark(&mut outside, between(rows.ranges(), self.first_row()))?,
+            false => self.mark(&mut outside, rows.ranges())?,
+        }
+        Ok(Some(outside))
     }
 
     fn mark(&self, dead: &mut DeadRows, ranges: impl IntoIterator<Item = Range<u64>>) -> Result<()> {

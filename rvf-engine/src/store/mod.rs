@@ -16,6 +16,7 @@
 //! | `merge.rs` | merging small segments when a full manifest is due |
 //! | `moved.rs` | `Run`: rows as they will stand, and where they stood |
 //! | `names.rs` | files under their names: locks, temporary files, what interrupted writers left |
+//! | `flatten.rs` | all that a snapshot sees, as a file that needs no parent |
 //! | `space.rs` | which of a file's bytes are needed |
 //! | `tail.rs` | [`TailReport`]: an uncommitted tail, saved and cut |
 //! | `audit.rs` | audit entries: reading the log, making the next entry |
@@ -25,6 +26,7 @@ mod audit;
 mod commit;
 pub(crate) mod compaction;
 mod edit;
+pub(crate) mod flatten;
 mod graph;
 mod id;
 mod lineage;
@@ -41,7 +43,7 @@ mod tail;
 pub(crate) use audit::AUTOMATIC;
 pub use audit::LogEntry;
 pub use commit::{Clock, Context, Store, new_root};
-pub(crate) use commit::{first_items, random_file_id};
+pub(crate) use commit::{First, first_items, random_file_id};
 pub use edit::{Edit, NewRows};
 pub use graph::Graph;
 pub(crate) use graph::GraphView;
@@ -49,11 +51,11 @@ pub use id::Id;
 pub use lineage::CommitId;
 pub(crate) use merge::{Gathered, remove_companions};
 pub use metadata::Fields;
-pub(crate) use metadata::{drafts as metadata_drafts, note_fields, read_record, unreadable};
+pub(crate) use metadata::{Columns, drafts as metadata_drafts, note_fields, read_record, unreadable};
 pub(crate) use moved::{Origin, Run};
 pub(crate) use names::beside;
 pub(crate) use parents::Opening;
-pub(crate) use rows::{Bits, dead_rows};
+pub(crate) use rows::{Bits, DeadRows, dead_rows};
 pub use rows::{Part, RowId};
 pub use snapshot::Snapshot;
 pub use tail::TailReport;

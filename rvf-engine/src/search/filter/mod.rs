@@ -120,6 +120,11 @@ impl Matches {
         self.counts.iter().sum()
     }
 
+    /// Whether a row is among them.
+    pub(crate) fn has(&self, at: RowId) -> bool {
+        self.parts.get(at.part as usize).is_some_and(|part| is_set(part, at.row))
+    }
+
     /// How many there are of a part.
     pub(super) fn count_in(&self, part: u32) -> u64 {
         self.counts.get(part as usize).copied().unwrap_or_default()

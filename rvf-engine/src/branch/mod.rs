@@ -1,0 +1,28 @@
+//! Branches: files that share what they do not change with a commit of another.
+//!
+//! | file | owns |
+//! | --- | --- |
+//! | `create.rs` | making a branch, pinning the commit that it goes on from, releasing it |
+//! | `relative.rs` | the path of a parent as its branch names it |
+//! | `diff.rs` | [`Diff`]: what differs between two commits of a lineage |
+//! | `ancestor.rs` | the commit that two sides of a merge go back to |
+//! | `merge.rs` | three-way merging by id |
+//! | `resolve.rs` | [`Resolve`], [`Conflict`]: what both sides changed, and whose change is taken |
+//! | `family.rs` | the files of a lineage that lie in some folders |
+
+mod ancestor;
+mod create;
+mod diff;
+mod family;
+mod merge;
+mod relative;
+mod resolve;
+
+pub use create::KnownBranch;
+pub use create::{Branched, Pinned};
+pub(crate) use create::{Plan, is_there, pin, unpin};
+pub use diff::{Changed, Diff};
+pub use family::{Relative, family};
+pub use merge::Merged;
+pub(crate) use merge::merge;
+pub use resolve::{Change, Conflict, Decision, Resolve, Side};

@@ -68,13 +68,13 @@ impl Filtered<'_, '_> {
         let rest = (0..walked.len() as u32).filter(|part| !walked[*part as usize]);
         let rows: Vec<RowId> = rest.flat_map(|part| self.matches.in_part(part)).collect();
         self.stored(rows, &mut candidates, &mut trace)?;
-        Ok((refine(snapshot, self.query, self.search.kernels, &candidates, self.wanted)?, trace))
+        Ok((refine(snapshot, self.query, self.search.kernels, &candidates, self.wanted)?.0, trace))
     }
 
     fn exactly(&self) -> Result<(Vec<Hit>, Trace)> {
         let (mut candidates, mut trace) = (Vec::new(), Trace { exact: true, ..Trace::default() });
         self.stored(self.matches.rows().collect(), &mut candidates, &mut trace)?;
-        Ok((refine(self.search.snapshot, self.query, self.search.kernels, &candidates, self.wanted)?, trace))
+        Ok((refine(self.search.snapshot, self.query, self.search.kernels, &candidates, self.wanted)?.0, trace))
     }
 
     /// Rows compared as they are stored.

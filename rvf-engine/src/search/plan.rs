@@ -16,7 +16,7 @@ use super::walk::GraphSearch;
 use super::{Hit, Search};
 use crate::Result;
 use crate::hnsw::Found;
-use crate::store::{GraphView, Snapshot};
+use crate::store::{GraphView, RowId, Snapshot};
 
 /// What a search took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,11 +43,37 @@ pub(super) const SCAN_SLACK: usize = 32;
 const ROWS_A_CANDIDATE: u64 = 16;
 
 struct Plan<'s> {
-    walks: Vec<(&'s GraphView, u64, usize)>,
+    walks: Vec<Planned<'s>>,
     /// Parts to be scanned.
     parts: Vec<u32>,
     /// Graphs that cannot be walked; not looked for where none is to be.
     damaged: usize,
+}
+
+/// A graph to be walked.
+#[derive(Clone, Copy)]
+struct Planned<'s> {
+    graph: &'s GraphView,
+    /// Of its INDEX segment, for messages.
+    place: u64,
+    ef: usize,
+    /// How many of the nearest it is asked for: k, or fewer where few of them are expected in it.
+    k: usize,
+}
+
+impl<'s> Planned<'s> {
+    /// Asks a graph that holds a small share of the records for a small share of the nearest: as many as are expected there, three
+    /// standard deviations more, and one. Where as many are found as were asked for, all are asked for after all.
+    fn of_share(self, share: f64) -> Self {
+        let expected = self.k as f64 * share.clamp(0.0, 1.0);
+        let k = ((expected + 3.0 * expected.sqrt() + 1.0).ceil() as usize).min(self.k);
+        let ef = (self.ef as f64 * k as f64 / self.k.max(1) as f64).ceil() as usize;
+        Self { k, ef: ef.max(k), ..self }
+    }
+
+    fn has(&self, at: RowId) -> bool {
+        self.graph.parts.binary_search(&at.part).is_ok()
+    }
 }
 
 pub(super) fn search(search: &Search<'_>) -> Result<(Vec<Hit>, Trace)> {
@@ -88,7 +114,8 @@ fn plan(snapshot: &Snapshot, effort: Effort, wanted: usize) -> Plan<'_> {
         let ef = ef.max(wanted);
         if is_worth_a_walk(view, ef) {
             view.parts.iter().for_each(|part| walked[*part as usize] = true);
-            plan.walks.push((view, snapshot.graphs()[at].entry.offset.get(), ef));
+            let place = snapshot.graphs()[at].entry.offset.get();
+            plan.walks.push(Planned { graph: view, place, ef, k: wanted });
         }
     }
     plan.parts = (0..walked.len() as u32).filter(|part| !walked[*part as usize]).collect();
@@ -113,13 +140,33 @@ fn execute(search: &Search<'_>, query: &Checked<'_>, plan: &Plan<'_>, k: usize) 
     }
     let rows = plan.parts.iter().filter_map(|part| snapshot.parts().get(*part as usize));
     trace.distances = rows.map(|part| u64::from(part.entry.rows.get())).sum();
-    for (graph, place, ef) in plan.walks.iter().copied() {
-        let op = op_of(snapshot.schema().metric);
+    let mut walk = |planned: Planned<'_>, candidates: &mut Vec<RowId>| -> Result<()> {
+        let (op, Planned { graph, place, ef, k }) = (op_of(snapshot.schema().metric), planned);
         let walk = GraphSearch { snapshot, graph, place, kernels: search.kernels, op, ef, k, among: None };
-        let Found { distances, hops, .. } = walk.run(query, &mut candidates)?.found;
+        let Found { distances, hops, .. } = walk.run(query, candidates)?.found;
         trace.distances += distances;
         trace.hops += hops;
         trace.ef = trace.ef.max(ef);
+        Ok(())
+    };
+    // Who names the number of candidates gets it in every graph.
+    let shares = matches!(search.effort, Effort::Recall(_)) && plan.walks.len() > 1;
+    let mut asked = plan.walks.clone();
+    if shares {
+        let all = snapshot.count().max(1) as f64;
+        asked.iter_mut().for_each(|planned| *planned = planned.of_share(f64::from(planned.graph.live) / all));
     }
-    Ok((refine(snapshot, query, search.kernels, &candidates, k)?, trace))
+    asked.iter().try_for_each(|planned| walk(*planned, &mut candidates))?;
+    let (hits, places) = refine(snapshot, query, search.kernels, &candidates, k)?;
+    let found = |planned: &Planned<'_>| places.iter().filter(|at| planned.has(**at)).count();
+    let all = asked.iter().zip(&plan.walks);
+    let again: Vec<&Planned<'_>> =
+        all.filter(|(asked, full)| asked.k < full.k && found(asked) >= asked.k).map(|(_, full)| full).collect();
+    if again.is_empty() {
+        return Ok((hits, trace));
+    }
+    candidates.retain(|at| !again.iter().any(|planned| planned.has(*at)));
+    again.into_iter().try_for_each(|planned| walk(*planned, &mut candidates))?;
+    let (hits, _) = refine(snapshot, query, search.kernels, &candidates, k)?;
+    Ok((hits, trace))
 }

@@ -13,14 +13,14 @@ use half::f16;
 use rvf_format::payload::vec::IdRef;
 use rvf_format::{Clause, Dtype, Metric};
 
-/// The `k` nearest of the candidates by their distances in binary64, rounded once.
+/// The `k` nearest of the candidates by their distances in binary64, rounded once; and the rows where they stand.
 pub(super) fn refine(
     snapshot: &Snapshot,
     query: &Checked<'_>,
     kernels: Kernels,
     candidates: &[RowId],
     k: usize,
-) -> Result<Vec<Hit>> {
+) -> Result<(Vec<Hit>, Vec<RowId>)> {
     let distances = distances(snapshot, query, kernels, candidates)?;
     let mut nearest: Vec<(f32, RowId)> = distances.into_iter().zip(candidates.iter().copied()).collect();
     nearest.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
@@ -29,11 +29,12 @@ pub(super) fn refine(
         let ties = nearest[k..].iter().take_while(|other| other.0 == last).count();
         nearest.truncate(k + ties);
     }
-    let named: Result<Vec<(f32, IdRef<'_>)>> =
-        nearest.into_iter().map(|(distance, at)| Ok((distance, snapshot.id_of(at)?))).collect();
+    let named: Result<Vec<(f32, IdRef<'_>, RowId)>> =
+        nearest.into_iter().map(|(distance, at)| Ok((distance, snapshot.id_of(at)?, at))).collect();
     let mut named = named?;
     named.sort_unstable_by(|a, b| nearer(a.0, b.0, || a.1.cmp(&b.1)));
-    Ok(named.into_iter().take(k).map(|(distance, id)| Hit { id: Id::from(id), distance }).collect())
+    let nearest = named.into_iter().take(k);
+    Ok(nearest.map(|(distance, id, at)| (Hit { id: Id::from(id), distance }, at)).unzip())
 }
 
 /// The distances that hits carry: one a row.

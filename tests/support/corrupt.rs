@@ -1,6 +1,7 @@
 //! A broken file for each clause: `fixtures/corrupt/CLAUSE.rvf` breaks that sentence of the specification and, as far as it can
 //! be had, no other. Each starts from a sound file, is changed in one place, and is made consistent everywhere else.
 
+use crate::corrupt_branch;
 use crate::golden::{Model, index_in_runs, lively};
 use crate::reseal::{Repair, reseal, roots};
 use rvf_engine::store::Edit;
@@ -33,6 +34,7 @@ pub fn fixture(clause: Clause) -> Vec<u8> {
         Clause::Tail1 | Clause::Tail2 => tail(clause),
         Clause::Idx1 | Clause::Idx2 | Clause::Idx3 | Clause::Idx4 | Clause::Idx5 => graph(clause),
         Clause::Qnt1 | Clause::Qnt2 => codes(clause),
+        Clause::Brn1 | Clause::Brn2 | Clause::Cow1 | Clause::Ref1 => corrupt_branch::fixture(clause),
     }
 }
 

@@ -6,7 +6,8 @@
 //! | `golden.rs`, `golden_sets.rs`, `oracle.rs` | golden fixtures and the truth about them |
 //! | `fields.rs` | metadata at random, and how it is compared |
 //! | `reseal.rs` | hashes and checksums of a changed file made right again |
-//! | `corrupt.rs` | one broken file a clause |
+//! | `corrupt.rs`, `corrupt_branch.rs` | one broken file a clause |
+//! | `hand.rs` | files put together without the engine |
 //! | `script.rs` | bytes that are read as numbers |
 //! | `mutate.rs`, `focus.rs` | changes to a valid file, told by bytes; which structures of which samples |
 //! | `published.rs` | the same for files of the published crates |
@@ -24,10 +25,12 @@
 )]
 
 pub mod corrupt;
+pub mod corrupt_branch;
 pub mod fields;
 pub mod focus;
 pub mod golden;
 pub mod golden_sets;
+pub mod hand;
 pub mod heap;
 pub mod hooked;
 pub mod indexed;

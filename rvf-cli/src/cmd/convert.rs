@@ -98,7 +98,12 @@ fn options(args: &ConvertArgs) -> Result<ConvertOptions, Failure> {
     let parent_dirs = parent_dirs.filter(|dir| !dir.as_os_str().is_empty()).collect();
     let defaults = ConvertOptions::default();
     Ok(ConvertOptions {
-        context: Context { clock: writer.clock, actor: writer.actor, lock_wait: writer.lock_wait },
+        context: Context {
+            clock: writer.clock,
+            actor: writer.actor,
+            lock_wait: writer.lock_wait,
+            parent_folders: writer.parent_folders,
+        },
         metric: args.metric,
         dtype: args.dtype,
         id_type: args.id_type,

@@ -1,11 +1,12 @@
 //! The chain of roots: every manifest, replayed from the oldest on.
 
-use super::Findings;
+use super::{Findings, branch};
 use crate::chain::{Replay, check_rows};
 use crate::limits::PAGE;
+use crate::lineage::ParentRef;
 use crate::manifest::{ManifestEntry, pins};
 use crate::recover::{Commit, commit_at};
-use crate::root::RootPage;
+use crate::root::{FEATURE_BRANCH, RootPage};
 use crate::state::state_hash;
 use crate::storage::Bytes;
 use crate::{Clause, Schema};
@@ -23,6 +24,8 @@ pub(super) struct History {
     pub(super) manifests: BTreeMap<u64, RootPage>,
     /// What is live at the newest root.
     pub(super) newest: Replay,
+    /// The parent that the newest root names, if `newest` is known.
+    pub(super) parent: Option<ParentRef>,
     /// Whether `newest` is known: its manifests could be replayed.
     pub(super) resolved: bool,
     /// Whether the chain reaches its oldest root. If not, unlisted segments say nothing.
@@ -32,6 +35,11 @@ pub(super) struct History {
 impl History {
     pub(super) fn newest_root(&self) -> Option<&RootPage> {
         self.commits.last().map(|commit| &commit.root)
+    }
+
+    /// Where the file's own rows begin, as far as that is known.
+    pub(super) fn first_row(&self) -> Option<u64> {
+        self.parent.as_ref().map(|parent| parent.first_row)
     }
 
     pub(super) fn schema(&self) -> Option<Schema> {
@@ -98,6 +106,13 @@ fn check_root(commit: &Commit, before: Option<&Commit>, findings: &mut Findings)
     if same(root) != same(&before.root) {
         findings.add(Clause::Root8, at, None, "schema, creation time or file id differ from the root before");
     }
+    let parent = |root: &RootPage| {
+        let is_branch = root.features_incompatible.get() & FEATURE_BRANCH;
+        (is_branch, root.parent_id, root.parent_hash, root.parent_epoch.get(), root.lineage_depth.get())
+    };
+    if parent(root) != parent(&before.root) {
+        findings.add(Clause::Root8, at, None, "a root names another parent than the root before");
+    }
     let numbers = |root: &RootPage| [root.next_row.get(), root.next_id.get(), root.next_segment_id.get()];
     if numbers(root).iter().zip(numbers(&before.root)).any(|(now, before)| *now < before) {
         findings.add(Clause::Root7, at + 0x170, None, "a running number is smaller than in the root before");
@@ -156,7 +171,10 @@ fn replay(history: &mut History, findings: &mut Findings) {
             findings.add(Clause::Man7, at + 0x150, None, "the state hash is not that of schema, facts and segments");
         }
         check_next(&commit.root, &live, findings);
+        branch::check_commit(&commit.root, &replay, findings);
     }
+    let newest = history.newest_root().filter(|_| whole);
+    history.parent = newest.and_then(|root| ParentRef::of(root, &replay.facts).ok().flatten());
     history.newest = replay;
     history.resolved = whole;
 }

@@ -7,11 +7,13 @@
 //! | `walk.rs` | the segments, one after another: headers, hashes, payloads |
 //! | `meaning.rs` | what segments say together: ids, counts, audit entries, hash trees |
 //! | `advice.rs` | [`Advice`]: what to do about findings |
+//! | `branch.rs` | what a file says of its parent and of its branches |
 //! | `index.rs` | INDEX and QUANT segments of the newest epoch, with the rows that they are about |
 //! | `codes.rs` | codes of a QUANT against rows |
 //! | `metadata.rs` | META, DELTA and META_IDX segments of the newest epoch together |
 
 mod advice;
+mod branch;
 mod codes;
 mod history;
 mod index;
@@ -172,6 +174,7 @@ pub fn verify_within(file: &Bytes, extent: &Extent, options: &Options, progress:
     meaning::check(file, &history, &walked, &mut findings);
     index::check(file, &history, &walked, options, &mut findings);
     metadata::check(file, &history, &walked, &mut findings);
+    branch::check_branches(file, &history, &walked, &mut findings);
     report.advice = advice::advise(&history, &mut findings.list);
     findings.list.sort_by_key(|finding| (finding.offset, finding.clause));
     findings.list.dedup();

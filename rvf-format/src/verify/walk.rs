@@ -1,13 +1,15 @@
 //! The segments of a file, one after another: headers, hashes, payloads.
 
 use super::history::History;
-use super::{Findings, Progress};
+use super::{Findings, Progress, branch};
 use crate::limits::{HEADER_LEN, PAGE, PAGE_LEN, ROOT_MAGIC};
 use crate::manifest::ManifestEntry;
 use crate::payload::columns::{self, ColumnsView};
+use crate::payload::cow::RowSet;
 use crate::payload::index::IndexView;
 use crate::payload::journal::JournalView;
 use crate::payload::quant::QuantView;
+use crate::payload::refcount::RefcountView;
 use crate::payload::tree::TreeView;
 use crate::payload::vec::VecView;
 use crate::payload::{meta, witness};
@@ -142,14 +144,22 @@ fn check_payload(
     if !kind.has_payload_rules() || entry.space.get() != 0 {
         return;
     }
-    let forms: &[u16] = if holds_columns(entry) && kind == Kind::META { &[columns::FORM] } else { &[1] };
+    let forms: &[u16] = match kind {
+        Kind::META if holds_columns(entry) => &[columns::FORM],
+        Kind::MEMBERSHIP => &[1, 2],
+        _ => &[1],
+    };
     check_stray(Payload::parse(segment.clone(), at, kind, forms), id, findings);
     let before = findings.list.len();
     match kind {
         Kind::VEC => check_vectors(history, entry, segment, findings),
-        Kind::JOURNAL => {
-            let next_row = history.newest_root().map_or(u64::MAX, |root| root.next_row.get());
-            findings.check(id, JournalView::parse(segment, at).and_then(|view| view.check(next_row)));
+        Kind::JOURNAL => check_journal(history, entry, segment, findings),
+        Kind::COW_MAP | Kind::MEMBERSHIP => {
+            let first_row = history.first_row().unwrap_or(u64::MAX);
+            findings.check(id, RowSet::parse(segment, at, kind).and_then(|rows| rows.check(first_row)));
+        }
+        Kind::REFCOUNT => {
+            findings.check(id, RefcountView::parse(segment, at).and_then(|view| view.check(at)));
         }
         Kind::INDEX | Kind::QUANT => check_graph(history, entry, segment, findings),
         Kind::META | Kind::DELTA if holds_columns(entry) => {
@@ -200,6 +210,15 @@ fn check_vectors(history: &History, entry: &ManifestEntry, segment: Bytes, findi
     let Some(view) = findings.check(id, VecView::parse(segment, entry, &schema)) else { return };
     findings.check(id, view.check_rows(&schema, at));
     findings.check(id, view.check_ids(at));
+}
+
+fn check_journal(history: &History, entry: &ManifestEntry, segment: Bytes, findings: &mut Findings) {
+    let (at, id) = (entry.offset.get(), Some(entry.segment_id.get()));
+    let next_row = history.newest_root().map_or(u64::MAX, |root| root.next_row.get());
+    let Some(view) = findings.check(id, JournalView::parse(segment, at)) else { return };
+    if findings.check(id, view.check(next_row)).is_some() {
+        findings.check(id, branch::check_journal(&view, history.first_row().unwrap_or(0), at));
+    }
 }
 
 /// What an INDEX or a QUANT says alone.

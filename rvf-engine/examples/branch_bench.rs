@@ -7,7 +7,9 @@
 //! parent and branches take turns, at the same recall target, and recall is measured against exact searches of the same file.
 
 use rvf_engine::ingest::{Element, open_source};
-use rvf_engine::{BranchOptions, Db, Effort, Id, OpenOptions, Reader, Resolve, Snapshot, branch_path, flatten};
+use rvf_engine::{
+    BranchOptions, Db, Dtype, Effort, Id, OpenOptions, Reader, Resolve, Snapshot, branch_path, f16, flatten,
+};
 use rvf_format::storage::{Access, Bytes, FilePlace, Place, Storage};
 use std::collections::HashSet;
 use std::io;
@@ -114,6 +116,9 @@ impl Bench {
             for (place, component) in vector.iter_mut().enumerate() {
                 let draw = ((random >> (place % 40)) & 0xFF) as f32 / 255.0 - 0.5;
                 *component += *component * 0.1 * draw;
+                if snapshot.schema().dtype == Dtype::F16 {
+                    *component = f16::from_f32(*component).to_f32();
+                }
             }
             rows.push((id, vector));
         }
@@ -124,7 +129,6 @@ impl Bench {
         let mut db = Db::open_with(Arc::new(FilePlace), child, &self.open())?;
         let rows = self.some_rows(&db.snapshot(), (self.count as f64 * share) as usize, seed)?;
         let mut batch = db.batch();
-        batch.rounding(rvf_engine::ingest::door::Rounding::ToF16);
         for (id, vector) in rows {
             batch.put(id, &vector)?;
         }

@@ -81,4 +81,4 @@ pub use rvf_format::{Clause, Dtype, IdType, Kind, Metric, Schema};
 pub use search::{Effort, Hit, Matches, QueryVector, Search, Strategy, Trace};
 pub use store::{Clock, CommitId, Fields, Id, LogEntry, Snapshot, TailReport};
 pub use value::{FieldType, Metadata, Value};
-pub use verify::{VerifyOptions, VerifyReport, verify_path, verify_path_with};
+pub use verify::{ParentReport, VerifyOptions, VerifyReport, verify_path, verify_path_with};

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &InfoArgs, ui: &Ui) -> Outcome {
         let length = size(info.tail_bytes);
         ui.warn(format!("{length} follow the last commit: an interrupted commit, or one whose root is damaged"));
     }
-    let damaged = snapshot.graphs().len() - info.graphs.len();
+    let damaged = info.damaged_graphs;
     if damaged > 0 {
         warn_of_damage(damaged, &args.file, ui);
     }

@@ -36,9 +36,13 @@ pub(crate) fn run(args: &VerifyArgs, ui: &Ui) -> Outcome {
         return Err(Failure::not_yet(flag, "no signatures in this version"));
     }
     let mut bar = Bar::bytes(ui, "verifying");
-    let report = verify_path_with(&args.file, &VerifyOptions { deep: args.deep }, &mut |done, total| {
-        let _ = bar.update(done, Some(total));
-    });
+    let report = verify_path_with(
+        &args.file,
+        &VerifyOptions { deep: args.deep, ..VerifyOptions::default() },
+        &mut |done, total| {
+            let _ = bar.update(done, Some(total));
+        },
+    );
     drop(bar);
     let report = report.map_err(Failure::of(&args.file))?;
     ui.result(&to_json(args, &report), || tell(args, &report, ui))?;

@@ -269,18 +269,6 @@ impl Snapshot {
         Ok(batches.flatten())
     }
 
-    /// Places of all live rows, in their order.
-    pub(crate) fn live_rows(&self) -> Result<impl Iterator<Item = RowId> + '_> {
-        let dead = self.dead()?;
-        let all =
-            self.parts().iter().enumerate().flat_map(|(part, source)| {
-                (0..source.entry.rows.get()).map(move |row| RowId { part: part as u32, row })
-            });
-        let is_dead =
-            |at: &RowId| dead.get(at.part as usize).and_then(Option::as_ref).is_some_and(|bits| bits.get(at.row));
-        Ok(all.filter(move |at| !is_dead(at)))
-    }
-
     fn record(&self, at: RowId) -> Result<Record> {
         let row = self.view(at.part)?.row(at.row);
         let vector = decode(self.schema().dtype, row);

@@ -34,12 +34,13 @@ pub(crate) fn edit(
         for part in &planned.parts {
             live += snapshot.live_in(*part)?;
         }
-        if !is_worth_a_graph(live) {
+        if !is_worth_a_graph(snapshot, live) {
             continue;
         }
         let mut runs = Vec::new();
         for part in planned.parts.iter().filter(|part| !planned.gathered.contains(part)) {
-            snapshot.intact(&snapshot.parts()[*part as usize].entry)?;
+            let source = &snapshot.parts()[*part as usize];
+            snapshot.intact_in(source.depth, &source.entry)?;
             runs.push(Run::of_part(snapshot, *part)?);
         }
         let first = next_row;
@@ -55,7 +56,8 @@ pub(crate) fn edit(
         let request = Request { snapshot, runs: &runs, reuse: &replaced, options };
         edit.drafts.extend(drafts(&request, progress)?);
     }
-    for graph in replaced {
+    // Graphs of parents stay where they are: that of the branch goes before them.
+    for graph in replaced.into_iter().filter(|at| *at >= snapshot.inherited_graphs()) {
         let graph = &snapshot.graphs()[graph];
         removed.insert(graph.entry.segment_id.get());
         removed.extend(graph.quant.map(|quant| quant.segment_id.get()));
@@ -101,7 +103,14 @@ pub(crate) fn reindex(
     options: &IndexOptions,
     progress: IndexProgress<'_>,
 ) -> Result<Vec<Draft<'static>>> {
-    if !is_worth_a_graph(snapshot.own_live()?) {
+    let mut live = 0;
+    for run in runs {
+        live += match &run.origin {
+            Origin::Part(part) => snapshot.live_in(*part)?,
+            Origin::Gathered(places) => places.len() as u64,
+        };
+    }
+    if !is_worth_a_graph(snapshot, live) {
         return Ok(Vec::new());
     }
     let reuse: Vec<usize> = (snapshot.inherited_graphs()..snapshot.graphs().len()).collect();

@@ -25,6 +25,12 @@ const LEAST_ROWS: u64 = 1_000;
 /// bytes cost more than their bytes.
 const TAIL_BYTES: u64 = 3 << 19;
 const MOST_TAIL_ROWS: u64 = 4_096;
+/// The same of a branch, which inherits a graph that takes far less time than such a scan: what it adds may cost a tenth of it. Its tail
+/// is that of the whole lineage.
+const BRANCH_TAIL_BYTES: u64 = 96 << 10;
+const LEAST_BRANCH_ROWS: u64 = 128;
+/// A branch folds what it inherits along with rows of its own only where these are one in so many: few edits stay few bytes.
+const MOST_INHERITED: u64 = 8;
 /// Links of a node at most, whatever the options say.
 const MOST_DEGREE: usize = 128;
 /// Graphs up to so many times as large are folded along.
@@ -46,8 +52,8 @@ pub(crate) struct Planned {
 }
 
 /// Whether so many live rows are to be found by a graph.
-pub(crate) fn is_worth_a_graph(live: u64) -> bool {
-    live > LEAST_ROWS
+pub(crate) fn is_worth_a_graph(snapshot: &Snapshot, live: u64) -> bool {
+    live > if snapshot.parent().is_some() { LEAST_BRANCH_ROWS } else { LEAST_ROWS }
 }
 
 /// The graphs to be written; none if nothing is to be done.
@@ -57,16 +63,16 @@ pub(crate) fn plan(snapshot: &Snapshot, scope: Scope, options: &IndexOptions) ->
     }
     // The large check is for who asks for an index, not for each commit.
     let stays = |(at, _): &(usize, &GraphView)| scope == Scope::Due || snapshot.graphs()[*at].is_intact(snapshot);
-    // What a branch inherits is its parents' to index.
     let inherited = snapshot.inherited_graphs();
-    let own = snapshot.sound_graphs().filter(|(at, _)| *at >= inherited);
-    let (places, graphs): (Vec<usize>, Vec<&GraphView>) = own.filter(stays).unzip();
+    let (places, graphs): (Vec<usize>, Vec<&GraphView>) = snapshot.sound_graphs().filter(stays).unzip();
+    // What is small of what a branch inherits goes into a graph of its own; the large stays its parents'.
+    let own = places.iter().map(|at| *at >= inherited).collect::<Vec<bool>>();
     let covered: BTreeSet<u32> = graphs.iter().flat_map(|graph| graph.parts.iter().copied()).collect();
-    let tail: Vec<u32> = snapshot.own_parts().filter(|part| !covered.contains(part)).collect();
+    let tail: Vec<u32> = (0..snapshot.parts().len() as u32).filter(|part| !covered.contains(part)).collect();
     let damaged: Vec<usize> = (inherited..snapshot.graphs().len()).filter(|place| !places.contains(place)).collect();
     let chosen = match scope {
-        Scope::Due => due(snapshot, &tail, &graphs)?,
-        Scope::All => all(&tail, &graphs, options),
+        Scope::Due => due(snapshot, &tail, &graphs, &own)?,
+        Scope::All => all(snapshot, &tail, &graphs, &own, options),
     };
     let Some(chosen) = chosen.or_else(|| (!damaged.is_empty()).then(Vec::new)) else { return Ok(Vec::new()) };
     let folds_tail = scope == Scope::All || is_tail_due(snapshot, &tail)?;
@@ -79,31 +85,40 @@ pub(crate) fn plan(snapshot: &Snapshot, scope: Scope, options: &IndexOptions) ->
 
 /// Whether the manifest alone shows that no fold is due: what small commits pay.
 fn nothing_is_due(snapshot: &Snapshot) -> Result<bool> {
-    let parts = snapshot.own_parts().map(|part| u64::from(snapshot.parts()[part as usize].entry.rows.get()));
-    let (rows, graphs) = (parts.sum::<u64>(), &snapshot.graphs()[snapshot.inherited_graphs()..]);
+    if snapshot.parent().is_some() {
+        // Its own parts alone do not tell.
+        return Ok(false);
+    }
+    let rows: u64 = snapshot.parts().iter().map(|part| u64::from(part.entry.rows.get())).sum();
+    let graphs = snapshot.graphs();
     let in_graph = |graph: &Graph| u64::from(graph.entry.rows.get());
-    let live = if snapshot.parent().is_some() { snapshot.own_live()? } else { snapshot.count() };
-    let dead = rows.saturating_sub(live);
+    let dead = rows.saturating_sub(snapshot.count());
     let few_dead = graphs.iter().all(|graph| dead as f64 <= in_graph(graph) as f64 * DEAD_SHARE_DUE);
     Ok(rows.saturating_sub(graphs.iter().map(in_graph).sum()) <= most_tail_rows(snapshot) && few_dead)
 }
 
 fn is_tail_due(snapshot: &Snapshot, tail: &[u32]) -> Result<bool> {
-    let mut rows = 0;
+    let (mut rows, mut own) = (0, 0);
     for part in tail {
-        rows += snapshot.live_in(*part)?;
+        let live = snapshot.live_in(*part)?;
+        rows += live;
+        own += if *part >= snapshot.inherited_parts() { live } else { 0 };
     }
-    Ok(rows > most_tail_rows(snapshot))
+    Ok(rows > most_tail_rows(snapshot) && own.saturating_mul(MOST_INHERITED) >= rows)
 }
 
 fn most_tail_rows(snapshot: &Snapshot) -> u64 {
-    (TAIL_BYTES / snapshot.schema().row_len().max(1) as u64).clamp(LEAST_ROWS, MOST_TAIL_ROWS)
+    let (bytes, least) = match snapshot.parent() {
+        Some(_) if !snapshot.graphs().is_empty() => (BRANCH_TAIL_BYTES, LEAST_BRANCH_ROWS),
+        _ => (TAIL_BYTES, LEAST_ROWS),
+    };
+    (bytes / snapshot.schema().row_len().max(1) as u64).clamp(least, MOST_TAIL_ROWS)
 }
 
 /// The graphs to be folded with the tail, or renewed for their dead nodes.
-fn due(snapshot: &Snapshot, tail: &[u32], graphs: &[&GraphView]) -> Result<Option<Vec<usize>>> {
+fn due(snapshot: &Snapshot, tail: &[u32], graphs: &[&GraphView], own: &[bool]) -> Result<Option<Vec<usize>>> {
     let mut chosen: Vec<usize> =
-        (0..graphs.len()).filter(|graph| graphs[*graph].dead_share() > DEAD_SHARE_DUE).collect();
+        (0..graphs.len()).filter(|graph| own[*graph] && graphs[*graph].dead_share() > DEAD_SHARE_DUE).collect();
     let tail_due = is_tail_due(snapshot, tail)?;
     if !tail_due && chosen.is_empty() {
         return Ok(None);
@@ -128,11 +143,19 @@ fn due(snapshot: &Snapshot, tail: &[u32], graphs: &[&GraphView]) -> Result<Optio
 }
 
 /// All graphs, unless there is one that covers everything, is as wished and has few dead nodes.
-fn all(tail: &[u32], graphs: &[&GraphView], options: &IndexOptions) -> Option<Vec<usize>> {
+fn all(
+    snapshot: &Snapshot,
+    tail: &[u32],
+    graphs: &[&GraphView],
+    own: &[bool],
+    options: &IndexOptions,
+) -> Option<Vec<usize>> {
+    // Of a branch: all of its own, and of the tail what it inherits only together with that.
+    let chosen: Vec<usize> = (0..graphs.len()).filter(|graph| own[*graph]).collect();
+    let tail = tail.iter().filter(|part| **part >= snapshot.inherited_parts()).count();
     let as_wished = |graph: &GraphView| options.are_met_by(graph.index.facts()) && graph.dead_share() <= DEAD_SHARE_ALL;
-    let nothing = tail.is_empty() && graphs.len() <= 1;
-    let done = nothing && graphs.iter().all(|graph| as_wished(graph));
-    (!done).then(|| (0..graphs.len()).collect())
+    let done = tail == 0 && chosen.len() <= 1 && chosen.iter().all(|graph| as_wished(graphs[*graph]));
+    (!done).then_some(chosen)
 }
 
 /// Cuts what is to be covered into graphs whose segments are not too large.
@@ -153,11 +176,13 @@ fn split(snapshot: &Snapshot, replaces: Vec<usize>, parts: Vec<u32>) -> Result<V
     }
     for planned in &mut planned {
         let is_small = |part: &u32| snapshot.parts()[*part as usize].entry.length.get() < TREE_MIN;
-        let small = planned.parts.iter().copied().filter(is_small).count();
+        let is_gathered = |part: &u32| *part >= snapshot.inherited_parts() && is_small(part);
+        let small = planned.parts.iter().copied().filter(is_gathered).count();
         for part in planned.parts.iter().copied() {
             // What is mostly dead is rewritten too: else its dead rows would be nodes again and again.
             let mostly_dead = snapshot.live_in(part)? * 2 < rows_of(part);
-            if mostly_dead || (small > 1 && is_small(&part)) {
+            let is_own = part >= snapshot.inherited_parts();
+            if is_own && (mostly_dead || (small > 1 && is_small(&part))) {
                 planned.gathered.push(part);
             }
         }

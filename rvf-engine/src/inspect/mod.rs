@@ -59,6 +59,8 @@ pub struct Info {
     pub indexed: u64,
     /// The graphs that searches walk, by their first row; damaged ones are left out.
     pub graphs: Vec<GraphInfo>,
+    /// Graphs that break a sentence of the specification.
+    pub damaged_graphs: usize,
 }
 
 /// A graph of the index.
@@ -168,6 +170,7 @@ impl Snapshot {
             creator: text(meta::CREATOR),
             format_version: FORMAT_VERSION,
             indexed: self.indexed(),
+            damaged_graphs: self.damaged_graphs(),
             graphs: self.sound_graphs().map(|(at, view)| graph_info(&self.graphs()[at], view)).collect(),
         })
     }

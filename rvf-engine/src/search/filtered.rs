@@ -57,11 +57,10 @@ struct Filtered<'f, 's> {
 impl Filtered<'_, '_> {
     fn by_graphs(&self) -> Result<(Vec<Hit>, Trace)> {
         let snapshot = self.search.snapshot;
-        let mut trace = Trace { damaged: snapshot.graphs().len(), ..Trace::default() };
+        let mut trace = Trace { damaged: snapshot.damaged_graphs(), ..Trace::default() };
         let mut walked = vec![false; snapshot.parts().len()];
         let mut candidates = Vec::new();
         for (at, view) in snapshot.sound_graphs() {
-            trace.damaged -= 1;
             view.parts.iter().for_each(|part| walked[*part as usize] = true);
             self.in_graph(at, view, &mut candidates, &mut trace)?;
         }

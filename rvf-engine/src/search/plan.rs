@@ -59,6 +59,8 @@ struct Planned<'s> {
     ef: usize,
     /// How many of the nearest it is asked for: k, or fewer where few of them are expected in it.
     k: usize,
+    /// Candidates to be kept where all k are asked for.
+    full_ef: usize,
 }
 
 impl<'s> Planned<'s> {
@@ -103,19 +105,22 @@ fn plan(snapshot: &Snapshot, effort: Effort, wanted: usize) -> Plan<'_> {
         return plan;
     }
     let mut walked = vec![false; snapshot.parts().len()];
-    plan.damaged = snapshot.graphs().len();
+    plan.damaged = snapshot.damaged_graphs();
     for (at, view) in snapshot.sound_graphs() {
-        plan.damaged -= 1;
         let ef = match effort {
             Effort::Ef(ef) => ef,
             Effort::Recall(recall) => ef_for(recall, view.index.effort()),
             Effort::Exact => continue,
         };
-        let ef = ef.max(wanted);
-        if is_worth_a_walk(view, ef) {
+        let (ef, place) = (ef.max(wanted), snapshot.graphs()[at].entry.offset.get());
+        let mut planned = Planned { graph: view, place, ef, k: wanted, full_ef: ef };
+        // Who names the number of candidates gets it in every graph.
+        if matches!(effort, Effort::Recall(_)) {
+            planned = planned.of_share(f64::from(view.live) / snapshot.count().max(1) as f64);
+        }
+        if is_worth_a_walk(view, planned.ef) {
             view.parts.iter().for_each(|part| walked[*part as usize] = true);
-            let place = snapshot.graphs()[at].entry.offset.get();
-            plan.walks.push(Planned { graph: view, place, ef, k: wanted });
+            plan.walks.push(planned);
         }
     }
     plan.parts = (0..walked.len() as u32).filter(|part| !walked[*part as usize]).collect();
@@ -140,8 +145,8 @@ fn execute(search: &Search<'_>, query: &Checked<'_>, plan: &Plan<'_>, k: usize) 
     }
     let rows = plan.parts.iter().filter_map(|part| snapshot.parts().get(*part as usize));
     trace.distances = rows.map(|part| u64::from(part.entry.rows.get())).sum();
-    let mut walk = |planned: Planned<'_>, candidates: &mut Vec<RowId>| -> Result<()> {
-        let (op, Planned { graph, place, ef, k }) = (op_of(snapshot.schema().metric), planned);
+    let mut walk = |planned: &Planned<'_>, candidates: &mut Vec<RowId>| -> Result<()> {
+        let (op, Planned { graph, place, ef, k, .. }) = (op_of(snapshot.schema().metric), *planned);
         let walk = GraphSearch { snapshot, graph, place, kernels: search.kernels, op, ef, k, among: None };
         let Found { distances, hops, .. } = walk.run(query, candidates)?.found;
         trace.distances += distances;
@@ -149,24 +154,17 @@ fn execute(search: &Search<'_>, query: &Checked<'_>, plan: &Plan<'_>, k: usize) 
         trace.ef = trace.ef.max(ef);
         Ok(())
     };
-    // Who names the number of candidates gets it in every graph.
-    let shares = matches!(search.effort, Effort::Recall(_)) && plan.walks.len() > 1;
-    let mut asked = plan.walks.clone();
-    if shares {
-        let all = snapshot.count().max(1) as f64;
-        asked.iter_mut().for_each(|planned| *planned = planned.of_share(f64::from(planned.graph.live) / all));
-    }
-    asked.iter().try_for_each(|planned| walk(*planned, &mut candidates))?;
+    plan.walks.iter().try_for_each(|planned| walk(planned, &mut candidates))?;
     let (hits, places) = refine(snapshot, query, search.kernels, &candidates, k)?;
     let found = |planned: &Planned<'_>| places.iter().filter(|at| planned.has(**at)).count();
-    let all = asked.iter().zip(&plan.walks);
-    let again: Vec<&Planned<'_>> =
-        all.filter(|(asked, full)| asked.k < full.k && found(asked) >= asked.k).map(|(_, full)| full).collect();
+    let is_short = |planned: &&Planned<'_>| planned.k < k && found(planned) >= planned.k;
+    let again: Vec<Planned<'_>> =
+        plan.walks.iter().filter(is_short).map(|planned| Planned { k, ef: planned.full_ef, ..*planned }).collect();
     if again.is_empty() {
         return Ok((hits, trace));
     }
     candidates.retain(|at| !again.iter().any(|planned| planned.has(*at)));
-    again.into_iter().try_for_each(|planned| walk(*planned, &mut candidates))?;
+    again.iter().try_for_each(|planned| walk(planned, &mut candidates))?;
     let (hits, _) = refine(snapshot, query, search.kernels, &candidates, k)?;
     Ok((hits, trace))
 }

@@ -339,6 +339,12 @@ impl Writer<'_> {
         gathered: Vec<(ManifestEntry, Vec<RowId>)>,
     ) -> Result<Vec<Run>> {
         let mut runs = Vec::new();
+        // Rows that it inherits and has in a graph of its own.
+        let own = before.sound_graphs().filter(|(at, _)| *at >= before.inherited_graphs());
+        let inherited: BTreeSet<u32> = own.flat_map(|(_, graph)| graph.parts.iter().copied()).collect();
+        for part in inherited.range(..before.inherited_parts()) {
+            runs.push(Run::of_part(before, *part)?);
+        }
         for part in before.own_parts() {
             if !removed.contains(&before.parts()[part as usize].entry.segment_id.get()) {
                 runs.push(Run::of_part(before, part)?);

@@ -77,6 +77,34 @@ impl Graph {
     }
 }
 
+/// What becomes of a graph in a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    Walked,
+    /// A branch has a graph of its own over rows that it inherits, which goes before those of its parents.
+    Superseded,
+    /// It breaks a sentence of the specification.
+    Damaged,
+}
+
+/// What becomes of the graphs of a snapshot.
+pub(super) fn uses(snapshot: &Snapshot) -> Vec<Use> {
+    let graphs = snapshot.graphs();
+    let mut uses = vec![Use::Damaged; graphs.len()];
+    // The depth of the file whose graph a part is in.
+    let mut covered: Vec<Option<u32>> = vec![None; snapshot.parts().len()];
+    // Those of the branch come last.
+    for (at, graph) in graphs.iter().enumerate().rev() {
+        let Ok(view) = graph.view(snapshot) else { continue };
+        let is_covered = |part: &u32| covered[*part as usize].is_some_and(|depth| depth > graph.depth);
+        uses[at] = if view.parts.iter().any(is_covered) { Use::Superseded } else { Use::Walked };
+        if uses[at] == Use::Walked {
+            view.parts.iter().for_each(|part| covered[*part as usize] = Some(graph.depth));
+        }
+    }
+    uses
+}
+
 impl GraphView {
     fn parse(graph: &Graph, snapshot: &Snapshot) -> Result<Self> {
         let (entry, schema) = (&graph.entry, snapshot.schema());

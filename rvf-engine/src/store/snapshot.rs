@@ -1,6 +1,6 @@
 //! [`Snapshot`]: one commit of a file. Immutable; shared between threads without locks.
 
-use super::graph::{Graph, GraphView};
+use super::graph::{self, Graph, GraphView, Use};
 use super::metadata::MetaTable;
 use super::rows::{DeadRows, Fault, Part, RowId};
 use crate::Result;
@@ -34,6 +34,8 @@ pub struct Snapshot {
     pub(super) path: Option<PathBuf>,
     parts: Vec<Arc<Part>>,
     graphs: Vec<Graph>,
+    /// What becomes of each graph.
+    uses: OnceLock<Vec<Use>>,
     metas: MetaTable,
     /// What of the file lies behind `file`.
     extent: Extent,
@@ -125,8 +127,8 @@ impl Snapshot {
         graphs.extend(Graph::all(&state.live, depth));
         let mut parts = parent.as_ref().map_or_else(Vec::new, |parent| parent.parts.clone());
         parts.append(&mut own);
-        let (extent, dead, judged) = Default::default();
-        Self { file, state, parent, path: None, parts, graphs, metas, extent, dead, judged }
+        let (extent, dead, judged, uses) = Default::default();
+        Self { file, state, parent, path: None, parts, graphs, uses, metas, extent, dead, judged }
     }
 
     /// The same commit, of which `parent` is the commit that it goes on from.
@@ -235,7 +237,14 @@ impl Snapshot {
     /// The graphs that can be walked, with their places among [`Snapshot::graphs`]. One that breaks a sentence of the
     /// specification is as good as none: its rows are compared, and the next index takes its place.
     pub(crate) fn sound_graphs(&self) -> impl Iterator<Item = (usize, &GraphView)> + '_ {
-        self.graphs.iter().enumerate().filter_map(|(at, graph)| Some((at, graph.view(self).ok()?)))
+        let uses = self.uses.get_or_init(|| graph::uses(self));
+        let walked = self.graphs.iter().enumerate().zip(uses).filter(|(_, of)| **of == Use::Walked);
+        walked.filter_map(|((at, graph), _)| Some((at, graph.view(self).ok()?)))
+    }
+
+    /// How many graphs break a sentence of the specification.
+    pub(crate) fn damaged_graphs(&self) -> usize {
+        self.uses.get_or_init(|| graph::uses(self)).iter().filter(|of| **of == Use::Damaged).count()
     }
 
     /// Whether each part is in a sound graph.
@@ -308,6 +317,18 @@ impl Snapshot {
         }
         let dead = self.dead.get_or_init(|| self.collect_dead().map_err(Fault::from));
         dead.as_ref().map_err(|fault| (*fault).into())
+    }
+
+    /// Places of all live rows, in their order.
+    pub(crate) fn live_rows(&self) -> Result<impl Iterator<Item = RowId> + '_> {
+        let dead = self.dead()?;
+        let all =
+            self.parts().iter().enumerate().flat_map(|(part, source)| {
+                (0..source.entry.rows.get()).map(move |row| RowId { part: part as u32, row })
+            });
+        let is_dead =
+            |at: &RowId| dead.get(at.part as usize).and_then(Option::as_ref).is_some_and(|bits| bits.get(at.row));
+        Ok(all.filter(move |at| !is_dead(at)))
     }
 
     /// Live rows of a part.

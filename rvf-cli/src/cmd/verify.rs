@@ -2,10 +2,10 @@
 
 use super::Outcome;
 use crate::failure::{Failure, NO};
-use crate::output::{Ui, size};
+use crate::output::{Ui, hex, size};
 use crate::progress::Bar;
 use clap::Args;
-use rvf_engine::{Advice, Finding, VerifyOptions, VerifyReport, verify_path_with};
+use rvf_engine::{Advice, Finding, ParentReport, VerifyOptions, VerifyReport, verify_path_with};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -46,24 +46,39 @@ pub(crate) fn run(args: &VerifyArgs, ui: &Ui) -> Outcome {
     drop(bar);
     let report = report.map_err(Failure::of(&args.file))?;
     ui.result(&to_json(args, &report), || tell(args, &report, ui))?;
+    if let Some(error) = report.parent_error {
+        return Err(Failure::of(&args.file)(error));
+    }
     Ok(if report.sound && report.findings.is_empty() { 0 } else { NO })
 }
 
+fn finding_json(finding: &Finding) -> Value {
+    let mut value = json!({
+        "clause": finding.clause.to_string(),
+        "offset": finding.offset,
+        "message": finding.message,
+    });
+    if let Some(segment) = finding.segment {
+        value["segment"] = json!(segment);
+    }
+    value
+}
+
+fn parent_json(parent: &ParentReport) -> Value {
+    json!({
+        "path": parent.path.display().to_string(),
+        "file_id": hex(&parent.commit.file_id),
+        "epoch": parent.commit.epoch,
+        "root_hash": hex(&parent.commit.state_hash),
+        "findings": parent.findings.iter().map(finding_json).collect::<Vec<Value>>(),
+    })
+}
+
 fn to_json(args: &VerifyArgs, report: &VerifyReport) -> Value {
-    let finding = |finding: &Finding| {
-        let mut value = json!({
-            "clause": finding.clause.to_string(),
-            "offset": finding.offset,
-            "message": finding.message,
-        });
-        if let Some(segment) = finding.segment {
-            value["segment"] = json!(segment);
-        }
-        value
-    };
     json!({
         "sound": report.sound,
-        "findings": report.findings.iter().map(finding).collect::<Vec<Value>>(),
+        "findings": report.findings.iter().map(finding_json).collect::<Vec<Value>>(),
+        "parents": report.parents.iter().map(parent_json).collect::<Vec<Value>>(),
         "bytes_checked": report.bytes_checked,
         "signatures": [],
         "freshness": "unknown",
@@ -82,18 +97,27 @@ fn tell(args: &VerifyArgs, report: &VerifyReport, ui: &Ui) -> Result<(), Failure
     let deep = if args.deep { ", graphs and codes in depth" } else { "" };
     ui.line(format!("{verdict}: {}", args.file.display()))?;
     ui.line(format!("{bytes}, {segments} segments, {epochs} epochs, {} records checked{deep}", report.count))?;
-    if report.findings.is_empty() {
+    for parent in &report.parents {
+        let found = if parent.findings.is_empty() { "as it was committed" } else { "damaged" };
+        ui.line(format!("parent {}, epoch {}: {found}", parent.path.display(), parent.commit.epoch))?;
+        tell_findings(&parent.findings, ui)?;
+    }
+    tell_findings(&report.findings, ui)?;
+    report.advice.iter().try_for_each(|advice| ui.line(words(*advice, args)))
+}
+
+fn tell_findings(findings: &[Finding], ui: &Ui) -> Result<(), Failure> {
+    if findings.is_empty() {
         return Ok(());
     }
     let cells = |finding: &Finding| {
         let segment = finding.segment.map_or_else(String::new, |segment| segment.to_string());
         vec![finding.clause.to_string(), finding.offset.to_string(), segment, finding.message.clone()]
     };
-    let rows: Vec<Vec<String>> = report.findings.iter().map(cells).collect();
+    let rows: Vec<Vec<String>> = findings.iter().map(cells).collect();
     ui.line("")?;
     ui.table(&["clause", "offset", "segment", "finding"], &rows)?;
-    ui.line("")?;
-    report.advice.iter().try_for_each(|advice| ui.line(words(*advice, args)))
+    ui.line("")
 }
 
 /// What to do about findings.

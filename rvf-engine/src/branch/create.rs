@@ -5,9 +5,8 @@
 //! ```
 //! A crash in between leaves a pin too many, never a branch whose parent may lose what it needs.
 
-use super::relative::relative;
 use crate::search::Matches;
-use crate::store::{Context, Edit, First, Snapshot, Store, new_root};
+use crate::store::{Context, Edit, First, Snapshot, Store, new_root, relative};
 use crate::{Error, Result};
 use rvf_format::Kind;
 use rvf_format::lineage::{MAX_DEPTH, ParentRef};

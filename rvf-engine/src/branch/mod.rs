@@ -3,7 +3,6 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `create.rs` | making a branch, pinning the commit that it goes on from, releasing it |
-//! | `relative.rs` | the path of a parent as its branch names it |
 //! | `diff.rs` | [`Diff`]: what differs between two commits of a lineage |
 //! | `ancestor.rs` | the commit that two sides of a merge go back to |
 //! | `merge.rs` | three-way merging by id |
@@ -15,7 +14,6 @@ mod create;
 mod diff;
 mod family;
 mod merge;
-mod relative;
 mod resolve;
 
 pub use create::KnownBranch;

@@ -166,6 +166,10 @@ pub fn salvage(file: Bytes) -> Result<Salvaged> {
     let without_fields = metas.losses(&rows, &mut lost, &mut notes);
     later.explain(&ground, proof.as_ref(), &mut lost);
     explain_gaps(proof.as_ref(), &mut notes);
+    if let Some(mark) = ground.marks.last().filter(|mark| mark.root.has_parent()) {
+        let message = "a branch: the records that it inherits stand in its parent's file, which `rvf info` names";
+        lost.push(Loss::at("MANIFEST", mark.root.manifest_offset.get(), message));
+    }
     let epoch = proof.map(|proof| proof.state.root.epoch());
     let expected = ground.marks.last().map(|mark| mark.root.live_count.get());
     let whole = if lost.is_empty() { None } else { whole::newest_whole(&file) };

@@ -11,7 +11,8 @@ const MOST_EPOCHS: usize = 256;
 
 /// Its number, and how many records it has. Each segment is hashed once.
 pub(super) fn newest_whole(file: &Bytes) -> Option<(u64, u64)> {
-    let newest = Snapshot::newest(file.clone()).ok()?;
+    // What a branch inherits is not here to be judged.
+    let newest = Snapshot::newest(file.clone()).ok().filter(|newest| !newest.root().has_parent())?;
     let mut judged: BTreeMap<u64, bool> = BTreeMap::new();
     let mut is_intact = |entry: &ManifestEntry| {
         let judge = || {

@@ -18,7 +18,7 @@ const SEGMENT_ID: usize = 0x08;
 
 pub(crate) struct Appender<'a> {
     storage: &'a dyn Storage,
-    path: &'a Path,
+    pub(crate) path: &'a Path,
     /// Where the next segment goes.
     pub(crate) cursor: u64,
     /// Id of the next segment.

@@ -7,6 +7,7 @@ use super::graph::Graph;
 use super::merge::{Gathered, remove_companions};
 use super::moved::{Origin, Run};
 use super::names::{self, COMPACT_SUFFIX, CREATE_SUFFIX, Unnamed, beside};
+use super::relative::relative;
 use super::rows::RowId;
 use super::snapshot::Snapshot;
 use crate::{Error, Result};
@@ -316,7 +317,8 @@ impl Writer<'_> {
         self.sealed.clear();
         live.extend(self.seal(&live, before.root().witness_size.get(), usize::MAX)?);
         let entry = next_entry(Some(before.root()), Operation::COMPACT, parameters, &context.actor);
-        Ok(self.write_epoch(root, live, &before.state().facts, entry)?.root)
+        let facts = renewed_facts(before, self.appender.path, &mut root)?;
+        Ok(self.write_epoch(root, live, &facts, entry)?.root)
     }
 
     /// What a branch says of rows that it inherits: which it hides, and the metadata that it gives them.
@@ -363,6 +365,18 @@ impl Writer<'_> {
         }
         Ok(runs)
     }
+}
+
+/// The facts of a file that will lie at `path`: where its parent is and stands now, if that was found.
+fn renewed_facts(before: &Snapshot, path: &Path, root: &mut RootPage) -> Result<Facts> {
+    let mut facts = before.state().facts.clone();
+    let found = before.parent().and_then(|parent| Some((parent.root().own_offset.get(), parent.found_at()?)));
+    if let (Some(mut named), Some((root_offset, parent))) = (before.parent_ref()?, found) {
+        named.root_offset = root_offset;
+        named.path = relative(path, parent);
+        named.write(root, &mut facts);
+    }
+    Ok(facts)
 }
 
 /// Adds the graphs and their codes to what does not go on, unless there is one graph, over all rows, whose rows all stay as

@@ -9,6 +9,7 @@
 //! | `graph.rs` | [`Graph`]: an INDEX segment and its codes |
 //! | `lineage.rs` | a snapshot and those of its parents: layers, rows that a branch hides |
 //! | `parents.rs` | finding the parents of a branch |
+//! | `relative.rs` | the path of a parent as its branch names it |
 //! | `metadata.rs` | the metadata of rows: META, DELTA and META_IDX segments |
 //! | `append.rs` | `Appender`: segments onto the end of a file |
 //! | `commit.rs` | [`Store`]: the one door that writes |
@@ -35,6 +36,7 @@ mod metadata;
 mod moved;
 mod names;
 mod parents;
+mod relative;
 mod rows;
 mod snapshot;
 mod space;
@@ -55,6 +57,7 @@ pub(crate) use metadata::{Columns, drafts as metadata_drafts, note_fields, read_
 pub(crate) use moved::{Origin, Run};
 pub(crate) use names::beside;
 pub(crate) use parents::Opening;
+pub(crate) use relative::relative;
 pub(crate) use rows::{Bits, DeadRows, dead_rows};
 pub use rows::{Part, RowId};
 pub use snapshot::Snapshot;

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 /// How a file in the folder of `branch` names `parent`. Where no relative path leads there, the absolute one; where the path is longer
 /// than the format allows or no text, the name alone: parents are known by their ids.
-pub(super) fn relative(branch: &Path, parent: &Path) -> String {
+pub(crate) fn relative(branch: &Path, parent: &Path) -> String {
     let (branch, parent) = (absolute(branch), absolute(parent));
     let folder = branch.parent().unwrap_or(Path::new(""));
     let (from, to): (Vec<Component<'_>>, Vec<Component<'_>>) =

@@ -2,9 +2,12 @@
 
 use crate::cmd;
 use crate::failure::Failure;
+use crate::output::Ui;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use rvf_engine::{OpenOptions, Reader};
+use rvf_engine::{OpenOptions, ReadMode, ReadOptions, Reader};
+use rvf_format::storage::FilePlace;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Ten days: more is a mistake.
@@ -51,6 +54,10 @@ pub(crate) struct Global {
     /// When to use colours
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto", help_heading = "Global options")]
     pub(crate) color: ColorWhen,
+    /// A folder to look for parents of branches in, after where a branch says its parent is and its own folder, and before those of
+    /// $RVF_PARENT_PATH; may be given several times
+    #[arg(long, value_name = "D", global = true, help_heading = "Global options")]
+    pub(crate) parent_dir: Vec<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -93,6 +100,14 @@ pub(crate) enum Command {
     Verify(cmd::verify::VerifyArgs),
     Compact(cmd::compact::CompactArgs),
     Log(cmd::log::LogArgs),
+    Branch(cmd::branch::BranchArgs),
+    Diff(cmd::diff::DiffArgs),
+    Merge(cmd::merge::MergeArgs),
+    Lineage(cmd::lineage::LineageArgs),
+    Flatten(cmd::flatten::FlattenArgs),
+    Freeze(cmd::freeze::FreezeArgs),
+    Bundle(cmd::bundle::BundleArgs),
+    Unbundle(cmd::bundle::UnbundleArgs),
     Convert(cmd::convert::ConvertArgs),
     Completions(cmd::completions::CompletionsArgs),
 }
@@ -112,14 +127,21 @@ pub(crate) struct WriterArgs {
 
 impl WriterArgs {
     /// Options of a handle whose index is renewed and whose space is given back by the command, so that it can show a bar and stop.
-    pub(crate) fn options(&self) -> Result<OpenOptions, Failure> {
+    pub(crate) fn options(&self, ui: &Ui) -> Result<OpenOptions, Failure> {
         if self.sign_with.is_some() {
             return Err(Failure::not_yet("--sign-with", "this version does not sign"));
         }
         let actor = self.actor.clone().or_else(|| std::env::var("RVF_ACTOR").ok());
         let lock_wait = self.wait.unwrap_or_default();
         let actor = actor.unwrap_or_default();
-        Ok(OpenOptions { actor, lock_wait, manual_index: true, manual_compaction: true, ..OpenOptions::default() })
+        Ok(OpenOptions {
+            actor,
+            lock_wait,
+            parent_folders: ui.parent_folders.clone(),
+            manual_index: true,
+            manual_compaction: true,
+            ..OpenOptions::default()
+        })
     }
 }
 
@@ -143,7 +165,7 @@ pub(crate) struct ReadArgs {
 }
 
 /// How a file is opened for reading.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct ModeArgs {
     /// Read the whole file into memory and verify it before use: for files from elsewhere or on a share
     #[arg(long)]
@@ -151,8 +173,12 @@ pub(crate) struct ModeArgs {
 }
 
 impl ModeArgs {
-    pub(crate) fn open(&self, path: &Path) -> Result<Reader, Failure> {
-        let opened = if self.verified { Reader::open_verified(path) } else { Reader::open(path) };
-        opened.map_err(Failure::of(path))
+    pub(crate) fn open(&self, path: &Path, ui: &Ui) -> Result<Reader, Failure> {
+        Reader::open_as(Arc::new(FilePlace), path, &self.options(ui)).map_err(Failure::of(path))
+    }
+
+    pub(crate) fn options(&self, ui: &Ui) -> ReadOptions {
+        let mode = if self.verified { ReadMode::Verified } else { ReadMode::Mapped };
+        ReadOptions { mode, parent_folders: ui.parent_folders.clone() }
     }
 }

@@ -160,6 +160,7 @@ fn place(error: &Error, path: &Path, clause: Option<&str>) -> Option<String> {
         }
         Error::Input(_) | Error::Output(_) | Error::InFile { .. } | Error::Filter(_) => return None,
         Error::Partly { source, .. } => return place(source, path, clause),
+        Error::InParent { path, source } => return place(source, path, clause),
         Error::Group { source } => return place(source, path, clause),
         _ => path,
     };

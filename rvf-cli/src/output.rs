@@ -6,11 +6,14 @@ use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Where a command prints.
+/// Where a command prints, and what else the global flags say.
 pub(crate) struct Ui {
     pub(crate) json: bool,
+    /// Folders to look for parents of branches in.
+    pub(crate) parent_folders: Vec<PathBuf>,
     quiet: bool,
     no_progress: bool,
     color_out: bool,
@@ -23,7 +26,7 @@ pub(crate) struct Ui {
 impl Ui {
     pub(crate) fn new(global: &Global) -> Self {
         let ui = Self::early(global.json, global.color);
-        Self { quiet: global.quiet, no_progress: global.no_progress, ..ui }
+        Self { quiet: global.quiet, no_progress: global.no_progress, parent_folders: global.parent_dir.clone(), ..ui }
     }
 
     /// For errors before the command line is understood.
@@ -35,6 +38,7 @@ impl Ui {
         };
         Self {
             json,
+            parent_folders: Vec::new(),
             quiet: false,
             no_progress: false,
             color_out: wanted(io::stdout().is_terminal()),

@@ -64,14 +64,15 @@ mod value;
 mod verify;
 
 pub use branch::{
-    Branched, Change, Changed, Conflict, Decision, Diff, KnownBranch, Merged, Pinned, Relative, Resolve, Side, family,
+    Branched, Bundled, BundledFile, Change, Changed, Conflict, Decision, Diff, KnownBranch, Merged, Pinned, Relative,
+    Resolve, Side, bundle, family, unbundle,
 };
 pub use compact::{CompactOptions, Compacted};
 pub use db::{
     Batch, BranchOptions, Committed, CreateOptions, Db, Flattened, OpenOptions, ReadMode, ReadOptions, Reader, Record,
     Shared, branch_path, flatten, salvage_path,
 };
-pub use error::{Error, ParentError, ParentFault, Result};
+pub use error::{ArchiveError, ArchiveFault, Error, ParentError, ParentFault, Result};
 pub use half::f16;
 pub use index::{IndexOptions, IndexProgress, Indexed, WalkCode};
 pub use inspect::{FieldInfo, GraphInfo, Info, SegmentInfo};

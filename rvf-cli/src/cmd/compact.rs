@@ -1,12 +1,12 @@
 //! `rvf compact`: a store without what is dead.
 
 use super::{Outcome, open_writer};
-use crate::args::WriterArgs;
+use crate::args::{ModeArgs, WriterArgs};
 use crate::failure::Failure;
 use crate::output::{Ui, size};
 use crate::progress::{Bar, catch_interrupts};
 use clap::Args;
-use rvf_engine::{CompactOptions, Reader};
+use rvf_engine::CompactOptions;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -30,12 +30,12 @@ pub(crate) struct CompactArgs {
 
 pub(crate) fn run(args: &CompactArgs, ui: &Ui) -> Outcome {
     catch_interrupts();
-    let writer = args.writer.options()?;
+    let writer = args.writer.options(ui)?;
     let mut bar = Bar::items(ui, "indexing");
     let mut progress = |done, total| bar.update(done, Some(total));
     let done = match &args.output {
         Some(output) => {
-            let reader = Reader::open(&args.file).map_err(Failure::of(&args.file))?;
+            let reader = ModeArgs::default().open(&args.file, ui)?;
             reader.compact_to_with(output, args.keep, &writer, &mut progress)
         }
         None => {

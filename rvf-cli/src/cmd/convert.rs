@@ -40,9 +40,6 @@ pub(crate) struct ConvertArgs {
     /// Name of the embedding model, to be kept in the store
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// A folder with parents of a branch
-    #[arg(long, value_name = "D")]
-    parent_dir: Vec<PathBuf>,
     /// Records a commit
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
@@ -61,7 +58,7 @@ pub(crate) struct ConvertArgs {
 
 pub(crate) fn run(args: &ConvertArgs, ui: &Ui) -> Outcome {
     catch_interrupts();
-    let options = options(args)?;
+    let options = options(args, ui)?;
     let mut bar = Bar::items(ui, "converting");
     let done = convert(&args.source, &args.out, &options, &mut |done, total| bar.update(done, total));
     drop(bar);
@@ -84,17 +81,17 @@ pub(crate) fn run(args: &ConvertArgs, ui: &Ui) -> Outcome {
 /// Opens the store that was made, and indexes it unless that is not wanted.
 fn index(args: &ConvertArgs, ui: &Ui) -> Result<Indexed, Failure> {
     let index = IndexOptions { threads: args.threads, ..IndexOptions::default() };
-    let mut db = open_writer(&args.out, &OpenOptions { index, ..args.writer.options()? }, ui)?;
+    let mut db = open_writer(&args.out, &OpenOptions { index, ..args.writer.options(ui)? }, ui)?;
     match args.no_index {
         true => Ok(Indexed { epoch: db.snapshot().epoch(), ..Indexed::default() }),
         false => fold(&mut db, &args.out, ui),
     }
 }
 
-fn options(args: &ConvertArgs) -> Result<ConvertOptions, Failure> {
-    let writer = args.writer.options()?;
+fn options(args: &ConvertArgs, ui: &Ui) -> Result<ConvertOptions, Failure> {
+    let writer = args.writer.options(ui)?;
     let from_env = std::env::var_os("RVF_PARENT_PATH").unwrap_or_default();
-    let parent_dirs = args.parent_dir.iter().cloned().chain(std::env::split_paths(&from_env));
+    let parent_dirs = ui.parent_folders.iter().cloned().chain(std::env::split_paths(&from_env));
     let parent_dirs = parent_dirs.filter(|dir| !dir.as_os_str().is_empty()).collect();
     let defaults = ConvertOptions::default();
     Ok(ConvertOptions {

@@ -39,7 +39,7 @@ pub(crate) struct CreateArgs {
 pub(crate) fn run(args: &CreateArgs, ui: &Ui) -> Outcome {
     let natural = Schema::new(args.dim, args.metric);
     let schema = Schema { dtype: args.dtype.unwrap_or(natural.dtype), id_type: args.id_type, ..natural };
-    let options = CreateOptions { model: args.model.clone(), file_id: None, open: args.writer.options()? };
+    let options = CreateOptions { model: args.model.clone(), file_id: None, open: args.writer.options(ui)? };
     let db = Db::create_with(Arc::new(FilePlace), &args.file, &schema, &options).map_err(Failure::of(&args.file))?;
     let snapshot = db.snapshot();
     let file_id = hex(&snapshot.root().file_id);

@@ -3,12 +3,11 @@
 use super::choose::ChooseArgs;
 use super::upkeep::{Changed, SpaceArgs, settle};
 use super::{Outcome, open_writer};
-use crate::args::WriterArgs;
+use crate::args::{ModeArgs, WriterArgs};
 use crate::failure::Failure;
 use crate::output::Ui;
 use crate::progress::catch_interrupts;
 use clap::Args;
-use rvf_engine::Reader;
 use std::path::PathBuf;
 
 /// Delete records by their ids or by a filter, in one commit; exit code 1 if an id is absent
@@ -39,13 +38,13 @@ pub(crate) fn run(args: &DeleteArgs, ui: &Ui) -> Outcome {
     }
     let nothing = "nothing was deleted";
     if args.dry_run {
-        let snapshot = Reader::open(&args.file).map_err(Failure::of(&args.file))?.snapshot();
+        let snapshot = ModeArgs::default().open(&args.file, ui)?.snapshot();
         let chosen = args.chosen.choose(&snapshot, &args.file, nothing, ui)?;
         let done =
             Changed { count: chosen.found.len() as u64, missing: chosen.missing, snapshot: &snapshot, settled: None };
         return done.tell(["deleted", "would delete"], ui);
     }
-    let mut db = open_writer(&args.file, &args.writer.options()?, ui)?;
+    let mut db = open_writer(&args.file, &args.writer.options(ui)?, ui)?;
     let before = db.snapshot();
     let chosen = args.chosen.choose(&before, &args.file, nothing, ui)?;
     let deleted = db.delete(&chosen.found).map_err(Failure::of(&args.file))?.deleted;

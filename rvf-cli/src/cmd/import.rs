@@ -123,9 +123,9 @@ pub(crate) fn run(args: &ImportArgs, ui: &Ui) -> Outcome {
 }
 
 /// Options of the handle, also where the store is new.
-fn writer_options(args: &ImportArgs) -> Result<OpenOptions, Failure> {
+fn writer_options(args: &ImportArgs, ui: &Ui) -> Result<OpenOptions, Failure> {
     let index = IndexOptions { threads: args.threads, ..IndexOptions::default() };
-    Ok(OpenOptions { index, ..args.writer.options()? })
+    Ok(OpenOptions { index, ..args.writer.options(ui)? })
 }
 
 /// Opens the first input, and looks at the head of each other one, before anything is written. Also how many records they hold
@@ -160,7 +160,7 @@ fn open_store(
 ) -> Result<(Db, bool), Failure> {
     let missing = args.file.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
     let Some(metric) = args.metric.filter(|_| missing) else {
-        let opened = open_writer(&args.file, &writer_options(args)?, ui);
+        let opened = open_writer(&args.file, &writer_options(args, ui)?, ui);
         let db = opened.map_err(|failure| match missing {
             true => failure.with_hint("give --metric l2, cosine, dot or hamming to create the store"),
             false => failure,
@@ -174,7 +174,7 @@ fn open_store(
     }));
     let schema = schema_for(source, metric, args.dtype, id_type).map_err(Failure::of(&args.file))?;
     let schema = Schema { dimension: args.dim.unwrap_or(schema.dimension), ..schema };
-    let options = CreateOptions { model: args.model.clone(), file_id: None, open: writer_options(args)? };
+    let options = CreateOptions { model: args.model.clone(), file_id: None, open: writer_options(args, ui)? };
     let db = Db::create_with(Arc::new(FilePlace), &args.file, &schema, &options).map_err(Failure::of(&args.file))?;
     Ok((db, true))
 }

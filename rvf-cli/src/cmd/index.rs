@@ -85,7 +85,7 @@ pub(crate) fn run(args: &IndexArgs, ui: &Ui) -> Outcome {
         code: args.code.map(Code::of_walks),
     };
     let queries = args.queries.as_ref().map(|path| Queries::read(path, args.format)).transpose()?;
-    let mut db = open_writer(&args.file, &args.writer.options()?, ui)?;
+    let mut db = open_writer(&args.file, &args.writer.options(ui)?, ui)?;
     let mut bar = Bar::items(ui, "indexing");
     let done = db.index(&options, &mut |done, total| bar.update(done, Some(total)));
     drop(bar);

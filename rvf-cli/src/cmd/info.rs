@@ -1,12 +1,13 @@
 //! `rvf info`: a store in a few numbers.
 
-use super::{Outcome, open_reader, warn_of_damage};
+use super::parents::{Parent, open_with_or_without, parent_of};
+use super::{Outcome, warn_of_damage};
 use crate::args::ReadArgs;
 use crate::failure::Failure;
 use crate::output::{Ui, grouped, hex, size, time};
 use clap::Args;
 use rvf_engine::ingest::value_to_json;
-use rvf_engine::{FieldInfo, GraphInfo, Info, Kind, Value as Field};
+use rvf_engine::{FieldInfo, GraphInfo, Info, Kind, KnownBranch, Snapshot, Value as Field};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
@@ -21,27 +22,62 @@ pub(crate) struct InfoArgs {
 }
 
 pub(crate) fn run(args: &InfoArgs, ui: &Ui) -> Outcome {
-    let snapshot = open_reader(&args.file, &args.read, ui)?;
+    let opened = open_with_or_without(&args.file, &args.read, ui)?;
+    opened.warn(ui);
+    let snapshot = opened.snapshot;
     let info = snapshot.info().map_err(Failure::of(&args.file))?;
-    let fields = snapshot.field_infos().map_err(Failure::of(&args.file))?;
+    let kin = Kin::of(&snapshot).map_err(Failure::of(&args.file))?;
+    // Without its parents a branch knows neither its records nor its graphs.
+    let is_whole = opened.missing.is_none();
+    let fields = if is_whole { snapshot.field_infos() } else { Ok(Vec::new()) };
+    let fields = fields.map_err(Failure::of(&args.file))?;
     let told = snapshot.tail().is_some_and(|tail| tail.holds_manifest);
     if info.tail_bytes > 0 && !told && args.read.at.is_none() {
         let length = size(info.tail_bytes);
         ui.warn(format!("{length} follow the last commit: an interrupted commit, or one whose root is damaged"));
     }
     let damaged = info.damaged_graphs;
-    if damaged > 0 {
+    if damaged > 0 && is_whole {
         warn_of_damage(damaged, &args.file, ui);
     }
-    ui.result(&to_json(args, &info, &fields), || tell(&info, &fields, ui))?;
+    ui.result(&to_json(args, &info, &kin, &fields), || tell(&info, &kin, &fields, ui))?;
     Ok(0)
+}
+
+/// What a file is to others of its lineage.
+struct Kin {
+    parent: Option<Parent>,
+    pinned: Vec<u64>,
+    branches: Vec<KnownBranch>,
+}
+
+impl Kin {
+    fn of(snapshot: &Snapshot) -> rvf_engine::Result<Self> {
+        let (parent, pinned) = (parent_of(snapshot)?, snapshot.pinned_epochs()?);
+        Ok(Self { parent, pinned, branches: snapshot.known_branches()? })
+    }
+
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        let mut facts = Vec::new();
+        if let Some(parent) = &self.parent {
+            let (words, depth) = (parent.words(), parent.needed.depth);
+            facts
+                .push(("branch of", format!("{words}; {} records of it, depth {depth}", grouped(parent.needed.count))));
+        }
+        if !self.pinned.is_empty() {
+            let epochs: Vec<String> = self.pinned.iter().map(u64::to_string).collect();
+            let branches = self.branches.len();
+            facts.push(("kept epochs", format!("{} for branches, known: {branches}", shortened(&epochs.join(", ")))));
+        }
+        facts
+    }
 }
 
 /// Characters of a value that the table shows at most.
 const MOST_CHARS: usize = 44;
 
 /// What the live bytes are for.
-const PARTS: [(&str, Kind); 10] = [
+const PARTS: [(&str, Kind); 13] = [
     ("vectors", Kind::VEC),
     ("index", Kind::INDEX),
     ("codes", Kind::QUANT),
@@ -51,6 +87,9 @@ const PARTS: [(&str, Kind); 10] = [
     ("metadata", Kind::META),
     ("changed metadata", Kind::DELTA),
     ("metadata index", Kind::META_IDX),
+    ("hidden rows", Kind::COW_MAP),
+    ("view", Kind::MEMBERSHIP),
+    ("branches", Kind::REFCOUNT),
     ("manifest", Kind::MANIFEST),
 ];
 
@@ -90,8 +129,8 @@ fn graph_json(graph: &GraphInfo) -> Value {
     })
 }
 
-fn tell(info: &Info, fields: &[FieldInfo], ui: &Ui) -> Result<(), Failure> {
-    ui.facts(&facts(info))?;
+fn tell(info: &Info, kin: &Kin, fields: &[FieldInfo], ui: &Ui) -> Result<(), Failure> {
+    ui.facts(&[facts(info), kin.facts()].concat())?;
     let row = |(name, bytes): (&str, u64)| {
         let each = bytes as f64 / info.count.max(1) as f64;
         let share = bytes as f64 * 100.0 / info.live_bytes.max(1) as f64;
@@ -157,10 +196,11 @@ fn field_json(field: &FieldInfo) -> Value {
     value
 }
 
-fn to_json(args: &InfoArgs, info: &Info, fields: &[FieldInfo]) -> Value {
+fn to_json(args: &InfoArgs, info: &Info, kin: &Kin, fields: &[FieldInfo]) -> Value {
     let kinds: Map<String, Value> =
         info.bytes_by_kind.iter().map(|(kind, bytes)| (kind.to_string(), json!(bytes))).collect();
-    json!({
+    let branch = |branch: &KnownBranch| json!({ "epoch": branch.epoch, "file_id": hex(&branch.file_id) });
+    let mut value = json!({
         "file": args.file.display().to_string(),
         "file_id": hex(&info.file_id),
         "dim": info.schema.dimension,
@@ -183,12 +223,18 @@ fn to_json(args: &InfoArgs, info: &Info, fields: &[FieldInfo]) -> Value {
         "graphs": info.graphs.iter().map(graph_json).collect::<Vec<Value>>(),
         "signed": false,
         "frozen": info.frozen,
+        "pinned_epochs": kin.pinned,
+        "branches": kin.branches.iter().map(branch).collect::<Vec<Value>>(),
         "model": info.model,
         "creator": info.creator,
         "created": time(info.created_ns),
         "modified": time(info.modified_ns),
         "format_version": info.format_version,
-    })
+    });
+    if let Some(parent) = &kin.parent {
+        value["parent"] = parent.to_json();
+    }
+    value
 }
 
 fn facts(info: &Info) -> Vec<(&'static str, String)> {

@@ -1,11 +1,13 @@
 //! `rvf inspect`: the map of a file, a segment of it, or its bytes.
 
-use super::{Outcome, open_reader};
+use super::Outcome;
+use super::parents::{open_with_or_without, parent_of};
 use crate::args::ReadArgs;
 use crate::failure::Failure;
-use crate::output::{Ui, hex, short_hex, size, time};
+use crate::output::{Ui, hex, plain, short_hex, size, time};
 use clap::Args;
 use rvf_engine::{Kind, SegmentInfo, Snapshot};
+use rvf_format::lineage::Merged;
 use rvf_format::payload::{index, quant, vec};
 use rvf_format::segment::Payload;
 use rvf_format::storage::{Access, FilePlace, Place, Storage};
@@ -49,7 +51,9 @@ pub(crate) fn run(args: &InspectArgs, ui: &Ui) -> Outcome {
     if let Some((offset, length)) = args.hex {
         return dump(args, offset, length, ui);
     }
-    let snapshot = open_reader(&args.file, &args.read, ui)?;
+    let opened = open_with_or_without(&args.file, &args.read, ui)?;
+    opened.warn(ui);
+    let snapshot = opened.snapshot;
     let mut segments = snapshot.segments().map_err(Failure::of(&args.file))?;
     match args.segment {
         Some(wanted) => {
@@ -80,11 +84,21 @@ fn segment_json(segment: &SegmentInfo) -> Value {
 }
 
 fn map(args: &InspectArgs, snapshot: &Snapshot, segments: &[SegmentInfo], ui: &Ui) -> Result<(), Failure> {
-    let value = json!({
+    let parent = parent_of(snapshot).map_err(Failure::of(&args.file))?;
+    let merged = snapshot.merged().map_err(Failure::of(&args.file))?;
+    let merged_json = |merged: &Merged| {
+        let (file_id, hash) = (hex(&merged.file_id), hex(&merged.state_hash));
+        json!({ "file_id": file_id, "epoch": merged.epoch, "root_hash": hash })
+    };
+    let mut value = json!({
         "file": args.file.display().to_string(),
         "segments": segments.iter().map(segment_json).collect::<Vec<Value>>(),
         "manifest": manifest_json(snapshot),
+        "merged": merged.iter().map(merged_json).collect::<Vec<Value>>(),
     });
+    if let Some(parent) = &parent {
+        value["parent"] = parent.to_json();
+    }
     ui.result(&value, || {
         let cells = |segment: &SegmentInfo| {
             let rows = if segment.rows == 0 { String::new() } else { segment.rows.to_string() };
@@ -103,7 +117,20 @@ fn map(args: &InspectArgs, snapshot: &Snapshot, segments: &[SegmentInfo], ui: &U
         ui.table(&["id", "kind", "offset", "length", "epoch", "state", "rows", "hash"], &rows)?;
         let root = snapshot.root();
         let (offset, length) = (root.manifest_offset.get(), size(root.manifest_length.get()));
-        ui.line(format!("\nepoch {}: manifest at {offset}, {length}, root at {}", root.epoch(), root.own_offset.get()))
+        ui.line(format!(
+            "\nepoch {}: manifest at {offset}, {length}, root at {}",
+            root.epoch(),
+            root.own_offset.get()
+        ))?;
+        if let Some(parent) = &parent {
+            let (file, hash) = (hex(&parent.needed.file_id), short_hex(&parent.needed.state_hash));
+            let (first, words) = (parent.needed.first_row, plain(&parent.words()));
+            ui.line(format!("branch of {words}: file {file}, root hash {hash}; rows from {first} on are its own"))?;
+        }
+        merged.iter().try_for_each(|merged| {
+            let (file, hash) = (hex(&merged.file_id), short_hex(&merged.state_hash));
+            ui.line(format!("merged: epoch {} of file {file}, root hash {hash}", merged.epoch))
+        })
     })
 }
 

@@ -1,6 +1,9 @@
-//! One file a command. What several need: opening files, naming records (`choose.rs`), what follows commits (`upkeep.rs`).
+//! One file a command. What several need: opening files, naming records (`choose.rs`), what follows commits (`upkeep.rs`), telling of
+//! parents (`parents.rs`).
 
 pub(crate) mod bench;
+pub(crate) mod branch;
+pub(crate) mod bundle;
 pub(crate) mod choose;
 pub(crate) mod compact;
 pub(crate) mod completions;
@@ -8,13 +11,19 @@ pub(crate) mod convert;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod demo;
+pub(crate) mod diff;
 pub(crate) mod export;
+pub(crate) mod flatten;
+pub(crate) mod freeze;
 pub(crate) mod get;
 pub(crate) mod import;
 pub(crate) mod index;
 pub(crate) mod info;
 pub(crate) mod inspect;
+pub(crate) mod lineage;
 pub(crate) mod log;
+pub(crate) mod merge;
+mod parents;
 pub(crate) mod query;
 pub(crate) mod update;
 pub(crate) mod upkeep;
@@ -55,6 +64,14 @@ pub(crate) fn run(command: &Command, ui: &Ui) -> Outcome {
         Command::Verify(args) => verify::run(args, ui),
         Command::Compact(args) => compact::run(args, ui),
         Command::Log(args) => log::run(args, ui),
+        Command::Branch(args) => branch::run(args, ui),
+        Command::Diff(args) => diff::run(args, ui),
+        Command::Merge(args) => merge::run(args, ui),
+        Command::Lineage(args) => lineage::run(args, ui),
+        Command::Flatten(args) => flatten::run(args, ui),
+        Command::Freeze(args) => freeze::run(args, ui),
+        Command::Bundle(args) => bundle::run(args, ui),
+        Command::Unbundle(args) => bundle::unbundle(args, ui),
         Command::Convert(args) => convert::run(args, ui),
         Command::Completions(args) => completions::run(args, ui),
     }
@@ -62,7 +79,11 @@ pub(crate) fn run(command: &Command, ui: &Ui) -> Outcome {
 
 /// Opens a file for reading, at an earlier commit if that is asked. Warns where a later commit may be lost.
 fn open_reader(path: &Path, args: &ReadArgs, ui: &Ui) -> Result<Arc<Snapshot>, Failure> {
-    let snapshot = args.mode.open(path)?.snapshot();
+    at_epoch(args.mode.open(path, ui)?.snapshot(), path, args, ui)
+}
+
+/// The commit that is asked for of a file that is open at its newest.
+fn at_epoch(snapshot: Arc<Snapshot>, path: &Path, args: &ReadArgs, ui: &Ui) -> Result<Arc<Snapshot>, Failure> {
     if snapshot.tail().is_some_and(|tail| tail.holds_manifest) {
         ui.warn(format!(
             "{} holds a manifest behind epoch {}: a commit under way, interrupted or damaged (see `rvf verify`)",
@@ -123,12 +144,14 @@ A test of a field that a record lacks is neither true nor false (as in SQL), so 
 
 /// The records that a filter finds; warns of fields that no record has.
 fn matches_of(text: &str, snapshot: &Snapshot, path: &Path, ui: &Ui) -> Result<Matches, Failure> {
-    let of_file = text.strip_prefix('@').map(|file| filter_in(Path::new(file))).transpose()?;
-    let text = of_file.as_deref().unwrap_or(text);
-    let filter = Filter::parse(text).map_err(|error| Failure::of(path)(error.into()))?;
-    let matches = snapshot.matches(&filter).map_err(Failure::of(path))?;
+    let matches = snapshot.matches(&filter_of(text, path)?).map_err(Failure::of(path))?;
     matches.unknown_fields().iter().for_each(|field| ui.warn(field));
     Ok(matches)
+}
+
+fn filter_of(text: &str, path: &Path) -> Result<Filter, Failure> {
+    let of_file = text.strip_prefix('@').map(|file| filter_in(Path::new(file))).transpose()?;
+    Filter::parse(of_file.as_deref().unwrap_or(text)).map_err(|error| Failure::of(path)(error.into()))
 }
 
 /// The filter that a file holds; no more of it is read than a filter may have.

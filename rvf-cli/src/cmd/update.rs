@@ -3,13 +3,13 @@
 use super::choose::ChooseArgs;
 use super::upkeep::{Changed, SpaceArgs, settle};
 use super::{Outcome, open_writer};
-use crate::args::WriterArgs;
+use crate::args::{ModeArgs, WriterArgs};
 use crate::failure::Failure;
 use crate::output::Ui;
 use crate::progress::catch_interrupts;
 use clap::Args;
 use rvf_engine::ingest::{Changes, changes_from_json};
-use rvf_engine::{Error, Id, Metadata, Reader, Snapshot, Value};
+use rvf_engine::{Error, Id, Metadata, Snapshot, Value};
 use serde_json::Map;
 use std::path::{Path, PathBuf};
 
@@ -61,13 +61,13 @@ pub(crate) fn run(args: &UpdateArgs, ui: &Ui) -> Outcome {
         return Err(Failure::usage("usage", "records and their new fields go together", hint));
     }
     if args.dry_run {
-        let snapshot = Reader::open(&args.file).map_err(Failure::of(&args.file))?.snapshot();
+        let snapshot = ModeArgs::default().open(&args.file, ui)?.snapshot();
         let planned = plan(args, &fields, &snapshot, ui)?;
         let count = planned.changes.len() as u64;
         let done = Changed { count, missing: planned.missing, snapshot: &snapshot, settled: None };
         return done.tell(["updated", "would update"], ui);
     }
-    let mut db = open_writer(&args.file, &args.writer.options()?, ui)?;
+    let mut db = open_writer(&args.file, &args.writer.options(ui)?, ui)?;
     let planned = plan(args, &fields, &db.snapshot(), ui)?;
     let mut batch = db.batch();
     for (id, fields) in planned.changes {

@@ -7,15 +7,20 @@
 //! | `ancestor.rs` | the commit that two sides of a merge go back to |
 //! | `merge.rs` | three-way merging by id |
 //! | `resolve.rs` | [`Resolve`], [`Conflict`]: what both sides changed, and whose change is taken |
+//! | `bundle.rs` | a branch and what it needs of its parents, in one archive |
+//! | `unbundle.rs` | taking them out of it again |
 //! | `family.rs` | the files of a lineage that lie in some folders |
 
 mod ancestor;
+mod bundle;
 mod create;
 mod diff;
 mod family;
 mod merge;
 mod resolve;
+mod unbundle;
 
+pub use bundle::{Bundled, BundledFile, bundle};
 pub use create::KnownBranch;
 pub use create::{Branched, Pinned};
 pub(crate) use create::{Plan, is_there, pin, unpin};
@@ -24,3 +29,4 @@ pub use family::{Relative, family};
 pub use merge::Merged;
 pub(crate) use merge::merge;
 pub use resolve::{Change, Conflict, Decision, Resolve, Side};
+pub use unbundle::unbundle;

@@ -1,8 +1,10 @@
 //! The one error type of the engine: what can go wrong, and by which names machines know it. What it says stands in `words.rs`.
 
+mod archive;
 mod parent;
 mod words;
 
+pub use archive::{ArchiveError, ArchiveFault};
 pub use parent::{ParentError, ParentFault};
 
 use crate::filter::{FilterError, UnknownField};
@@ -85,6 +87,8 @@ pub enum Error {
         /// What.
         source: Box<Error>,
     },
+    /// An archive of a branch cannot be used.
+    Archive(Box<ArchiveError>),
     /// Two files have no commit in common.
     NotRelated,
     /// A branch of a branch, so many times, is one more than there may be.
@@ -190,7 +194,7 @@ pub enum Error {
     },
     /// A filter is malformed, or does not go with the fields of the store.
     Filter(FilterError),
-    /// A filter by which records were to be deleted names a field that no record has.
+    /// A filter by which records were to be deleted, or to be seen by a branch, names a field that no record has.
     UnknownField(UnknownField),
     /// What a filter finds in one snapshot was given to a search of another.
     OtherSnapshot,
@@ -300,6 +304,7 @@ impl Error {
                 "parent_missing"
             }
             Error::Parent(_) => "parent_unusable",
+            Error::Archive(_) => "archive",
             Error::NotRelated => "not_related",
             Error::TooDeep => "too_deep",
             Error::NotPinned { .. } => "not_pinned",
@@ -366,6 +371,7 @@ impl Error {
             | Error::NoRoot
             | Error::ReadOnlyFeature
             | Error::Parent(_)
+            | Error::Archive(_)
             | Error::Legacy(_) => REFUSED,
             Error::Io { .. }
             | Error::Truncated { .. }

@@ -24,6 +24,7 @@ impl Error {
             }
             Error::Parent(error) => error.hint(),
             Error::InParent { source, .. } => source.hint(),
+            Error::Archive(error) => error.hint().into(),
             Error::NotRelated => "compare files of one lineage: a file and its branches, see `rvf lineage`".into(),
             Error::TooDeep => "flatten the file first, and branch from what that gives".into(),
             Error::NotPinned { .. } => "`rvf info` lists the pinned epochs".into(),
@@ -128,6 +129,7 @@ impl fmt::Display for Error {
             Error::NoEpoch { epoch, .. } => write!(f, "epoch {epoch} is not in the file"),
             Error::Parent(error) => error.fmt(f),
             Error::InParent { path, source } => write!(f, "in the parent {}: {source}", path.display()),
+            Error::Archive(error) => error.fmt(f),
             Error::NotRelated => f.write_str("the two have no commit in common: neither is a branch of the other or of what the other is a branch of"),
             Error::TooDeep => write!(f, "a branch may have {} parents one above the other", rvf_format::lineage::MAX_DEPTH),
             Error::NotPinned { epoch } => write!(f, "epoch {epoch} is not pinned"),
@@ -157,7 +159,7 @@ impl fmt::Display for Error {
             }
             Error::Element { found, dtype } => write!(f, "vectors of {found} do not go into a store of {dtype}"),
             Error::Filter(error) => error.fmt(f),
-            Error::UnknownField(field) => write!(f, "{field}: nothing was deleted"),
+            Error::UnknownField(field) => write!(f, "{field}: nothing was changed"),
             Error::OtherSnapshot => f.write_str("these are the matches of another commit"),
             Error::Field { row, field, fault } => write!(f, "field {field:?} of record {row} {fault}"),
             Error::FieldOf { id, field, fault } => write!(f, "field {field:?} of the record with id {id} {fault}"),

@@ -108,6 +108,7 @@ pub use parquet_source::ParquetSource;
 pub use sidecar::Sidecar;
 pub use sink::{SinkOptions, VectorSink, create_sink};
 pub use sink_error::{SinkError, SinkFault};
+pub(crate) use temp_file::TempFile;
 pub use vecs::VecsSource;
 
 /// The longest vector that any reader accepts, in elements.

@@ -10,7 +10,7 @@ use super::sink_error::SinkError;
 const BUFFER_BYTES: usize = 1 << 20;
 
 /// A file under a temporary name; it is removed on drop, unless it was renamed.
-pub(super) struct TempFile {
+pub(crate) struct TempFile {
     writer: BufWriter<File>,
     temporary: PathBuf,
     target: PathBuf,
@@ -18,7 +18,7 @@ pub(super) struct TempFile {
 }
 
 impl TempFile {
-    pub(super) fn create(target: &Path) -> Result<TempFile, SinkError> {
+    pub(crate) fn create(target: &Path) -> Result<TempFile, SinkError> {
         let resolved = regular_target(target).map_err(|error| SinkError::of_io(target, error))?;
         let target = resolved.as_path();
         let (file, temporary) = create_locked(target).map_err(|error| SinkError::of_io(target, error))?;
@@ -30,7 +30,7 @@ impl TempFile {
         &self.target
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
         self.run(|writer| writer.write_all(bytes))
     }
 
@@ -44,7 +44,7 @@ impl TempFile {
     }
 
     /// Brings everything to the medium, still under the temporary name.
-    pub(super) fn complete(&mut self) -> Result<(), SinkError> {
+    pub(crate) fn complete(&mut self) -> Result<(), SinkError> {
         self.run(|writer| {
             writer.flush()?;
             writer.get_ref().sync_all()
@@ -52,7 +52,7 @@ impl TempFile {
     }
 
     /// Takes the target's name, in place of any file there. [`TempFile::complete`] comes first.
-    pub(super) fn rename(mut self) -> Result<(), SinkError> {
+    pub(crate) fn rename(mut self) -> Result<(), SinkError> {
         fs::rename(&self.temporary, &self.target).map_err(|error| SinkError::of_io(&self.target, error))?;
         self.renamed = true;
         Ok(())

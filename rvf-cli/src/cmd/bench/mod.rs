@@ -92,9 +92,13 @@ const EFS: [u64; 9] = [16, 24, 32, 48, 64, 96, 128, 192, 256];
 pub(crate) fn run(args: &BenchArgs, ui: &Ui) -> Outcome {
     let queries = Queries::read(&args.queries, args.format)?;
     let started = Instant::now();
-    let reader = args.mode.open(&args.file)?;
+    let reader = args.mode.open(&args.file, ui)?;
     let open_micros = micros_since(started);
     let snapshot = reader.snapshot();
+    if args.cold && snapshot.parent().is_some() {
+        let message = format!("--cold measures one file, and this is a branch ({})", args.file.display());
+        return Err(Failure::usage("cold_branch", message, "measure what `rvf flatten` makes of it"));
+    }
     if snapshot.count() == 0 {
         let message = format!("the store is empty ({})", args.file.display());
         return Err(Failure::usage("empty_store", message, "import records first"));

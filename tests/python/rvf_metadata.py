@@ -260,11 +260,18 @@ def from_roaring(stored: bytes) -> tuple[list[int], int]:
     else:
         raise ValueError("not the beginning of a Roaring set")
     heads = np.frombuffer(stored, "<u2", 2 * count, done).reshape(count, 2).tolist()
-    done += 4 * count if runs and count < MANY_CONTAINERS else 8 * count  # the places of containers, which follow each other
+    done += 4 * count
+    places: list[int] = []
+    if not runs or count >= MANY_CONTAINERS:
+        places, done = np.frombuffer(stored, "<u4", count, done).tolist(), done + 4 * count
     numbers: list[int] = []
     for i, (key, last) in enumerate(heads):
+        if places and places[i] != done:
+            raise ValueError("a container does not stand where its place says")
         if runs and runs[i // 8] >> i % 8 & 1:
             pairs = np.frombuffer(stored, "<u2", 2 * struct.unpack_from("<H", stored, done)[0], done + 2).reshape(-1, 2).tolist()
+            if any(begin <= before + more + 1 for (before, more), (begin, _) in pairwise(pairs)):
+                raise ValueError("runs overlap or touch")
             low, done = [n for begin, more in pairs for n in range(begin, begin + more + 1)], done + 2 + 4 * len(pairs)
         elif last < LONGEST_LIST:
             low, done = np.frombuffer(stored, "<u2", last + 1, done).tolist(), done + 2 * (last + 1)
@@ -272,6 +279,8 @@ def from_roaring(stored: bytes) -> tuple[list[int], int]:
             low, done = np.flatnonzero(bits(stored[done : done + 8192], 1 << 16)[0]).tolist(), done + 8192
         if len(low) != last + 1 or not ascends([*low, 1 << 16]):
             raise ValueError("a container of another size, or out of order")
+        if numbers and key <= numbers[-1] >> 16:
+            raise ValueError("keys do not ascend")
         numbers += [key << 16 | n for n in low]
     return numbers, done
 

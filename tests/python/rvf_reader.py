@@ -4,6 +4,7 @@
     file.newest.ids(), file.newest.search([0.9, 0.1, 0.0], k=1), file.at_epoch(2).count
     file.newest.search_by_walk([0.9, 0.1, 0.0], k=1, ef=64)
     findings = verify("notes.rvf", deep=True)
+    branch = RvfFile.open("child.rvf", folders=["elsewhere"])  # its parents are looked for beside it and in these folders
 
 Every deviation from the specification is an `RvfError` that names the clause. Clear rather than fast: a file is read whole.
 """
@@ -15,7 +16,7 @@ import heapq
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +26,7 @@ import numpy as np
 import xxhash
 from blake3 import blake3
 
+from rvf_branch import BRANCH_BIT, COW_MAP, MEMBERSHIP, REFCOUNT, ParentError, ParentRef, RowSet, find_parent, merged, parent_fields, parent_of, parse_refcount
 from rvf_error import RvfError, ascends, caught, check
 from rvf_metadata import DELTA, Columns, Lookup, Value, fields_with_fractions, verify_kinds
 
@@ -33,14 +35,14 @@ Vector = np.ndarray[Any, Any]
 PAGE = 4096
 SEGMENT_MAGIC, ROOT_MAGIC, IDENTITY_MAGIC = 0x52564653, b"\x30\x4d\x56\x52", b"RVF single-file\0"
 VEC, INDEX, JOURNAL, MANIFEST, QUANT, META, WITNESS, META_IDX, FILE, FILLER, TREE = 0x01, 0x02, 0x04, 0x05, 0x06, 0x07, 0x0A, 0x0D, 0x40, 0x41, 0x43
-KNOWN_FORMS = dict.fromkeys((VEC, INDEX, JOURNAL, QUANT, WITNESS, META_IDX, DELTA, FILE, FILLER, TREE), (1,)) | {MANIFEST: (1, 2), META: (1, 2)}
+KNOWN_FORMS = dict.fromkeys((VEC, INDEX, JOURNAL, QUANT, WITNESS, META_IDX, DELTA, FILE, FILLER, TREE, COW_MAP, REFCOUNT), (1,)) | dict.fromkeys((MANIFEST, META, MEMBERSHIP), (1, 2))
 NO_LINK, STORED_ROWS, SQ8, SQ4, FEW_CELLS = 0xFFFFFFFF, 0, 1, 2, 8
 STATELESS = {MANIFEST, WITNESS, 0x0C, FILLER}
 DTYPES = {0: "f32", 1: "f16", 3: "i8", 4: "u8", 6: "binary"}
 STORED = {"f32": "<f4", "f16": "<f2", "i8": "i1", "u8": "u1", "binary": "u1"}
 METRICS = {0: "l2", 1: "dot", 2: "cosine", 3: "hamming"}
 ID_TYPES = {0: "u64", 1: "string"}
-OPERATIONS = dict(enumerate("create import delete compact index branch unpin freeze sign merge learn heal tier update convert".split(), 1))
+OPERATIONS = dict(enumerate("create import delete compact index branch unpin freeze sign merge learn heal tier update convert flatten".split(), 1))
 PINS, FIRST_FACT = 16, 16
 
 
@@ -484,7 +486,8 @@ class Hit:
 
 @dataclass
 class Snapshot:
-    """The state of one commit: its root, live segments by id, and facts."""
+    """The state of one commit: its root, live segments by id, and facts. With `parent`, all that a branch sees: rows, graphs and metadata of the
+    parent's commit stand before its own. Without, what stands in the file alone."""
 
     data: bytes
     root: Root
@@ -492,6 +495,7 @@ class Snapshot:
     facts: dict[int, bytes]
     own_entries: dict[int, LogEntry]  # of the manifests since the full one, by epoch
     checked: set[tuple[str, int]] = field(repr=False)  # what was found right before, in any commit of the file
+    parent: Snapshot | None = None
 
     @property
     def epoch(self) -> int: return self.root.epoch
@@ -539,20 +543,43 @@ class Snapshot:
 
     @cached_property
     def vecs(self) -> list[VecSegment]:
-        return [VecSegment(self.data, entry, self.root) for entry in self.listed(VEC)]
+        return self.inherited("vecs") + [VecSegment(self.data, entry, self.root) for entry in self.listed(VEC)]
+
+    def inherited(self, name: str) -> list[Any]:
+        """Segments of some kind of the parent's commit."""
+        return list(getattr(self.parent, name)) if self.parent else []
+
+    @cached_property
+    def needed(self) -> ParentRef | None:
+        """The commit that this one goes on from (BRN-1)."""
+        return parent_of(self.root, self.facts)
+
+    @cached_property
+    def row_sets(self) -> list[RowSet]:
+        """COW_MAP and MEMBERSHIP segments of the file itself."""
+        return [RowSet(p, entry) for kind in (COW_MAP, MEMBERSHIP) for entry, p in self.payloads(kind)]
+
+    @cached_property
+    def branches(self) -> list[tuple[int, bytes]]:
+        """Epoch and file id of each branch of the file that it lists."""
+        return [branch for entry, p in self.payloads(REFCOUNT) for branch in parse_refcount(p, entry)]
 
     @cached_property
     def dead(self) -> set[int]:
-        """Numbers of dead rows; some may belong to no segment any more."""
+        """Numbers of rows that are dead or, inherited, not seen; some may belong to no segment any more."""
         rows: set[int] = set()
         for entry in self.listed(JOURNAL):
             rows |= parse_journal(self.data, entry)[1]
         check(max(rows, default=-1) < self.root.next_row, "JNL-1", self.root.own_offset, "a dead row at or above next_row")
-        return rows
+        if not self.parent:
+            return rows
+        every = {vec.entry.base_row + r for vec in self.parent.vecs for r in range(vec.count)}
+        return rows.union(self.parent.dead, *(rows_of.left_out(every) for rows_of in self.row_sets))
 
     @cached_property
     def meta(self) -> dict[int, bytes]:
-        return {tag: value for entry, p in self.payloads(META) if not entry.rows for tag, value in parse_meta(p, entry).items()}
+        own = {tag: value for entry, p in self.payloads(META) if not entry.rows for tag, value in parse_meta(p, entry).items()}
+        return (self.parent.meta if self.parent else {}) | own
 
     @property
     def model(self) -> str | None: return self.meta[1].decode() if 1 in self.meta else None
@@ -577,16 +604,16 @@ class Snapshot:
 
     @cached_property
     def columns(self) -> list[Columns]:
-        return [Columns(p, entry) for entry, p in self.payloads(META) if entry.rows]
+        return self.inherited("columns") + [Columns(p, entry) for entry, p in self.payloads(META) if entry.rows]
 
     @cached_property
     def deltas(self) -> list[Columns]:
-        """DELTA segments, the newest first."""
-        return sorted((Columns(p, entry) for entry, p in self.payloads(DELTA)), key=lambda delta: -delta.entry.segment_id)
+        """DELTA segments, the newest first; those of the parent behind all others."""
+        return sorted((Columns(p, entry) for entry, p in self.payloads(DELTA)), key=lambda delta: -delta.entry.segment_id) + self.inherited("deltas")
 
     @cached_property
     def lookups(self) -> list[Lookup]:
-        return [Lookup(p, entry) for entry, p in self.payloads(META_IDX)]
+        return self.inherited("lookups") + [Lookup(p, entry) for entry, p in self.payloads(META_IDX)]
 
     @cached_property
     def fractions(self) -> set[str]:
@@ -625,11 +652,11 @@ class Snapshot:
 
     @cached_property
     def indexes(self) -> list[Index]:
-        return [Index(self.data, entry, self.root) for entry in self.listed(INDEX)]
+        return self.inherited("indexes") + [Index(self.data, entry, self.root) for entry in self.listed(INDEX)]
 
     @cached_property
     def quants(self) -> list[Quant]:
-        return [Quant(self.data, entry, self.root) for entry in self.listed(QUANT)]
+        return self.inherited("quants") + [Quant(self.data, entry, self.root) for entry in self.listed(QUANT)]
 
     def quants_of(self, index: Index) -> list[Quant]:
         """The QUANT segments that go with an INDEX: one for codes 1 and 2, none for code 0."""
@@ -756,7 +783,7 @@ class Snapshot:
             if any(a[0] == b[0] and b[1] < a[2] for a, b in pairwise(spans)):
                 yield RvfError(clause, at, "listed segments overlap" if kind is None else "row ranges overlap")
         broken_graphs: object = False
-        for parse in "vecs", "dead", "meta", "log", "indexes", "quants", "columns", "deltas", "lookups":
+        for parse in "vecs", "dead", "row_sets", "branches", "meta", "log", "indexes", "quants", "columns", "deltas", "lookups":
             yield from (broken := list(caught(partial(getattr, self, parse))))
             if broken and parse in ("vecs", "dead"):
                 return
@@ -766,17 +793,42 @@ class Snapshot:
         for index in () if broken_graphs else self.indexes:
             yield from index.verify()
         yield from self.verify_columns()
+        yield from caught(self.check_apart)
         live = self.ids()
         if len(set(live)) != len(live):
             yield RvfError("VEC-5", at, "two live rows of one id")
         numbers = [i for vec in self.vecs for i in vec.ids if isinstance(i, int)]
-        if (len(live) != root.live_count or max(numbers, default=-1) >= root.next_id + (not numbers) or max(self.segments, default=0) >= root.next_segment_id
+        few = len(live) > root.live_count if self.needed else len(live) != root.live_count
+        if (few or max(numbers, default=-1) >= root.next_id + (not numbers) or max(self.segments, default=0) >= root.next_segment_id
                 or max((v.entry.base_row + v.count for v in self.vecs), default=0) > root.next_row):
             yield RvfError("ROOT-7", at, f"{len(live)} live rows, or a row, id or segment at or above the next one")
         own = self.own_entries.get(root.epoch)
         if own is None or (own.epoch, own.time_ns, own.count, own.state_hash, own.index + 1, own.hash) != (root.epoch, root.modified_ns, root.live_count, root.state_hash, root.witness_size, root.witness_head):
             yield RvfError("WIT-3", at, "the audit entry disagrees with the root")
         yield from self.verify_trees()
+
+    def check_apart(self) -> None:
+        """Inherited rows and those of the file's own are apart (BRN-2), as far as segments can be read."""
+        root, sets = self.root, [entry for kind in (COW_MAP, MEMBERSHIP) for entry in self.listed(kind)]
+        if not self.needed:
+            return check(not sets, "BRN-2", root.own_offset, "a COW_MAP or MEMBERSHIP in a file without a parent")
+        first = self.needed.first_row
+        check(sum(entry.kind == MEMBERSHIP for entry in sets) <= 1, "BRN-2", root.own_offset, "more than one MEMBERSHIP")
+        check(root.next_row >= first, "BRN-2", root.own_offset, "the next row is inherited")
+        check(all(entry.base_row >= first for entry in self.listed(VEC)), "BRN-2", root.own_offset, "a VEC segment among inherited rows")
+        for entry in self.listed(JOURNAL):
+            check(min(parse_journal(self.data, entry)[1], default=first) >= first, "BRN-2", entry.offset, "a JOURNAL names an inherited row")
+        for rows_of in self.row_sets:
+            check(max(rows_of.rows, default=-1) < first, "BRN-2", rows_of.entry.offset, "a row is not inherited")
+
+    def verify_whole(self) -> Iterator[RvfError]:
+        """What shows only together with the parents (VEC-5, ROOT-7, META-5)."""
+        at, live = self.root.own_offset, self.ids()
+        if len(set(live)) != len(live):
+            yield RvfError("VEC-5", at, "two rows of one id are seen")
+        if len(live) != self.root.live_count or max((i for i in live if isinstance(i, int)), default=-1) >= self.root.next_id + (self.id_type == "string"):
+            yield RvfError("ROOT-7", at, f"{len(live)} rows are seen, or an inherited id is at or above the next one")
+        yield from verify_kinds(self.columns + self.deltas)
 
     def verify_columns(self) -> Iterator[RvfError]:
         """What columns hold, and what finds records in them (META-3, MIX-1 and MIX-2 with the one META of a META_IDX)."""
@@ -836,18 +888,32 @@ class Snapshot:
 class RvfFile:
     """An open file: `newest` is its newest commit, `at_epoch` gives any other that it keeps."""
 
-    def __init__(self, data: bytes) -> None:
-        self.data = data
+    def __init__(self, data: bytes, path: Path | None = None, folders: Sequence[Path] = ()) -> None:
+        self.data, self.path, self.folders = data, path, folders
         self.checked: set[tuple[str, int]] = set()
         self.rejected: list[RvfError] = []  # pages of the tail that begin like a root and are no whole root
         self._snapshots: dict[int, Snapshot] = {}
+        self._parents: dict[ParentRef, Snapshot] = {}
         self.file_id = self._identity()
         self.end, root = self._newest_root()
-        self.newest = self._snapshot(root)
+        self.alone = self._snapshot(root)  # the newest commit without its parents
 
     @classmethod
-    def open(cls, path: str | Path) -> RvfFile:
-        return cls(Path(path).read_bytes())
+    def open(cls, path: str | Path, folders: Sequence[str | Path] = ()) -> RvfFile:
+        return cls(Path(path).read_bytes(), Path(path), [Path(folder) for folder in folders])
+
+    @cached_property
+    def newest(self) -> Snapshot:
+        return self.whole(self.alone)
+
+    def whole(self, alone: Snapshot) -> Snapshot:
+        """A commit with all that it inherits. Raises ParentError where the parent is not there."""
+        if not alone.needed:
+            return alone
+        alone.check_apart()
+        if alone.needed not in self._parents:
+            self._parents[alone.needed] = find_parent(self, alone.needed, alone.root.schema, partial(RvfFile.open, folders=self.folders))
+        return replace(alone, parent=self._parents[alone.needed])
 
     def _identity(self) -> bytes:
         """The file id; the FILE segment must be without fault (FILE-1 to FILE-5)."""
@@ -896,11 +962,10 @@ class RvfFile:
         at = root.own_offset
         if at in self._snapshots:
             return self._snapshots[at]
-        check(not root.features_incompatible, "VER-1", at, "made by a newer version")
-        unused = (root.hot_pointers, root.reserved_a, root.reserved_d, root.reserved_e, root.witness_tree, root.parent_id, root.parent_hash)
+        check(not root.features_incompatible & ~BRANCH_BIT, "VER-1", at, "made by a newer version")
+        unused = (root.hot_pointers, root.reserved_a, root.reserved_d, root.reserved_e, root.witness_tree)
         featureless = not (root.features_compatible or root.features_read_only)
-        check(not featureless or not any(map(any, unused)) and not any((root.profile, root.signature_algorithm, root.signature_length, root.reserved_b, root.reserved_c,
-              root.parent_epoch, root.lineage_depth, root.flags & ~1)), "ROOT-4", at, "a reserved field or unknown flag is set")
+        check(not featureless or not any(map(any, unused)) and not any((root.profile, root.signature_algorithm, root.signature_length, root.reserved_b, root.reserved_c, root.flags & ~1)), "ROOT-4", at, "a reserved field or unknown flag is set")
         check(root.dimension and root.dtype in DTYPES and root.metric in METRICS and root.id_type in ID_TYPES
               and (DTYPES[root.dtype] == "binary") == (METRICS[root.metric] == "hamming"), "ROOT-5", at, "schema")
         payload = Payload(self.data, root.manifest_offset, at, MANIFEST)
@@ -908,6 +973,7 @@ class RvfFile:
         before = self._before(root)
         if before:
             check(before.schema == root.schema and before.created_ns == root.created_ns, "ROOT-8", at, "schema or time of creation changed")
+            check(parent_fields(before) == parent_fields(root), "ROOT-8", at, "another parent than in the root before")
         segments: dict[int, Entry] = {}
         facts: dict[int, bytes] = {}
         own: dict[int, LogEntry] = {}
@@ -936,6 +1002,8 @@ class RvfFile:
         snapshot = Snapshot(self.data, root, segments, facts, own, self.checked)
         check(len(facts.get(PINS, b"")) % 8 == 0 and ascends(snapshot.pins), "MAN-9", root.manifest_offset, "PINS")
         check(snapshot.state_hash() == root.state_hash, "MAN-7", at, "state hash")
+        merged(facts, root.manifest_offset)
+        parent_of(root, facts)
         self._snapshots[at] = snapshot
         return snapshot
 
@@ -953,7 +1021,7 @@ class RvfFile:
 
     def roots(self) -> list[Root]:
         """The chain of roots, oldest first."""
-        chain = [self.newest.root]
+        chain = [self.alone.root]
         while before := self._before(chain[-1]):
             chain.append(before)
         return chain[::-1]
@@ -961,13 +1029,17 @@ class RvfFile:
     def epochs(self) -> list[int]: return [root.epoch for root in self.roots()]
 
     def at_epoch(self, epoch: int) -> Snapshot:
+        return self.whole(self.alone_at(epoch))
+
+    def alone_at(self, epoch: int) -> Snapshot:
+        """A commit without its parents."""
         for root in self.roots():
             if root.epoch == epoch:
                 return self._snapshot(root)
         raise LookupError(f"epoch {epoch} is not kept")
 
     def verify(self, deep: bool = False) -> Iterator[RvfError]:
-        """All findings, those of the newest commit first."""
+        """All findings, those of the newest commit first: about the file itself, and about what it sees of its parents where they are there."""
         if self.end != len(self.data):
             yield RvfError("TAIL-1", self.end, f"{len(self.data) - self.end} bytes after the newest whole root")
             for at in range(self.end, len(self.data) - 63, PAGE):
@@ -984,14 +1056,26 @@ class RvfFile:
                 yield error
         pinned = {epoch for snapshot in snapshots for epoch in snapshot.pins}
         if not pinned <= {root.epoch for root in kept}:
-            yield RvfError("MAN-9", self.newest.root.own_offset, "a pinned epoch is not kept")
+            yield RvfError("MAN-9", self.alone.root.own_offset, "a pinned epoch is not kept")
         yield from self.verify_tiling(snapshots)
         for snapshot in snapshots:
             yield from snapshot.verify()
         for snapshot in snapshots[:1]:
-            if snapshot.root is self.newest.root:
+            if snapshot.root is self.alone.root:
                 yield from snapshot.verify_graphs(deep)
                 yield from snapshot.verify_metadata()
+                yield from self.verify_branches()
+
+    def verify_branches(self) -> Iterator[RvfError]:
+        """The newest commit with its branches (REF-1) and with its parents."""
+        try:
+            if not {epoch for epoch, _ in self.alone.branches} <= set(self.alone.pins):
+                yield RvfError("REF-1", self.alone.root.own_offset, "a branch begins at an epoch that is not pinned")
+            whole = self.newest
+            if whole.parent:
+                yield from whole.verify_whole()
+        except (RvfError, ParentError):
+            return  # has been said, or is about other files
 
     def verify_tiling(self, snapshots: list[Snapshot]) -> Iterator[RvfError]:
         """Each segment follows the one before and is a manifest or listed (SEG-1 to SEG-5, PAY-1 to PAY-4, MAN-8)."""
@@ -1012,7 +1096,7 @@ class RvfFile:
                 yield RvfError("SEG-3", at, "a fixed field of a header")
             if xxhash.xxh3_128_intdigest(self.data[at + 64 : at + length]).to_bytes(16, "little") != header.content_hash:
                 yield RvfError("SEG-4", at, "content hash")
-            if header.segment_id in seen or header.segment_id >= self.newest.root.next_segment_id or (at == 0) != (header.segment_id == 0):
+            if header.segment_id in seen or header.segment_id >= self.alone.root.next_segment_id or (at == 0) != (header.segment_id == 0):
                 yield RvfError("SEG-5", at, f"segment id {header.segment_id}")
             seen.add(header.segment_id)
             last = at + length - PAGE

@@ -16,8 +16,10 @@ from blake3 import blake3
 
 import rvf_metadata as meta
 import rvf_reader as rvf
+from checks import Test, equal
 from rvf_error import RvfError
 from rvf_reader import RvfFile, Snapshot
+from test_branch import branches
 
 # Corrupt fixtures that this reader takes for sound, and why. Empty: it checks every clause that a file can break.
 NOT_CHECKED: dict[str, str] = {}
@@ -28,13 +30,6 @@ DEEP = {"IDX-4", "IDX-5", "QNT-2"}
 # Corrupt fixtures that break their own clause and no other.
 ALONE = ("META-", "MIX-")
 LONG_SEGMENT = 1024
-
-Test = tuple[str, Callable[[], None]]
-
-
-def equal(found: object, expected: object, what: str) -> None:
-    if found != expected:
-        raise AssertionError(f"{what}: found {str(found)[:200]}, expected {str(expected)[:200]}")
 
 
 def near(a: float, b: float) -> bool:
@@ -416,7 +411,7 @@ def main(fixtures: Path) -> int:
         attempt(f"{path.stem}: open", partial(gather, path))
     opened = len(list(v1.glob("*.rvf")))
     tests.append(("there are golden fixtures", lambda: equal(opened > 0, True, "found any")))
-    tests += [(f"itself: {name}", test) for name, test in [*itself(v1), *metadata_itself(v1)]]
+    tests += [(f"itself: {name}", test) for name, test in [*itself(v1), *metadata_itself(v1), *branches(v1)]]
     tests += [(f"corrupt {path.stem}", partial(corrupt, path)) for path in sorted((fixtures / "corrupt").glob("*.rvf"))]
     for name, test in tests:
         attempt(name, test)

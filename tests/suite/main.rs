@@ -1,5 +1,6 @@
 //! One binary for every test of the workspace.
 
+mod branch;
 mod branch_clauses;
 mod churn;
 mod cli;

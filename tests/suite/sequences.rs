@@ -2,7 +2,7 @@
 //!
 //! `RVF_MODEL_SEED=n cargo test -p rvf-tests sequences` runs sequence n alone: that is how a failure is looked at.
 
-mod held;
+pub(crate) mod held;
 
 use held::{Held, Op, apply, counts};
 use rvf_engine::filter::{self, Filter};

@@ -37,7 +37,7 @@ pub(crate) struct Opening<'a> {
 }
 
 /// Why a file is not the parent, or the parent.
-type Tried = std::result::Result<Arc<Snapshot>, ParentFault>;
+type Tried = std::result::Result<Snapshot, ParentFault>;
 
 impl Opening<'_> {
     /// The newest commit of a file, without its parents; and what tells the file from others.
@@ -69,19 +69,41 @@ impl Opening<'_> {
     ) -> Result<Snapshot> {
         let Some(needed) = snapshot.parent_ref()? else { return Ok(snapshot) };
         snapshot.check_first_row(&needed)?;
-        let again = known.filter(|known| is_needed(known, &needed).is_ok() && known.check().is_ok());
-        let parent = match again {
-            Some(known) => known.clone(),
-            None => self.find(path, &needed)?,
+        if let Some(known) = known.filter(|known| is_needed(known, &needed).is_ok() && known.check().is_ok()) {
+            return snapshot.with_parent(known.clone());
+        }
+        let found = self.find(path, &needed)?;
+        let found_at = found.0.clone();
+        // Its own parents are what is missing, or wrong.
+        let unusable = |error| {
+            let why = ParentFault::Unreadable { path: found_at, error: Arc::new(error) };
+            Error::Parent(Box::new(ParentError { branch: path.to_owned(), needed, why }))
         };
+        let parent = self.stack(found).map_err(unusable)?;
         snapshot.with_parent(parent)
     }
 
-    fn find(&self, branch: &Path, needed: &ParentRef) -> Result<Arc<Snapshot>> {
+    /// A parent on top of its own. A list rather than a recursion: a lineage may be longer than a thread's stack takes.
+    fn stack(&self, first: (PathBuf, Snapshot)) -> Result<Arc<Snapshot>> {
+        let (mut layers, mut last) = (Vec::new(), first);
+        while let Some(needed) = last.1.parent_ref()? {
+            last.1.check_first_row(&needed)?;
+            let found = self.find(&last.0, &needed)?;
+            layers.push(std::mem::replace(&mut last, found));
+        }
+        let mut parent = Arc::new(last.1.at_path(&last.0));
+        while let Some((path, layer)) = layers.pop() {
+            parent = Arc::new(layer.with_parent(parent)?.at_path(&path));
+        }
+        Ok(parent)
+    }
+
+    /// The commit that is needed, without its own parents, and the path that it was found by.
+    fn find(&self, branch: &Path, needed: &ParentRef) -> Result<(PathBuf, Snapshot)> {
         let mut why = ParentFault::Missing;
         for candidate in self.candidates(branch, needed) {
             match self.open(&candidate, needed) {
-                Ok(parent) => return Ok(parent),
+                Ok(parent) => return Ok((candidate, parent)),
                 // The first file that is nearly it says most.
                 Err(fault) if matches!(why, ParentFault::Missing | ParentFault::OtherFile { .. }) => {
                     if !matches!(fault, ParentFault::Missing) {
@@ -147,12 +169,7 @@ impl Opening<'_> {
             },
         };
         is_needed(&found, needed).map_err(|what| ParentFault::Other { path: path.to_owned(), what })?;
-        let found = match self.with_parents(path, found, None) {
-            Ok(found) => found,
-            // Its own parents are what is missing.
-            Err(error) => return Err(ParentFault::Unreadable { path: path.to_owned(), error: Arc::new(error) }),
-        };
-        Ok(Arc::new(found.at_path(path)))
+        Ok(found)
     }
 }
 

@@ -3,6 +3,8 @@
 //! | file | what it checks |
 //! | --- | --- |
 //! | `mod.rs` | running the command; a folder with a store in it |
+//! | `branches.rs` | branches: made, found again, compared, merged, flattened, frozen |
+//! | `bundles.rs` | archives of branches, those of strangers too |
 //! | `change.rs` | metadata changed, records deleted by ranges and filters, space that comes back |
 //! | `cut.rs` | files that another program cuts under a command; `--verified` |
 //! | `formats.rs` | formats of vector files: what goes out comes back |
@@ -12,6 +14,8 @@
 //! | `refusal.rs` | bad input: exit code, kind, hint, and the store as it was |
 //! | `stream.rs` | pipes, terminals, read-only files, full disks |
 
+mod branches;
+mod bundles;
 mod change;
 mod cut;
 mod formats;

@@ -254,7 +254,8 @@ fn demo_builds_a_store_that_can_be_built_again() {
 #[test]
 fn help_has_an_example_for_each_command_and_completions_work() {
     let place = Place::new();
-    let all = "demo create import query get update delete export info inspect verify compact log convert completions";
+    let all = "demo create import index query bench get update delete export info inspect verify compact log branch diff \
+               merge lineage flatten freeze bundle unbundle convert completions";
     for command in all.split(' ') {
         let help = place.run(&[command, "--help"]);
         assert!(help.exit == 0 && help.stdout.contains("Example"), "{command}");

@@ -121,13 +121,11 @@ def parse_refcount(payload: Payload, entry: Entry) -> list[tuple[int, bytes]]:
 
 
 def candidates(needed: ParentRef, path: Path, folders: Sequence[Path]) -> Iterator[Path]:
-    """Files that may be the parent, the likeliest first, each once; not the branch itself."""
+    """Files that may be the parent, the likeliest first, each once."""
     beside = [path.parent, *folders]
     likely = [path.parent / needed.path, *(folder / PurePosixPath(needed.path).name for folder in beside)]
     likely += [file for folder in beside for file in sorted(folder.glob("*.rvf"))]
-    distinct = {file.resolve(): file for file in likely if os.path.isfile(file)}
-    distinct.pop(path.resolve(), None)
-    yield from distinct.values()
+    yield from {file.resolve(): file for file in likely if os.path.isfile(file)}.values()
 
 
 def what_differs(found: Snapshot, needed: ParentRef, schema: Sequence[int]) -> str | None:

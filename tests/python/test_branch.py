@@ -147,7 +147,10 @@ def refusals(files: Lineage) -> None:
     for why, maker in ("next row", child(parent).parent(parent, "base.rvf", first_row=9)), ("schema", Maker(CHILD, 2, metric=1).parent(parent, "base.rvf")):
         branch_path = files.write("wrong", maker)
         refused(lambda: RvfFile.open(branch_path).newest, why)
-    for name in str(path), "nowhere/base.rvf", "x" * 300:
+    (files.folder / "below").mkdir()
+    for name in str(path), "nowhere/base.rvf", "x" * 300, "below/moved", str(files.folder / "below/moved"):
+        if name == "below/moved":
+            path.rename(files.folder / name)
         equal(seen(RvfFile.open(files.write("wrong", child(parent, name))).newest), CHILD_SEES, f"by the path {name[:40]}")
 
 
@@ -187,6 +190,7 @@ def clauses(files: Lineage) -> None:
         "NUL": (with_fact(long[:40] + b"\0"), "BRN-1"), "no UTF-8": (with_fact(long[:40] + b"\xff"), "BRN-1"), "reserved": (with_fact(long[:31] + b"\1p"), "BRN-1"),
         "a second commit": (again(), None), "then another parent": (again(parent_id=b"?" * 16), "ROOT-8"), "then another epoch": (again(parent_epoch=2), "ROOT-8"),
         "a bit that is not known": (child(parent, features_incompatible=3), "VER-1"),
+        "the next row inherited": (Maker(CHILD, 2, live_count=9, next_row=9).parent(parent, "base.rvf"), "BRN-2"),
         "own rows too low": (child(parent).rows(9, [(65, vector(1))]), "BRN-2"), "inherited row dead": (child(parent).dead(9), "BRN-2"), "own row hidden": (child(parent).row_set(branch.COW_MAP, [10]), "BRN-2"),
         "two memberships": (child(parent, live_count=3).row_set(branch.MEMBERSHIP, [9], 1).row_set(branch.MEMBERSHIP, [9], 1), "BRN-2"), "a map without a parent": (base().row_set(branch.COW_MAP, [1]), "BRN-2"),
         "swapped": (child(parent).add(branch.COW_MAP, {1: swapped}), "COW-1"), "empty": (child(parent).row_set(branch.COW_MAP, []), "COW-1"), "cut": (child(parent).add(branch.COW_MAP, {1: row_set([1])[:-1]}), "COW-1"),
@@ -240,6 +244,7 @@ def on_a_graph(v1: Path, files: Lineage) -> None:
     maker = Maker(CHILD, parent.dimension, live_count=parent.count - 100, next_row=parent.root.next_row + 1, next_id=parent.root.next_id + 1)
     maker.parent(parent, "indexed.rvf").row_set(branch.COW_MAP, rows[:101]).rows(parent.root.next_row, [(parent.root.next_id, [0.0] * parent.dimension)])
     equal(files.findings("walked", maker), set(), "findings")
+    equal((len(files.open("walked").indexes), files.open("walked").model), (1, "golden"), "graphs and the name of the model")
     now, hidden = files.open("walked"), {i for row, i, _ in parent.rows() if row in rows[:101]}
     found = wanted = 0
     for _, i, query in list(parent.rows())[::40]:

@@ -36,6 +36,10 @@ pub(crate) struct Request<'r> {
 }
 
 const M: usize = 16;
+/// The same of a graph that a branch has beside the one it inherits, while it has fewer nodes than this: each node that a walk meets costs its
+/// links, and of such a graph the nearest one or two are asked for.
+const M_OF_FEW: usize = 8;
+const MOST_OF_FEW: u32 = 8192;
 const EF_CONSTRUCTION: usize = 112;
 /// "RVF" and a one; any number would do, but always the same.
 pub(super) const SEED: u64 = 0x0031_4656_5200;
@@ -121,7 +125,9 @@ where
     let coded = match (carried.map(|graph| graph.codec(op)), request.options.code) {
         (Some(None), _) | (None, Some(WalkCode::Stored)) => None,
         (before, code) => {
-            let wishes = Wishes { before: before.flatten().map(Codec::into_owned), code };
+            // What a query is made into for the graph that a branch inherits serves for a small one as well.
+            let before = before.flatten().or_else(|| inherited(request).and_then(|graph| graph.codec(op)));
+            let wishes = Wishes { before: before.map(Codec::into_owned), code };
             Coded::choose(op, &rows, &nodes, wishes, &mut judge, &sample.truths, threads)?
         }
     };
@@ -235,7 +241,9 @@ where
     let carried = nodes.carried;
     let before = nodes.before.map(|graph| graph.index.facts());
     let options = request.options;
-    let m = options.m.or(before.map(|facts| facts.m.get() as usize)).unwrap_or(M).clamp(2, 64);
+    let few = request.snapshot.parent().is_some() && nodes.table.nodes() < MOST_OF_FEW;
+    let before_m = before.map(|facts| facts.m.get() as usize).filter(|m| ![M, M_OF_FEW].contains(m));
+    let m = options.m.or(before_m).unwrap_or(if few { M_OF_FEW } else { M }).clamp(2, 64);
     let ef = options.ef_construction.or(before.map(|facts| facts.ef_construction.get() as usize));
     let ef_construction = ef.unwrap_or(EF_CONSTRUCTION).clamp(8, 4096).max(m);
     let params = Params { m, degree: 2 * m, ef_construction, seed: SEED, threads: options.threads() };
@@ -253,6 +261,13 @@ where
 fn largest<'r>(request: &Request<'r>) -> Option<(usize, &'r GraphView)> {
     let graphs = request.snapshot.sound_graphs().filter(|(at, _)| request.reuse.contains(at));
     graphs.reduce(|best, other| if best.1.live < other.1.live { other } else { best })
+}
+
+/// The largest graph that a branch inherits.
+fn inherited<'r>(request: &Request<'r>) -> Option<&'r GraphView> {
+    let inherited = request.snapshot.inherited_graphs();
+    let graphs = request.snapshot.sound_graphs().filter(|(at, _)| *at < inherited);
+    graphs.map(|(_, graph)| graph).max_by_key(|graph| graph.live)
 }
 
 /// Whether a graph is to be carried on: not if too much of it is dead or other options are wished.

@@ -110,9 +110,10 @@ impl Filtered<'_, '_> {
             op: op_of(snapshot.schema().metric),
             ef,
             k: self.wanted,
+            codes: snapshot.codes_of(at),
             among: Some(Selection { excluded: self.matches.excluded(at, parts), count, is_promised }),
         };
-        let Searched { found, strategy, ef } = search.run(self.query, candidates)?;
+        let Searched { found, strategy, ef } = search.run(self.query, &mut None, candidates)?;
         trace.distances += found.distances;
         trace.hops += found.hops;
         trace.ef = trace.ef.max(ef);

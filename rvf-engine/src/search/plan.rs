@@ -61,14 +61,16 @@ struct Planned<'s> {
     k: usize,
     /// Candidates to be kept where all k are asked for.
     full_ef: usize,
+    /// Which codes it walks on.
+    codes: u32,
 }
 
 impl<'s> Planned<'s> {
-    /// Asks a graph that holds a small share of the records for a small share of the nearest: as many as are expected there, three
+    /// Asks a graph that holds a small share of the records for a small share of the nearest: as many as are expected there, two
     /// standard deviations more, and one. Where as many are found as were asked for, all are asked for after all.
     fn of_share(self, share: f64) -> Self {
         let expected = self.k as f64 * share.clamp(0.0, 1.0);
-        let k = ((expected + 3.0 * expected.sqrt() + 1.0).ceil() as usize).min(self.k);
+        let k = ((expected + 2.0 * expected.sqrt() + 1.0).ceil() as usize).min(self.k);
         let ef = (self.ef as f64 * k as f64 / self.k.max(1) as f64).ceil() as usize;
         Self { k, ef: ef.max(k), ..self }
     }
@@ -113,7 +115,7 @@ fn plan(snapshot: &Snapshot, effort: Effort, wanted: usize) -> Plan<'_> {
             Effort::Exact => continue,
         };
         let (ef, place) = (ef.max(wanted), snapshot.graphs()[at].entry.offset.get());
-        let mut planned = Planned { graph: view, place, ef, k: wanted, full_ef: ef };
+        let mut planned = Planned { graph: view, place, ef, k: wanted, full_ef: ef, codes: snapshot.codes_of(at) };
         // Who names the number of candidates gets it in every graph.
         if matches!(effort, Effort::Recall(_)) {
             planned = planned.of_share(f64::from(view.live) / snapshot.count().max(1) as f64);
@@ -145,10 +147,11 @@ fn execute(search: &Search<'_>, query: &Checked<'_>, plan: &Plan<'_>, k: usize) 
     }
     let rows = plan.parts.iter().filter_map(|part| snapshot.parts().get(*part as usize));
     trace.distances = rows.map(|part| u64::from(part.entry.rows.get())).sum();
+    let mut made = None;
     let mut walk = |planned: &Planned<'_>, candidates: &mut Vec<RowId>| -> Result<()> {
-        let (op, Planned { graph, place, ef, k, .. }) = (op_of(snapshot.schema().metric), *planned);
-        let walk = GraphSearch { snapshot, graph, place, kernels: search.kernels, op, ef, k, among: None };
-        let Found { distances, hops, .. } = walk.run(query, candidates)?.found;
+        let (op, Planned { graph, place, ef, k, codes, .. }) = (op_of(snapshot.schema().metric), *planned);
+        let walk = GraphSearch { snapshot, graph, place, kernels: search.kernels, op, ef, k, codes, among: None };
+        let Found { distances, hops, .. } = walk.run(query, &mut made, candidates)?.found;
         trace.distances += distances;
         trace.hops += hops;
         trace.ef = trace.ef.max(ef);

@@ -19,6 +19,9 @@ const ROUNDED: usize = 6;
 /// Candidates beyond k that measuring all one by one keeps.
 const MEASURED: usize = 24;
 
+/// A query in the form that codes of this number read.
+pub(super) type Made = Option<(u32, CodeQuery)>;
+
 /// A graph to be searched.
 pub(super) struct GraphSearch<'s> {
     pub(super) snapshot: &'s Snapshot,
@@ -29,6 +32,8 @@ pub(super) struct GraphSearch<'s> {
     pub(super) op: Op,
     pub(super) ef: usize,
     pub(super) k: usize,
+    /// Which codes the graph walks on: those of the same number read a query in the same form.
+    pub(super) codes: u32,
     /// Which nodes are looked for; all live ones unless given.
     pub(super) among: Option<Selection<'s>>,
 }
@@ -55,12 +60,12 @@ pub(super) struct Searched {
 }
 
 impl GraphSearch<'_> {
-    /// Walks, and adds what was found to the candidates.
-    pub(super) fn run(&self, query: &Checked<'_>, candidates: &mut Vec<RowId>) -> Result<Searched> {
+    /// Walks, and adds what was found to the candidates. `made` is the query in the form that some codes read, kept for the next graph.
+    pub(super) fn run(&self, query: &Checked<'_>, made: &mut Made, candidates: &mut Vec<RowId>) -> Result<Searched> {
         match (query, self.graph.codec(self.op), self.snapshot.schema().dtype) {
-            (Checked::F32(values), Some(codec), _) => self.on_codes(values, &codec, candidates),
+            (Checked::F32(values), Some(codec), _) => self.on_codes(values, &codec, made, candidates),
             (Checked::I8(_, values) | Checked::U8(_, values), Some(codec), _) => {
-                self.on_codes(values, &codec, candidates)
+                self.on_codes(values, &codec, made, candidates)
             }
             (Checked::Bits(bits), ..) => self.on_rows::<u8, _>(&prepared(BitQuery::new(bits))?, candidates),
             (Checked::I8(query, _), ..) => self.on_rows::<i8, _>(&prepared(Query::new(self.op, query))?, candidates),
@@ -91,13 +96,24 @@ impl GraphSearch<'_> {
         })
     }
 
-    fn on_codes(&self, values: &[f32], codec: &Codec<'_>, candidates: &mut Vec<RowId>) -> Result<Searched> {
+    fn on_codes(
+        &self,
+        values: &[f32],
+        codec: &Codec<'_>,
+        made: &mut Made,
+        candidates: &mut Vec<RowId>,
+    ) -> Result<Searched> {
+        let query = match made.take().filter(|(codes, _)| *codes == self.codes) {
+            Some((_, query)) => query,
+            None => prepared(codec.query(self.kernels, values))?,
+        };
         self.graph.with_scratch(|scratch| {
-            let found = match prepared(codec.query(self.kernels, values))? {
-                CodeQuery::Code(query) => self.walk(&query, &self.codes::<i8>()?, scratch)?,
-                CodeQuery::Floats(query) => self.walk(&query, &self.codes::<i8>()?, scratch)?,
-                CodeQuery::Nibbles(query) => self.walk(&query, &self.codes::<u8>()?, scratch)?,
+            let found = match &query {
+                CodeQuery::Code(query) => self.walk(query, &self.codes::<i8>()?, scratch)?,
+                CodeQuery::Floats(query) => self.walk(query, &self.codes::<i8>()?, scratch)?,
+                CodeQuery::Nibbles(query) => self.walk(query, &self.codes::<u8>()?, scratch)?,
             };
+            *made = Some((self.codes, query));
             let all = found.strategy == Some(Strategy::OneByOne);
             self.offer(scratch, if all { MEASURED } else { RERANKED }, candidates);
             Ok(found)

@@ -34,8 +34,8 @@ pub struct Snapshot {
     pub(super) path: Option<PathBuf>,
     parts: Vec<Arc<Part>>,
     graphs: Vec<Graph>,
-    /// What becomes of each graph.
-    uses: OnceLock<Vec<Use>>,
+    /// What becomes of each graph, and the number of its codec.
+    uses: OnceLock<Vec<(Use, u32)>>,
     metas: MetaTable,
     /// What of the file lies behind `file`.
     extent: Extent,
@@ -238,13 +238,18 @@ impl Snapshot {
     /// specification is as good as none: its rows are compared, and the next index takes its place.
     pub(crate) fn sound_graphs(&self) -> impl Iterator<Item = (usize, &GraphView)> + '_ {
         let uses = self.uses.get_or_init(|| graph::uses(self));
-        let walked = self.graphs.iter().enumerate().zip(uses).filter(|(_, of)| **of == Use::Walked);
+        let walked = self.graphs.iter().enumerate().zip(uses).filter(|(_, of)| of.0 == Use::Walked);
         walked.filter_map(|((at, graph), _)| Some((at, graph.view(self).ok()?)))
     }
 
     /// How many graphs break a sentence of the specification.
     pub(crate) fn damaged_graphs(&self) -> usize {
-        self.uses.get_or_init(|| graph::uses(self)).iter().filter(|of| **of == Use::Damaged).count()
+        self.uses.get_or_init(|| graph::uses(self)).iter().filter(|of| of.0 == Use::Damaged).count()
+    }
+
+    /// A number for the codes that a graph walks on, which graphs with the same codec share.
+    pub(crate) fn codes_of(&self, graph: usize) -> u32 {
+        self.uses.get_or_init(|| graph::uses(self)).get(graph).map_or(u32::MAX, |of| of.1)
     }
 
     /// Whether each part is in a sound graph.

@@ -8,8 +8,7 @@
 //! longer than the format allows and none comes back to where it began.
 
 use super::snapshot::Snapshot;
-use crate::error::{ParentError, ParentFault};
-use crate::{Error, Result};
+use crate::{Error, ParentError, ParentFault, Result};
 use rvf_format::identity;
 use rvf_format::limits::PAGE;
 use rvf_format::lineage::ParentRef;

@@ -147,6 +147,9 @@ def refusals(files: Lineage) -> None:
     for why, maker in ("next row", child(parent).parent(parent, "base.rvf", first_row=9)), ("schema", Maker(CHILD, 2, metric=1).parent(parent, "base.rvf")):
         branch_path = files.write("wrong", maker)
         refused(lambda: RvfFile.open(branch_path).newest, why)
+    mixed = RvfFile.open(files.write("wrong", child(parent).rows(9, [(65, vector(1))])))
+    equal([error.clause for error in caught(lambda: mixed.newest)], ["BRN-2"], "a branch with rows among inherited ones")
+    equal([error.clause for error in caught(lambda: RvfFile(child(parent, lineage_depth=0).made()))], ["BRN-1"], "opening a file that names half a parent")
     (files.folder / "below").mkdir()
     for name in str(path), "nowhere/base.rvf", "x" * 300, "below/moved", str(files.folder / "below/moved"):
         if name == "below/moved":

@@ -6,9 +6,11 @@
 //! | `edits.rs` | reading and editing branches, views, branches of branches, long ones |
 //! | `parents.rs` | parents that change, move, are exchanged, lose what a branch needs |
 //! | `around.rs` | import and export, the index, threads, readers, frozen parents, flattening |
+//! | `merges.rs` | merging: both directions, conflicts, again and again, views, copies |
 
 mod around;
 mod edits;
+mod merges;
 mod parents;
 
 use crate::sequences::held::{Held, Op};

@@ -9,7 +9,7 @@ use crate::search::Matches;
 use crate::store::{Context, Edit, First, Snapshot, Store, new_root, relative};
 use crate::{Error, Result};
 use rvf_format::Kind;
-use rvf_format::lineage::{MAX_DEPTH, ParentRef};
+use rvf_format::lineage::{FACT_MERGED, MAX_DEPTH, ParentRef};
 use rvf_format::manifest::{FACT_PINS, pins};
 use rvf_format::payload::cow;
 use rvf_format::payload::refcount::{self, BranchEntry, RefcountView};
@@ -85,6 +85,9 @@ impl Plan<'_> {
         root.next_id = parent.root().next_id;
         root.live_count.set(self.matches.map_or(parent.count(), Matches::count));
         let mut first = First::new(root, Operation::BRANCH);
+        // What was merged into the parent is in the branch as well.
+        let merged = parent.state().facts.get(&FACT_MERGED).cloned();
+        first.facts.extend(merged.map(|merged| (FACT_MERGED, merged)));
         first.drafts.extend(self.matches.map(|matches| self.membership(matches)).transpose()?);
         let id = parent.commit_id();
         let named = ParentRef {

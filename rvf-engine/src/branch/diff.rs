@@ -94,7 +94,8 @@ fn differing(a: &Snapshot, b: &Snapshot) -> Result<Diff> {
     Ok(diff)
 }
 
-fn changed(a: (&Snapshot, RowId), b: (&Snapshot, RowId), id: IdRef<'_>) -> Result<Option<Changed>> {
+/// How a record that both have differs, if it does.
+pub(super) fn changed(a: (&Snapshot, RowId), b: (&Snapshot, RowId), id: IdRef<'_>) -> Result<Option<Changed>> {
     let row = |(snapshot, at): (&'_ Snapshot, RowId)| Ok::<_, Error>(snapshot.view(at.part)?.row(at.row).to_vec());
     let vector = key_of(a.0, a.1.part) != key_of(b.0, b.1.part) || a.1.row != b.1.row;
     let vector = vector && row(a)? != row(b)?;

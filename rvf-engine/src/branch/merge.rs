@@ -7,7 +7,7 @@
 //! One commit, which records what was merged: merging again finds that commit as the ancestor, and nothing to do.
 
 use super::ancestor::ancestor;
-use super::diff::Changed;
+use super::diff::{Changed, changed};
 use super::resolve::{Change, Conflict, Decision, Resolve, Side};
 use crate::ingest::Admission;
 use crate::ingest::door::{IdsRef, Upserts};
@@ -46,7 +46,8 @@ pub(crate) fn merge(store: &mut Store, theirs: &Snapshot, resolve: &Resolve) -> 
     let mut done = Merged { epoch: ours.epoch(), ..Merged::default() };
     let wanted = wanted(theirs, &ours, resolve, &mut done)?;
     theirs.check()?;
-    if !done.conflicts.is_empty() || wanted.is_empty() {
+    // Where all of it was alike or decided for ours, that is recorded too: else the next merge would ask again.
+    if !done.conflicts.is_empty() || !wanted.is_news {
         return Ok(done);
     }
     done.merged = wanted.len();
@@ -86,13 +87,11 @@ struct Wanted {
     deletes: Vec<Id>,
     /// Records of ours that get other metadata, by row.
     overlay: BTreeMap<u64, Metadata>,
+    /// Whether they did anything since the common ancestor.
+    is_news: bool,
 }
 
 impl Wanted {
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     fn len(&self) -> u64 {
         (self.puts.len() + self.deletes.len() + self.overlay.len()) as u64
     }
@@ -145,15 +144,17 @@ impl<'s> Views<'s> {
         Ok(Self(views))
     }
 
-    fn leave_out(&self, id: &Id) -> Result<bool> {
+    /// Where the record is that was left out.
+    fn outside(&self, id: &Id) -> Result<Option<(&'s Snapshot, RowId)>> {
         for (parent, outside) in &self.0 {
-            let is_outside =
-                |at: RowId| outside.get(at.part as usize).and_then(Option::as_ref).is_some_and(|rows| rows.get(at.row));
-            if parent.find(id.as_ref())?.is_some_and(is_outside) {
-                return Ok(true);
+            let is_outside = |at: &RowId| {
+                outside.get(at.part as usize).and_then(Option::as_ref).is_some_and(|rows| rows.get(at.row))
+            };
+            if let Some(at) = parent.find(id.as_ref())?.filter(is_outside) {
+                return Ok(Some((parent, at)));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 }
 
@@ -162,10 +163,20 @@ fn changes(base: &Snapshot, side: &Snapshot) -> Result<BTreeMap<Id, (Change, Cha
     let diff = base.diff(side)?;
     let whole = |id: &Id| Changed { id: id.clone(), vector: true, metadata: true };
     let mut changes = BTreeMap::new();
-    changes.extend(diff.added.iter().map(|id| (id.clone(), (Change::Added, whole(id)))));
+    let unseen = Views::of(base)?;
+    for id in &diff.added {
+        match (unseen.outside(id)?, side.find(id.as_ref())?) {
+            // Not added: the base did not see it.
+            (Some(before), Some(now)) => {
+                let changed = changed(before, (side, now), id.as_ref())?;
+                changes.extend(changed.map(|changed| (id.clone(), (Change::Changed, changed))));
+            }
+            _ => drop(changes.insert(id.clone(), (Change::Added, whole(id)))),
+        }
+    }
     let views = Views::of(side)?;
     for id in &diff.deleted {
-        if !views.leave_out(id)? {
+        if views.outside(id)?.is_none() {
             changes.insert(id.clone(), (Change::Deleted, whole(id)));
         }
     }
@@ -182,9 +193,14 @@ fn wanted(theirs: &Snapshot, ours: &Snapshot, resolve: &Resolve, done: &mut Merg
     }
     let mut work = Work { theirs, ours, wanted: Wanted::default(), next_id: 0, intact: BTreeSet::new() };
     work.next_id = ours.root().next_id.get().max(theirs.root().next_id.get());
+    work.wanted.is_news = !did.is_empty();
+    let views = Views::of(ours)?;
     for (id, (change, changed)) in &did {
         let Some((our_change, our_changed)) = we_did.get(id) else {
-            work.take(id, *change, changed)?;
+            // What a view never saw stays outside it, whatever becomes of it.
+            if ours.find(id.as_ref())?.is_some() || views.outside(id)?.is_none() {
+                work.take(id, *change, changed)?;
+            }
             continue;
         };
         if work.is_alike(id)? {
@@ -230,7 +246,8 @@ impl Work<'_> {
             return self.take_whole(id, change);
         }
         let at = self.place(id)?;
-        let our_place = self.ours.find(id.as_ref())?.ok_or_else(|| gone(self.ours))?;
+        // Gone where the common ancestor is a view that did not see it.
+        let Some(our_place) = self.ours.find(id.as_ref())? else { return self.take_whole(id, change) };
         match (changed.vector, changed.metadata) {
             (true, true) => self.take_whole(id, change),
             (true, false) => {

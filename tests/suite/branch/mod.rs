@@ -6,10 +6,17 @@
 //! | `edits.rs` | reading and editing branches, views, branches of branches, long ones |
 //! | `parents.rs` | parents that change, move, are exchanged, lose what a branch needs |
 //! | `around.rs` | import and export, the index, threads, readers, frozen parents, flattening |
+//! | `hostile.rs` | lineages whose hashes are right and whose words lie |
+//! | `merges.rs` | merging: both directions, conflicts, again and again, views, copies |
+//! | `model.rs`, `three_way.rs` | random trees of branches against maps; what merging does to maps |
 
 mod around;
 mod edits;
+mod hostile;
+mod merges;
+mod model;
 mod parents;
+mod three_way;
 
 use crate::sequences::held::{Held, Op};
 use rvf_engine::filter::Filter;

@@ -9,7 +9,7 @@ use crate::ingest::TempFile;
 use crate::store::Snapshot;
 use crate::{Error, Result};
 use rvf_format::storage::Bytes;
-use rvf_format::verify;
+use rvf_format::verify::{self, Finding};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -157,10 +157,15 @@ fn header(name: &str, length: u64) -> tar::Header {
 /// # Errors
 /// [`Error::Unsound`] for the first finding.
 pub(super) fn refuse_unsound(file: &Bytes) -> Result<()> {
-    let report = verify::verify(file, &mut |_, _| {})?;
-    let findings = report.findings.len();
-    match report.findings.into_iter().next() {
-        Some(first) => Err(Error::Unsound { clause: first.clause, at: first.offset, what: first.message, findings }),
-        None => Ok(()),
-    }
+    refuse_findings(&verify::verify(file, &mut |_, _| {})?.findings)
+}
+
+pub(super) fn refuse_findings(findings: &[Finding]) -> Result<()> {
+    let what = |first: &Finding| Error::Unsound {
+        clause: first.clause,
+        at: first.offset,
+        what: first.message.clone(),
+        findings: findings.len(),
+    };
+    findings.first().map_or(Ok(()), |first| Err(what(first)))
 }

@@ -5,7 +5,7 @@
 //! ```
 //! The archive is not trusted: plain files in one folder only, none larger than the rest of the archive, none in the place of another.
 
-use super::bundle::{Bundled, BundledFile, fits, refuse_unsound};
+use super::bundle::{Bundled, BundledFile, fits, refuse_findings, refuse_unsound};
 use crate::error::{ArchiveError, ArchiveFault, ParentError, ParentFault};
 use crate::store::{CommitId, Opening};
 use crate::{Error, Result};
@@ -145,6 +145,8 @@ fn judge(mut done: Bundled, staging: &Staging) -> Result<Bundled> {
     let path = staging.0.join(&first.name);
     let (_, alone) = opening.alone(&path).map_err(lineage)?;
     let branch = opening.with_parents(&path, alone, None).map_err(lineage)?;
+    let together = crate::verify_path(&path, &mut |_, _| {}).map_err(lineage)?;
+    refuse_findings(&together.findings).map_err(lineage)?;
     for (file, commit) in done.files.iter().zip(&commits) {
         if !branch.chain().any(|layer| layer.commit_id() == *commit) {
             return Err(wrong(Some(&file.name), ArchiveFault::NotNeeded));

@@ -119,6 +119,9 @@ fn damage_is_not_bundled() {
 fn archives_of_strangers_are_refused_and_leave_nothing() {
     let place = lineage();
     place.ok("bundle b.rvf b.tar");
+    fs::create_dir_all(place.path("s/t")).unwrap();
+    // Its parent is found from two folders down, as from where an archive is judged.
+    place.ok("branch a.rvf s/t/far.rvf");
     let (a, b) = (place.bytes("b.tar"), place.bytes("b.rvf"));
     let base = a[b.len() + 2 * BLOCK..]
         [..place.ok("inspect a.rvf --at 2")["manifest"]["root_offset"].as_u64().unwrap() as usize + 4096]
@@ -149,6 +152,7 @@ fn archives_of_strangers_are_refused_and_leave_nothing() {
         (archive(&[file("b.rvf", b), file("a.rvf", b"no store")]), "not an RVF file"),
         // The parent is where the branch says, but not in the archive.
         (archive(&[file("b.rvf", b)]), "cannot be opened with what is in the archive"),
+        (archive(&[file("far.rvf", &place.bytes("s/t/far.rvf"))]), "the parent of this branch is missing"),
         (with(file("a2.rvf", &place.bytes("a.rvf"))), "does not need"),
         (archive(&(0..66).map(|n| file(&format!("{n}.rvf"), b)).collect::<Vec<_>>()), "more files than"),
         (archive(&[]), "holds no file"),

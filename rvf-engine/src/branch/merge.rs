@@ -184,10 +184,7 @@ fn wanted(theirs: &Snapshot, ours: &Snapshot, resolve: &Resolve, done: &mut Merg
     work.next_id = ours.root().next_id.get().max(theirs.root().next_id.get());
     for (id, (change, changed)) in &did {
         let Some((our_change, our_changed)) = we_did.get(id) else {
-            // A record that we neither have nor deleted is outside of the view that we are: what they did to it is none of ours.
-            if *change == Change::Added || ours.find(id.as_ref())?.is_some() {
-                work.take(id, *change, changed)?;
-            }
+            work.take(id, *change, changed)?;
             continue;
         };
         if work.is_alike(id)? {

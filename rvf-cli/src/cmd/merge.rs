@@ -152,7 +152,7 @@ fn tell(args: &MergeArgs, done: &Merged, count: u64, settled: Option<&Settled>, 
     if !done.conflicts.is_empty() {
         return tell_conflicts(args, done, ui);
     }
-    if done.merged == 0 {
+    if done.merged == 0 && done.resolved == 0 {
         return ui.line(format!("nothing was to be done: {into} has all that {child} changed"));
     }
     let resolved = if done.resolved > 0 { format!(", conflicts resolved: {}", done.resolved) } else { String::new() };

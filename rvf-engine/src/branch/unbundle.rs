@@ -6,9 +6,8 @@
 //! The archive is not trusted: plain files in one folder only, none larger than the rest of the archive, none in the place of another.
 
 use super::bundle::{Bundled, BundledFile, fits, refuse_findings, refuse_unsound};
-use crate::error::{ArchiveError, ArchiveFault, ParentError, ParentFault};
 use crate::store::{CommitId, Opening};
-use crate::{Error, Result};
+use crate::{ArchiveError, ArchiveFault, Error, ParentError, ParentFault, Result};
 use rvf_format::lineage::MAX_DEPTH;
 use rvf_format::storage::{FilePlace, Place};
 use std::collections::BTreeSet;

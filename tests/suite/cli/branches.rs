@@ -78,6 +78,15 @@ fn a_branch_by_a_filter_is_a_view() {
     refused(&place, "branch a.rvf odd.rvf --filter evne=true", 2, "unknown_field", "nothing was changed");
     refused(&place, "branch a.rvf even.rvf", 2, "exists", "even.rvf");
     assert!(!place.path("odd.rvf").exists());
+    // What happens to records outside of the view is none of its business.
+    place.ok("update a.rvf --id 2,3 --set n=20");
+    place.ok("delete a.rvf --id 4,5");
+    assert_eq!(place.ok("merge a.rvf even.rvf")["merged"], 2);
+    assert_eq!(place.exits("get even.rvf 2 3 4 5", 1)["missing"], json!([3, 4, 5]));
+    assert_eq!(
+        (metadata(&place, "even.rvf", 2)["n"].clone(), place.ok("merge a.rvf even.rvf")["merged"].clone()),
+        (json!(20), json!(0))
+    );
 }
 
 /// A parent that another program writes is branched all the same; the warning says that nothing keeps the commit.

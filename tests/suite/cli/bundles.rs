@@ -145,7 +145,7 @@ fn archives_of_strangers_are_refused_and_leave_nothing() {
         (with(entry("d", b'5', 0, b"")), "not a plain file"),
         (with(entry("././@LongLink", b'L', 105, long.as_bytes())), "not a plain file"),
         (with(entry("pax", b'x', 20, b"20 path=../b.rvf\n\0\0\0")), "not a plain file"),
-        (archive(&[file("b.rvf", b), entry("a.rvf", b'0', 0o7777_7777_777, base)]), "ends before"),
+        (archive(&[file("b.rvf", b), entry("a.rvf", b'0', 0o77_777_777_777, base)]), "ends before"),
         ([whole().concat(), entry("x.rvf", b'0', 512, b"")].concat(), "ends before"),
         (archive(&[file("b.rvf", b), file("a.rvf", &damaged)]), "fails verification"),
         (archive(&[file("b.rvf", b), file("a.rvf", &longer)]), "follow its last commit"),

@@ -38,7 +38,7 @@ pub(crate) fn run(args: &VerifyArgs, ui: &Ui) -> Outcome {
     let mut bar = Bar::bytes(ui, "verifying");
     let report = verify_path_with(
         &args.file,
-        &VerifyOptions { deep: args.deep, ..VerifyOptions::default() },
+        &VerifyOptions { deep: args.deep, parent_folders: ui.parent_folders.clone() },
         &mut |done, total| {
             let _ = bar.update(done, Some(total));
         },

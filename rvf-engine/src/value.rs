@@ -51,10 +51,12 @@ pub enum FieldType {
 /// Whether both say the same: numbers to the bit, but for a whole number and the binary64 that it is.
 pub(crate) fn same_metadata(one: &Metadata, other: &Metadata) -> bool {
     let is_same = |(a, b): ((&String, &Value), (&String, &Value))| match (a.1, b.1) {
-        // Zeros of both signs are equal.
+        // Zeros of both signs are equal numbers, but not the same.
         (Value::F64(x), Value::F64(y)) => a.0 == b.0 && x.to_bits() == y.to_bits(),
         // A field that one store has as whole numbers and the other, since a later change, as any.
-        (Value::I64(x), Value::F64(y)) | (Value::F64(y), Value::I64(x)) => a.0 == b.0 && *x as f64 == *y,
+        (Value::I64(x), Value::F64(y)) | (Value::F64(y), Value::I64(x)) => {
+            a.0 == b.0 && (*x as f64).to_bits() == y.to_bits()
+        }
         _ => a == b,
     };
     one.len() == other.len() && one.iter().zip(other).all(is_same)

@@ -1,12 +1,13 @@
 //! The golden files of `fixtures/v1`: built from fixed input, with their truth beside them as JSON (tests/python/README.md).
 
 use crate::oracle::{self, Records, Rng};
+use rvf_engine::filter::Filter;
 use rvf_engine::ingest::door::Vectors;
 use rvf_engine::ingest::metadata_to_json;
 use rvf_engine::store::Edit;
 use rvf_engine::{
-    Clock, CompactOptions, CreateOptions, Db, Dtype, Id, IdType, IndexOptions, Metadata, Metric, OpenOptions, Schema,
-    Snapshot, Value as Field,
+    BranchOptions, Clock, CompactOptions, CreateOptions, Db, Dtype, Id, IdType, IndexOptions, Metadata, Metric,
+    OpenOptions, Schema, Snapshot, Value as Field,
 };
 use rvf_format::build::Draft;
 use rvf_format::manifest::ManifestEntry;
@@ -42,14 +43,22 @@ pub struct Model {
     pub records: Records,
     /// Numbers for vectors.
     pub rng: Rng,
+    path: &'static str,
     schema: Schema,
     epochs: Vec<Value>,
     metadata: BTreeMap<Id, Metadata>,
 }
 
+/// The records that a branch sees: a filter, and the same by numbers.
+pub type View = (&'static str, fn(u64) -> bool);
+
 const PATH: &str = "golden.rvf";
 /// 2026-01-02 03:04:05 UTC.
 const TIME_NS: u64 = 1_767_323_045_000_000_000;
+
+fn file_id(seed: u64) -> [u8; 16] {
+    std::array::from_fn(|index| (seed as u8).wrapping_add(index as u8))
+}
 
 fn open_options() -> OpenOptions {
     OpenOptions { clock: Clock::Fixed(TIME_NS), actor: "golden".into(), ..OpenOptions::default() }
@@ -58,19 +67,42 @@ fn open_options() -> OpenOptions {
 impl Model {
     /// A new store in memory with a fixed id and time.
     pub fn new(schema: Schema, seed: u64) -> Self {
+        Self::at(PATH, schema, seed)
+    }
+
+    /// [`Model::new`] under this name.
+    pub fn at(path: &'static str, schema: Schema, seed: u64) -> Self {
         let place = MemoryPlace::default();
-        let file_id = std::array::from_fn(|index| (seed as u8).wrapping_add(index as u8));
-        let options = CreateOptions { model: Some("golden".into()), file_id: Some(file_id), open: open_options() };
-        let db = Db::create_with(Arc::new(place.clone()), PATH, &schema, &options).unwrap();
+        let options =
+            CreateOptions { model: Some("golden".into()), file_id: Some(file_id(seed)), open: open_options() };
+        let db = Db::create_with(Arc::new(place.clone()), path, &schema, &options).unwrap();
         let mut model = Self {
             place,
             db,
             records: Records::new(),
             rng: Rng(seed),
+            path,
             schema,
             epochs: Vec::new(),
             metadata: BTreeMap::new(),
         };
+        model.note();
+        model
+    }
+
+    /// A branch of the newest commit, under this name in the same place.
+    pub fn branch(&mut self, path: &'static str, seed: u64, view: Option<View>) -> Self {
+        let filter = view.map(|(filter, _)| Filter::parse(filter).unwrap());
+        let options = BranchOptions { at: None, filter, file_id: Some(file_id(seed)), open: open_options() };
+        self.db.branch(path, &options).unwrap();
+        self.note();
+        let sees = |id: &Id| view.is_none_or(|(_, sees)| matches!(id, Id::U64(number) if sees(*number)));
+        let (mut records, mut metadata) = (self.records.clone(), self.metadata.clone());
+        records.retain(|id, _| sees(id));
+        metadata.retain(|id, _| sees(id));
+        let db = Db::open_with(Arc::new(self.place.clone()), path, &open_options()).unwrap();
+        let (place, schema, rng, epochs) = (self.place.clone(), self.schema, Rng(seed), Vec::new());
+        let mut model = Self { place, db, records, rng, path, schema, epochs, metadata };
         model.note();
         model
     }
@@ -144,15 +176,17 @@ impl Model {
         let ids: Vec<Id> = ids.into_iter().map(|n| self.id(n)).collect();
         self.db.delete(&ids).unwrap();
         self.records.retain(|id, _| !ids.contains(id));
+        self.metadata.retain(|id, _| !ids.contains(id));
         self.note();
     }
 
-    /// Compacts; only the newest `keep` epochs can be opened afterwards.
+    /// Compacts; only the newest `keep` epochs and those that branches begin at can be opened afterwards.
     pub fn compact(&mut self, keep: u64) {
         self.db.compact(&CompactOptions { keep, output: None }).unwrap();
         self.note();
-        let gone = self.epochs.len().saturating_sub(keep as usize);
-        self.epochs.drain(..gone);
+        let (pinned, newest) = (self.db.snapshot().pinned_epochs().unwrap(), self.db.snapshot().epoch());
+        let stays = |epoch: u64| epoch + keep > newest || pinned.contains(&epoch);
+        self.epochs.retain(|told| told["epoch"].as_u64().is_some_and(stays));
     }
 
     /// Brings all rows under one graph with few links, so that files stay small. Threads are this machine's: they must not matter.
@@ -165,14 +199,14 @@ impl Model {
 
     /// The file as it is now.
     pub fn bytes(&self) -> Vec<u8> {
-        self.place.bytes(Path::new(PATH)).unwrap()
+        self.place.bytes(Path::new(self.path)).unwrap()
     }
 
     fn finish(self, name: &'static str) -> Golden {
         self.finish_with(name, 4, 3)
     }
 
-    fn finish_with(mut self, name: &'static str, queries: usize, k: usize) -> Golden {
+    pub(crate) fn finish_with(mut self, name: &'static str, queries: usize, k: usize) -> Golden {
         let snapshot = self.db.snapshot();
         let queries: Vec<Value> = (0..queries).map(|_| self.query(k)).collect();
         let schema = &self.schema;
@@ -292,7 +326,7 @@ pub fn lively(schema: Schema, seed: u64) -> Model {
 pub fn all() -> Vec<Golden> {
     let schema = |dimension, dtype, metric| Schema { dimension, dtype, metric, id_type: IdType::U64 };
     let strings = Schema { id_type: IdType::Str, ..schema(6, Dtype::F32, Metric::Cosine) };
-    vec![
+    let alone = vec![
         Model::new(schema(5, Dtype::F32, Metric::L2), 1).finish("empty"),
         lively(schema(7, Dtype::F32, Metric::L2), 2).finish("f32-l2"),
         lively(schema(7, Dtype::F32, Metric::Cosine), 3).finish("f32-cosine"),
@@ -313,7 +347,8 @@ pub fn all() -> Vec<Golden> {
         metadata().finish("metadata"),
         small_metadata().finish("metadata-small"),
         numbers_of_both_kinds().finish("metadata-numbers"),
-    ]
+    ];
+    alone.into_iter().chain(crate::golden_branches::all()).collect()
 }
 
 /// Fields of every type, in numbers that make an index of them; some changed afterwards, twice.
@@ -519,10 +554,10 @@ impl Model {
         drop(std::mem::replace(&mut self.db, other));
         let context =
             rvf_engine::store::Context { clock: Clock::Fixed(TIME_NS), actor: "golden".into(), ..Default::default() };
-        let (mut store, _) = rvf_engine::store::Store::open(place.clone(), Path::new(PATH), context).unwrap();
+        let (mut store, _) = rvf_engine::store::Store::open(place.clone(), Path::new(self.path), context).unwrap();
         store.commit(edit).unwrap();
         drop(store);
-        self.db = Db::open_with(place, PATH, &open_options()).unwrap();
+        self.db = Db::open_with(place, self.path, &open_options()).unwrap();
         self.note();
     }
 }

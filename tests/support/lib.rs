@@ -3,7 +3,7 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `samples.rs` | small valid files, built by the engine, the same bytes in every run |
-//! | `golden.rs`, `golden_sets.rs`, `oracle.rs` | golden fixtures and the truth about them |
+//! | `golden.rs`, `golden_branches.rs`, `golden_sets.rs`, `oracle.rs` | golden fixtures and the truth about them |
 //! | `fields.rs` | metadata at random, and how it is compared |
 //! | `reseal.rs` | hashes and checksums of a changed file made right again |
 //! | `corrupt.rs`, `corrupt_branch.rs` | one broken file a clause |
@@ -29,6 +29,7 @@ pub mod corrupt_branch;
 pub mod fields;
 pub mod focus;
 pub mod golden;
+pub mod golden_branches;
 pub mod golden_sets;
 pub mod hand;
 pub mod heap;

@@ -51,7 +51,13 @@ pub fn differences(a: &Held, b: &Held) -> BTreeMap<Id, Did> {
 
 fn change_of(before: Record, now: Record) -> Option<Did> {
     let ((v, m), (w, n)) = (before?, now?);
-    (v != w || m != n).then_some(Did { change: Change::Changed, vector: v != w, metadata: m != n })
+    let (vector, metadata) = (v != w, !alike(&m, &n));
+    (vector || metadata).then_some(Did { change: Change::Changed, vector, metadata })
+}
+
+/// Written out, numbers tell all of their bits: -0 is not 0.
+fn alike<T: std::fmt::Debug>(a: &T, b: &T) -> bool {
+    format!("{a:?}") == format!("{b:?}")
 }
 
 /// One side of a merge: what it holds, and what views on its way never saw, the nearest first.
@@ -105,7 +111,7 @@ pub fn merge(base: &Sees, theirs: &Sees, ours: &Sees, resolve: &Resolve, mut nex
             continue;
         };
         let both_changed = (did.change, we.change) == (Change::Changed, Change::Changed);
-        if their == our {
+        if alike(&their, &our) {
             continue;
         }
         if both_changed && !(did.vector && we.vector || did.metadata && we.metadata) {

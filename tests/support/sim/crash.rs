@@ -430,5 +430,8 @@ pub fn go_on(place: &SimPlace, seed: u64) -> rvf_engine::Result<()> {
     }
     let length = driver.db.as_ref().map_or(4, |db| db.snapshot().schema().dimension);
     driver.set_dimension(length);
+    if driver.db.as_ref().is_some_and(|db| db.snapshot().root().is_frozen()) {
+        return Ok(());
+    }
     driver.put([8888])
 }

@@ -59,7 +59,7 @@ impl Driver {
         self.schema = Schema { dtype, ..Schema::new(dimension, Metric::L2) };
     }
 
-    fn shared(&self) -> Arc<dyn Place> {
+    pub(super) fn shared(&self) -> Arc<dyn Place> {
         Arc::new(self.place.clone())
     }
 
@@ -189,6 +189,16 @@ impl Driver {
         })
     }
 
+    /// A random vector with random metadata.
+    pub(super) fn row(&mut self) -> (Vec<f32>, Metadata) {
+        (self.rng.vector(&self.schema), fields::draw(&mut self.rng))
+    }
+
+    /// Makes the store one that takes no further commits.
+    pub fn freeze(&mut self) -> Result<()> {
+        self.commit(self.content(), |db| db.freeze().map(drop))
+    }
+
     /// Compacts the store.
     pub fn compact(&mut self, keep: u64) -> Result<()> {
         self.commit(self.content(), |db| db.compact(&CompactOptions { keep, output: None }).map(drop))
@@ -247,7 +257,7 @@ impl Driver {
     }
 }
 
-fn set_fields(fields: &mut Fields, id: &Id, metadata: Metadata) {
+pub(super) fn set_fields(fields: &mut Fields, id: &Id, metadata: Metadata) {
     match metadata.is_empty() {
         true => drop(fields.remove(id)),
         false => drop(fields.insert(id.clone(), fields::told(metadata))),

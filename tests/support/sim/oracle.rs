@@ -3,6 +3,7 @@
 //! What happens after recovery depends on the recovered folder alone, so it is worked out once for each such folder.
 
 use super::driver::{COPY, Driver, MAIN, options};
+use super::family::CHILD;
 use super::medium::{Folder, Op};
 use super::place::SimPlace;
 use super::states::{Allowed, Note, State};
@@ -104,21 +105,24 @@ impl Oracle {
     }
 }
 
+/// Every file that a driver writes, branches behind their parents.
+const FILES: [&str; 3] = [MAIN, COPY, CHILD];
+
 fn is_tail(path: &Path) -> bool {
-    [MAIN, COPY].iter().any(|file| path.to_string_lossy().starts_with(&format!("{file}.tail-")))
+    FILES.iter().any(|file| path.to_string_lossy().starts_with(&format!("{file}.tail-")))
 }
 
 /// A name that may stay: a tail that held a manifest, and the beginning of a creation, which the next creation removes.
 fn may_stay(path: &Path) -> bool {
     let name = path.to_string_lossy();
-    is_tail(path) || [MAIN, COPY].iter().any(|file| name == *file || name == format!("{file}.new-tmp"))
+    is_tail(path) || FILES.iter().any(|file| name == *file || name == format!("{file}.new-tmp"))
 }
 
 /// What a recovered folder holds. It must be clean, and life must go on: the next commit, or the creation of what is not there.
 fn follow(folder: &Folder) -> Result<Vec<Arc<State>>, Fault> {
     let mut states = Vec::new();
     let place = SimPlace::holding(folder);
-    for file in [MAIN, COPY] {
+    for file in FILES {
         if folder.0.contains_key(Path::new(file)) {
             check_clean(folder, file, "after recovery")?;
             let reader = Reader::open_with(Arc::new(place.clone()), file, ReadMode::Mapped);
@@ -126,7 +130,11 @@ fn follow(folder: &Folder) -> Result<Vec<Arc<State>>, Fault> {
             states.push(state.map_err(|error| format!("{file} does not open for reading: {error}"))?);
         }
     }
+    check_pinned(&place, folder)?;
     go_on(&place, states.iter().find(|state| state.file == MAIN))?;
+    if folder.0.contains_key(Path::new(CHILD)) {
+        go_on_in_child(&place).map_err(|error| format!("the branch, after recovery: {error}"))?;
+    }
     let after = place.folder();
     for path in after.0.keys() {
         if !may_stay(path) {
@@ -144,6 +152,9 @@ fn go_on(place: &SimPlace, state: Option<&Arc<State>>) -> Result<(), Fault> {
         Some(_) => driver.open(),
         None => driver.create(),
     };
+    if driver.db.as_ref().is_some_and(|db| db.snapshot().root().is_frozen()) {
+        return Ok(());
+    }
     let done = done.and_then(|()| driver.put([9999])).and_then(|()| {
         driver.close();
         let interrupted = place.inode(Path::new(&format!("{COPY}.new-tmp"))).is_some();
@@ -154,4 +165,29 @@ fn go_on(place: &SimPlace, state: Option<&Arc<State>>) -> Result<(), Fault> {
         driver.read().map(drop)
     });
     done.map_err(|error| format!("after recovery: {error}"))
+}
+
+/// A branch that has its name has its commit pinned in its parent, or its parent is frozen.
+fn check_pinned(place: &SimPlace, folder: &Folder) -> Result<(), Fault> {
+    if !folder.0.contains_key(Path::new(CHILD)) {
+        return Ok(());
+    }
+    let open = |file| Reader::open_with(Arc::new(place.clone()), file, ReadMode::Mapped);
+    let pinned = open(MAIN).and_then(|parent| Ok((parent.pinned_epochs()?, open(CHILD)?.parent_ref()?)));
+    match pinned.map_err(|error| format!("the pin of a branch: {error}"))? {
+        (pinned, Some(needed)) if pinned.contains(&needed.epoch) => Ok(()),
+        (pinned, needed) => Err(format!("a branch needs {needed:?}, pinned are {pinned:?}")),
+    }
+}
+
+/// One more commit in the branch; its parent may be whatever it became.
+fn go_on_in_child(place: &SimPlace) -> rvf_engine::Result<()> {
+    let mut db = Db::open_with(Arc::new(place.clone()), CHILD, &options())?;
+    let count = db.snapshot().count();
+    let row = vec![0.5f32; db.snapshot().schema().dimension as usize];
+    db.add(&row)?;
+    drop(db);
+    let reader = Reader::open_with(Arc::new(place.clone()), CHILD, ReadMode::Mapped)?;
+    assert_eq!(State::of(CHILD, &reader)?.records.len() as u64, count + 1, "records of the branch");
+    Ok(())
 }

@@ -1,6 +1,7 @@
-//! The workloads, two of them large: what stands before them, and what they do.
+//! The workloads: what stands before them, and what they do.
 
 use super::driver::{Driver, MAIN};
+use super::family::Child;
 use super::medium::{Blob, Folder};
 use super::place::SimPlace;
 use super::states::State;
@@ -44,6 +45,10 @@ pub const ALL: [Workload; 18] = [
     workload("reclaim", replaced_rows, reclaim),
 ];
 
+/// Workloads of a store and a branch of it.
+pub const BRANCHES: [Workload; 2] =
+    [workload("branch", |driver| fields_store(driver, 8), branch), workload("branch-long", long_history, branch_long)];
+
 const fn workload(
     name: &'static str,
     before: fn(&mut Driver) -> Result<()>,
@@ -64,7 +69,7 @@ pub struct Start {
 impl Workload {
     /// The workload of this name.
     pub fn named(name: &str) -> Option<Self> {
-        ALL.into_iter().find(|workload| workload.name == name)
+        ALL.into_iter().chain(BRANCHES).find(|workload| workload.name == name)
     }
 
     /// What stands before it.
@@ -358,6 +363,36 @@ fn fields_fold(driver: &mut Driver) -> Result<()> {
     driver.update([7, 1029])?;
     driver.delete([1, 2])?;
     driver.put_fields([2000, 7])?;
+    driver.close();
+    Ok(())
+}
+
+/// A branch is made, edited and merged back; its parent is compacted and frozen meanwhile.
+fn branch(driver: &mut Driver) -> Result<()> {
+    driver.open()?;
+    let mut child = Child::of(driver)?;
+    child.put(driver, [2, 50])?;
+    driver.put_fields([60])?;
+    child.delete(driver, [3, 50])?;
+    driver.compact(1)?;
+    child.put(driver, [51])?;
+    child.compact(driver)?;
+    child.merge_into(driver)?;
+    driver.freeze()?;
+    child.put(driver, [4])?;
+    driver.close();
+    Ok(())
+}
+
+/// A branch whose pin is in a full manifest of its parent.
+fn branch_long(driver: &mut Driver) -> Result<()> {
+    driver.open()?;
+    driver.put([5])?;
+    let mut child = Child::of(driver)?;
+    driver.delete([7])?;
+    child.delete(driver, [5, 9])?;
+    driver.put([101])?;
+    child.merge_into(driver)?;
     driver.close();
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run --release -p rvf-engine --example branch_bench -- STORE QUERIES.npy FOLDER
 //! ```
-//! STORE is copied into FOLDER and changed there; its ids are numbers. Times are medians; what syncs take is told apart. Searches of
+//! Of a store without an index searches are left out. STORE is copied into FOLDER and changed there; its ids are numbers. Times are medians; what syncs take is told apart. Searches of
 //! parent and branches take turns, at the same recall target, and recall is measured against exact searches of the same file.
 
 use rvf_engine::ingest::{Element, open_source};
@@ -33,7 +33,12 @@ fn main() -> Fallible<()> {
     let bench = Bench::new(&store, &queries, Path::new(&folder.ok_or(usage)?))?;
     bench.making()?;
     bench.hundred_new()?;
-    bench.searching()?;
+    if Reader::open(&bench.base)?.indexed() > 0 {
+        bench.searching()?;
+    } else {
+        let edited = bench.branch(&bench.base, "edited.rvf")?;
+        bench.edit(&edited, 0.01, 1)?;
+    }
     bench.comparing()?;
     bench.flattening()
 }

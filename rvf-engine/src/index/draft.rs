@@ -241,8 +241,10 @@ where
     let carried = nodes.carried;
     let before = nodes.before.map(|graph| graph.index.facts());
     let options = request.options;
-    let few = request.snapshot.parent().is_some() && nodes.table.nodes() < MOST_OF_FEW;
-    let before_m = before.map(|facts| facts.m.get() as usize).filter(|m| ![M, M_OF_FEW].contains(m));
+    let is_branch = request.snapshot.parent().is_some();
+    let few = is_branch && nodes.table.nodes() < MOST_OF_FEW;
+    // Nobody wished for these.
+    let before_m = before.map(|facts| facts.m.get() as usize).filter(|m| !is_branch || ![M, M_OF_FEW].contains(m));
     let m = options.m.or(before_m).unwrap_or(if few { M_OF_FEW } else { M }).clamp(2, 64);
     let ef = options.ef_construction.or(before.map(|facts| facts.ef_construction.get() as usize));
     let ef_construction = ef.unwrap_or(EF_CONSTRUCTION).clamp(8, 4096).max(m);

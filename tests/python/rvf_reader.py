@@ -1000,7 +1000,7 @@ class RvfFile:
         check(len(entries) == 1, "WIT-1", root.manifest_offset, "not one audit entry in a manifest")
         own[root.epoch] = entries[0]
         snapshot = Snapshot(self.data, root, segments, facts, own, self.checked)
-        check(len(facts.get(PINS, b"")) % 8 == 0 and ascends(snapshot.pins), "MAN-9", root.manifest_offset, "PINS")
+        check(len(facts.get(PINS, b"")) % 8 == 0 and ascends(snapshot.pins) and all(pin <= root.epoch for pin in snapshot.pins), "MAN-9", root.manifest_offset, "PINS")
         check(snapshot.state_hash() == root.state_hash, "MAN-7", at, "state hash")
         merged(facts, root.manifest_offset)
         parent_of(root, facts)
@@ -1054,9 +1054,6 @@ class RvfFile:
                 snapshots.append(self._snapshot(root))
             except RvfError as error:
                 yield error
-        pinned = {epoch for snapshot in snapshots for epoch in snapshot.pins}
-        if not pinned <= {root.epoch for root in kept}:
-            yield RvfError("MAN-9", self.alone.root.own_offset, "a pinned epoch is not kept")
         yield from self.verify_tiling(snapshots)
         for snapshot in snapshots:
             yield from snapshot.verify()

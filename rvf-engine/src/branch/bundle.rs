@@ -88,7 +88,7 @@ fn name_of(layer: &Snapshot, path: &Path, names: &mut BTreeSet<String>) -> Strin
     let own = path.file_name().and_then(|name| name.to_str()).filter(|name| fits(name));
     // Parents that have not the recorded name are found by their ending.
     let own = own.filter(|name| names.is_empty() || name.ends_with(".rvf")).map(str::to_owned);
-    let id = super::create::hex(&layer.root().file_id);
+    let id = crate::store::hex(&layer.root().file_id);
     let others = (0..).map(|number: u32| if number == 0 { format!("{id}.rvf") } else { format!("{id}-{number}.rvf") });
     // Not every file system tells small letters from capitals.
     own.into_iter().chain(others).find(|name| names.insert(name.to_lowercase())).unwrap_or(id)

@@ -6,7 +6,7 @@
 //! A crash in between leaves a pin too many, never a branch whose parent may lose what it needs.
 
 use crate::search::Matches;
-use crate::store::{Context, Edit, First, Snapshot, Store, new_root, relative};
+use crate::store::{Context, Edit, First, Snapshot, Store, hex, new_root, relative};
 use crate::{Error, Result};
 use rvf_format::Kind;
 use rvf_format::lineage::{FACT_MERGED, MAX_DEPTH, ParentRef};
@@ -101,7 +101,7 @@ impl Plan<'_> {
             path: relative(self.child, self.parent_path),
         };
         named.write(&mut first.root, &mut first.facts);
-        first.parameters = format!("file_id={} epoch={} root_hash={}", hex(&id.file_id), id.epoch, hex(&id.state_hash));
+        first.parameters = id.to_string();
         parent.check()?;
         Store::create_with(place, self.child, &first, Some(parent.clone()), context, ready)
     }
@@ -210,10 +210,6 @@ impl Snapshot {
         known.dedup();
         Ok(known)
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where a branch is to be made.

@@ -96,9 +96,8 @@ fn differing(a: &Snapshot, b: &Snapshot) -> Result<Diff> {
 
 /// How a record that both have differs, if it does.
 pub(super) fn changed(a: (&Snapshot, RowId), b: (&Snapshot, RowId), id: IdRef<'_>) -> Result<Option<Changed>> {
-    let row = |(snapshot, at): (&'_ Snapshot, RowId)| Ok::<_, Error>(snapshot.view(at.part)?.row(at.row).to_vec());
     let vector = key_of(a.0, a.1.part) != key_of(b.0, b.1.part) || a.1.row != b.1.row;
-    let vector = vector && row(a)? != row(b)?;
+    let vector = vector && a.0.view(a.1.part)?.row(a.1.row) != b.0.view(b.1.part)?.row(b.1.row);
     let metadata = !same_metadata(&a.0.metadata_at(a.1)?, &b.0.metadata_at(b.1)?);
     Ok((vector || metadata).then(|| Changed { id: id.into(), vector, metadata }))
 }

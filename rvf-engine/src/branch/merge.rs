@@ -58,7 +58,7 @@ pub(crate) fn merge(store: &mut Store, theirs: &Snapshot, resolve: &Resolve) -> 
     let (mut edit, _) = upserts.edit(&ours, Operation::MERGE, &wanted.deletes)?;
     wanted.add_overlay(&ours, &mut edit)?;
     edit.facts.insert(FACT_MERGED, merged_fact(theirs, &ours)?);
-    edit.parameters = format!("file_id={} epoch={}", super::create::hex(&id.file_id), id.epoch);
+    edit.parameters = id.to_string();
     done.epoch = store.commit(&edit)?.epoch();
     Ok(done)
 }
@@ -180,7 +180,11 @@ fn changes(base: &Snapshot, side: &Snapshot) -> Result<BTreeMap<Id, (Change, Cha
             changes.insert(id.clone(), (Change::Deleted, whole(id)));
         }
     }
-    changes.extend(diff.changed.into_iter().map(|changed| (changed.id.clone(), (Change::Changed, changed))));
+    for changed in diff.changed {
+        // To a side that never saw the record before it is a new one.
+        let change = if views.outside(&changed.id)?.is_some() { Change::Added } else { Change::Changed };
+        changes.insert(changed.id.clone(), (change, changed));
+    }
     Ok(changes)
 }
 
@@ -196,12 +200,18 @@ fn wanted(theirs: &Snapshot, ours: &Snapshot, resolve: &Resolve, done: &mut Merg
     work.wanted.is_news = !did.is_empty();
     let views = Views::of(ours)?;
     for (id, (change, changed)) in &did {
-        let Some((our_change, our_changed)) = we_did.get(id) else {
-            // What a view never saw stays outside it, whatever becomes of it.
-            if ours.find(id.as_ref())?.is_some() || views.outside(id)?.is_none() {
-                work.take(id, *change, changed)?;
+        let is_here = ours.find(id.as_ref())?.is_some();
+        let (our_change, our_changed) = match we_did.get(id) {
+            Some((change, changed)) => (change, changed),
+            // A view gave out an id that it did not know to be taken.
+            None if *change == Change::Added && is_here => (&Change::Added, changed),
+            None => {
+                // What a view never saw stays outside it, whatever becomes of it.
+                if is_here || views.outside(id)?.is_none() {
+                    work.take(id, *change, changed)?;
+                }
+                continue;
             }
-            continue;
         };
         if work.is_alike(id)? {
             continue;

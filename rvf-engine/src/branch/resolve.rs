@@ -68,7 +68,8 @@ pub struct Conflict {
 impl Resolve {
     /// What is done about a conflict; `None` leaves it open.
     pub(super) fn of(&self, conflict: &Conflict) -> Option<Decision> {
-        let both_added = (conflict.ours, conflict.theirs) == (Change::Added, Change::Added);
+        // Ours may have changed what it has under an id that is new to theirs.
+        let both_added = conflict.theirs == Change::Added && conflict.ours != Change::Deleted;
         match self.decisions.get(&conflict.id) {
             Some(Decision::Renumber) if !both_added => None,
             Some(decision) => Some(*decision),

@@ -74,6 +74,15 @@ impl<'a> Appender<'a> {
     /// Copies a listed segment of another file, byte for byte; where `same_residue` is set or a section may be aligned to a
     /// huge page, to the next place with the same offset modulo 2 MiB.
     pub(crate) fn copy(&mut self, bytes: &[u8], entry: &ManifestEntry, same_residue: bool) -> Result<ManifestEntry> {
+        let at = self.place_like(bytes, entry, same_residue)?;
+        let mut entry = *entry;
+        entry.offset.set(at);
+        self.put(bytes, entry)?;
+        Ok(entry)
+    }
+
+    /// Where a copied segment goes, filled up to there.
+    fn place_like(&mut self, bytes: &[u8], entry: &ManifestEntry, same_residue: bool) -> Result<u64> {
         let mut at = self.cursor;
         if same_residue || bytes.len() >= LARGE_SECTION {
             at = self.cursor - self.cursor % LARGE_ALIGN + entry.offset.get() % LARGE_ALIGN;
@@ -82,20 +91,12 @@ impl<'a> Appender<'a> {
             at += LARGE_ALIGN;
         }
         self.fill_to(at)?;
-        let mut entry = *entry;
-        entry.offset.set(at);
-        self.put(bytes, entry)?;
-        Ok(entry)
+        Ok(at)
     }
 
     /// Copies a listed segment of another file under an id of this one; a large one gets its hash tree.
     pub(crate) fn copy_anew(&mut self, bytes: &[u8], entry: &ManifestEntry) -> Result<()> {
-        let mut at = self.cursor;
-        if bytes.len() >= LARGE_SECTION {
-            at = self.cursor - self.cursor % LARGE_ALIGN + entry.offset.get() % LARGE_ALIGN;
-            at += if at < self.cursor { LARGE_ALIGN } else { 0 };
-        }
-        self.fill_to(at)?;
+        let at = self.place_like(bytes, entry, false)?;
         let id = self.take_id();
         let mut bytes = bytes.to_vec();
         if let Some(place) = bytes.get_mut(SEGMENT_ID..SEGMENT_ID + 8) {

@@ -305,7 +305,8 @@ impl Writer<'_> {
         let mut live = self.place(before, |entry| !removed.contains(&entry.segment_id.get()))?;
         self.renew_inherited(before)?;
         let mut next_row = root.next_row.get();
-        let gathered = gather(&mut self.appender, before, &removed, &mut next_row)?;
+        let goes = |part: &u32| removed.contains(&before.parts()[*part as usize].entry.segment_id.get());
+        let gathered = gather(&mut self.appender, before, before.own_parts().filter(goes), &mut next_row)?;
         root.next_row.set(next_row);
         if !keeps_index {
             let runs = self.runs(before, &removed, gathered)?;
@@ -459,19 +460,16 @@ fn overlay(before: &Snapshot) -> Result<Option<Draft<'static>>> {
     Ok(Some(builder.draft(0, Some(&kept))?))
 }
 
-/// Writes the live rows of removed segments as new ones: their entries, and where each row stood.
-fn gather(
+/// Writes the live rows of some parts as new segments: their entries, and where each row stood.
+pub(super) fn gather(
     appender: &mut Appender<'_>,
     before: &Snapshot,
-    removed: &BTreeSet<u64>,
+    parts: impl Iterator<Item = u32>,
     next_row: &mut u64,
 ) -> Result<Vec<(ManifestEntry, Vec<RowId>)>> {
     let mut written = Vec::new();
     let mut rows = (Gathered::default(), Vec::new());
-    for part in before.own_parts() {
-        if !removed.contains(&before.parts()[part as usize].entry.segment_id.get()) {
-            continue;
-        }
+    for part in parts {
         before.intact_rows(part)?;
         let view = before.view(part)?;
         for row in 0..view.count() {

@@ -8,8 +8,7 @@
 use super::append::Appender;
 use super::audit::next_entry;
 use super::commit::{Change, Context, append_file_segment, finish, new_root};
-use super::merge::Gathered;
-use super::rows::RowId;
+use super::compaction::gather;
 use super::snapshot::Snapshot;
 use crate::Result;
 use rvf_format::Kind;
@@ -21,9 +20,6 @@ use rvf_format::root::RootPage;
 use rvf_format::storage::Storage;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-
-/// Rows of one VEC segment that gathering makes, bytes.
-const SEGMENT_BYTES: usize = 128 << 20;
 
 /// Told how many bytes are written, of about how many.
 pub(crate) type Copied<'a> = &'a mut dyn FnMut(u64, u64) -> std::ops::ControlFlow<()>;
@@ -56,13 +52,10 @@ pub(crate) fn write(
         copy_layer(&mut appender, source, layer, &chosen, oldest, progress)?;
     }
     let mut next_row = source.root().next_row.get();
-    gather(&mut appender, source, &chosen.gathered, &mut next_row)?;
+    gather(&mut appender, source, chosen.gathered.iter().copied(), &mut next_row)?;
     append_journal(&mut appender, source, &chosen.gathered)?;
     root.next_row.set(next_row);
-    let id = source.commit_id();
-    let text = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let parameters = format!("file_id={} epoch={} root_hash={}", text(&id.file_id), id.epoch, text(&id.state_hash));
-    let entry = next_entry(None, Operation::FLATTEN, &parameters, &context.actor);
+    let entry = next_entry(None, Operation::FLATTEN, &source.commit_id().to_string(), &context.actor);
     let change = Change { full: true, removed: Vec::new(), facts: Facts::new() };
     Ok(finish(&mut appender, root, &[], &Facts::new(), change, entry)?.root)
 }
@@ -188,32 +181,6 @@ fn trees(layer: &Snapshot) -> Result<BTreeMap<u64, ManifestEntry>> {
         trees.insert(tree.facts.segment_id.get(), *entry);
     }
     Ok(trees)
-}
-
-/// Writes the live rows of some parts as new segments.
-fn gather(appender: &mut Appender<'_>, source: &Snapshot, parts: &BTreeSet<u32>, next_row: &mut u64) -> Result<()> {
-    let mut rows = Gathered::default();
-    let mut flush = |rows: Gathered| -> Result<()> {
-        let count = rows.len() as u64;
-        for draft in rows.drafts(source, *next_row)? {
-            appender.append(&draft)?;
-        }
-        *next_row += count;
-        Ok(())
-    };
-    for part in parts {
-        source.intact_rows(*part)?;
-        for row in 0..source.view(*part)?.count() {
-            let at = RowId { part: *part, row };
-            if !source.is_dead(at)? {
-                rows.push(source, at)?;
-            }
-            if rows.vectors.len() >= SEGMENT_BYTES {
-                flush(std::mem::take(&mut rows))?;
-            }
-        }
-    }
-    if rows.len() > 0 { flush(rows) } else { Ok(()) }
 }
 
 /// One journal of the dead rows of all parts that were copied.

@@ -15,6 +15,7 @@ use rvf_format::manifest::ManifestEntry;
 use rvf_format::payload::cow::RowSet;
 use rvf_format::payload::journal::JournalView;
 use rvf_format::{Clause, Error as RvfError, Kind};
+use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,6 +29,18 @@ pub struct CommitId {
     pub epoch: u64,
     /// Its state hash.
     pub state_hash: Hash,
+}
+
+/// As the parameters of audit entries name it.
+impl fmt::Display for CommitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file_id, epoch, state_hash } = self;
+        write!(f, "file_id={} epoch={epoch} root_hash={}", hex(file_id), hex(state_hash))
+    }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Snapshot {
@@ -154,20 +167,33 @@ impl Snapshot {
 
     fn inherited_dead(&self, parent: &Snapshot) -> Result<DeadRows> {
         let mut dead = parent.dead().map_err(|error| parent.blame(error))?.clone();
-        for entry in self.state().live.iter().filter(|entry| entry.space.get() == 0) {
-            let kind = entry.kind();
-            if ![Kind::COW_MAP, Kind::MEMBERSHIP].contains(&kind) {
-                continue;
-            }
+        for rows in self.row_sets(Kind::COW_MAP)? {
+            self.mark(&mut dead, rows.ranges())?;
+        }
+        self.mark_outside(&mut dead)?;
+        Ok(dead)
+    }
+
+    /// The sets of inherited rows in segments of a kind, COW_MAP or MEMBERSHIP.
+    fn row_sets(&self, kind: Kind) -> Result<Vec<RowSet>> {
+        let read = |entry: &ManifestEntry| {
             let rows = RowSet::parse(self.intact(entry)?, entry.offset.get(), kind)?;
             rows.check(self.first_row())?;
-            let hides_others = kind == Kind::MEMBERSHIP && rows.is_include();
-            match hides_others {
-                true => self.mark(&mut dead, between(rows.ranges(), self.first_row()))?,
-                false => self.mark(&mut dead, rows.ranges())?,
+            Ok(rows)
+        };
+        self.state().of_kind(kind).map(read).collect()
+    }
+
+    /// Marks the rows of the parent that are not among those that this branch was made for; says whether it is made for some only.
+    fn mark_outside(&self, rows: &mut DeadRows) -> Result<bool> {
+        let sets = self.row_sets(Kind::MEMBERSHIP)?;
+        for set in &sets {
+            match set.is_include() {
+                true => self.mark(rows, between(set.ranges(), self.first_row()))?,
+                false => self.mark(rows, set.ranges())?,
             }
         }
-        Ok(dead)
+        Ok(!sets.is_empty())
     }
 
     /// The rows of the parent that are not among those that this branch was made for, a set a part; `None` where it sees all.
@@ -175,17 +201,9 @@ impl Snapshot {
     /// # Errors
     /// Corruption of the MEMBERSHIP segment.
     pub(crate) fn outside(&self) -> Result<Option<DeadRows>> {
-        let (Some(parent), Some(entry)) = (&self.parent, self.state().of_kind(Kind::MEMBERSHIP).next()) else {
-            return Ok(None);
-        };
-        let rows = RowSet::parse(self.intact(entry)?, entry.offset.get(), Kind::MEMBERSHIP)?;
-        rows.check(self.first_row())?;
+        let Some(parent) = &self.parent else { return Ok(None) };
         let mut outside: DeadRows = vec![None; parent.parts().len()];
-        match rows.is_include() {
-            true => self.mark(&mut outside, between(rows.ranges(), self.first_row()))?,
-            false => self.mark(&mut outside, rows.ranges())?,
-        }
-        Ok(Some(outside))
+        Ok(self.mark_outside(&mut outside)?.then_some(outside))
     }
 
     fn mark(&self, dead: &mut DeadRows, ranges: impl IntoIterator<Item = Range<u64>>) -> Result<()> {
@@ -201,9 +219,7 @@ impl Snapshot {
     pub(crate) fn hidden_rows(&self) -> Result<Vec<u64>> {
         let Some(parent) = &self.parent else { return Ok(Vec::new()) };
         let mut hidden: DeadRows = vec![None; parent.parts().len()];
-        for entry in self.state().of_kind(Kind::COW_MAP) {
-            let set = RowSet::parse(self.intact(entry)?, entry.offset.get(), Kind::COW_MAP)?;
-            set.check(self.first_row())?;
+        for set in self.row_sets(Kind::COW_MAP)? {
             self.mark(&mut hidden, set.ranges())?;
         }
         let dead = parent.dead().map_err(|error| parent.blame(error))?;

@@ -51,6 +51,7 @@ pub use graph::Graph;
 pub(crate) use graph::GraphView;
 pub use id::Id;
 pub use lineage::CommitId;
+pub(crate) use lineage::hex;
 pub(crate) use merge::{Gathered, remove_companions};
 pub use metadata::Fields;
 pub(crate) use metadata::{Columns, drafts as metadata_drafts, note_fields, read_record, unreadable};

@@ -100,9 +100,11 @@ impl Opening<'_> {
     /// The commit that is needed, without its own parents, and the path that it was found by.
     fn find(&self, branch: &Path, needed: &ParentRef) -> Result<(PathBuf, Snapshot)> {
         let mut why = ParentFault::Missing;
-        for candidate in self.candidates(branch, needed) {
+        for (candidate, has_name) in self.candidates(branch, needed) {
             match self.open(&candidate, needed) {
                 Ok(parent) => return Ok((candidate, parent)),
+                // Any other file lies in the folder: it is no news.
+                Err(ParentFault::OtherFile { .. }) if !has_name => {}
                 // The first file that is nearly it says most.
                 Err(fault) if matches!(why, ParentFault::Missing | ParentFault::OtherFile { .. }) => {
                     if !matches!(fault, ParentFault::Missing) {
@@ -115,8 +117,8 @@ impl Opening<'_> {
         Err(Error::Parent(Box::new(ParentError { branch: branch.to_owned(), needed: needed.clone(), why })))
     }
 
-    /// Where the parent may be, the likeliest first.
-    fn candidates(&self, branch: &Path, needed: &ParentRef) -> impl Iterator<Item = PathBuf> {
+    /// Where the parent may be, the likeliest first, and whether it would have the recorded name there.
+    fn candidates(&self, branch: &Path, needed: &ParentRef) -> impl Iterator<Item = (PathBuf, bool)> {
         let branch = self.place.resolve(branch).unwrap_or_else(|_| branch.to_owned());
         let beside = branch.parent().unwrap_or(Path::new("")).to_owned();
         let recorded = PathBuf::from(&needed.path);
@@ -132,8 +134,11 @@ impl Opening<'_> {
             let is_store = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rvf");
             files.into_iter().filter(is_store).take(MOST_FILES).collect::<Vec<PathBuf>>()
         });
-        // A file is not its own parent.
-        std::iter::once(beside.join(recorded)).chain(named).chain(listed).filter(move |path| *path != branch)
+        let named = std::iter::once(beside.join(recorded)).chain(named).map(|path| (path, true));
+        // A file is not its own parent, under any spelling of its path.
+        let own = self.place.identity(&branch).ok();
+        let is_other = move |(path, _): &(PathBuf, bool)| own.is_none() || self.place.identity(path).ok() != own;
+        named.chain(listed.map(|path| (path, false))).filter(is_other)
     }
 
     /// The commit of the parent that is needed, if the file at `path` is the parent.

@@ -1,4 +1,4 @@
-//! What a file says of its parent and of its branches, judged without them: BRN-1, BRN-2, REF-1, and merge parents (MAN-9).
+//! What a file says of its parent and of its branches, judged without them: BRN-1, BRN-2, REF-1, merge parents and pins (MAN-9).
 
 use super::Findings;
 use super::history::History;
@@ -16,6 +16,7 @@ use crate::{Clause, Error, Kind, Result};
 /// What the root, the facts and the entries of a commit say together.
 pub(super) fn check_commit(root: &RootPage, state: &Replay, findings: &mut Findings) {
     findings.check(None, merged(&state.facts, root.manifest_offset.get()));
+    findings.check(None, check_pins(root, state));
     let Some(parent) = findings.check(None, ParentRef::of(root, &state.facts)) else { return };
     let listed = || state.live.values().filter(|entry| entry.space.get() == 0);
     let mut memberships = 0;
@@ -34,6 +35,15 @@ pub(super) fn check_commit(root: &RootPage, state: &Replay, findings: &mut Findi
     }
     for entry in listed().filter(|entry| entry.kind() == Kind::VEC && entry.base_row.get() < parent.first_row) {
         add(entry, "a VEC segment of a branch has rows among those that it inherits", findings);
+    }
+}
+
+/// A commit pins what is there.
+fn check_pins(root: &RootPage, state: &Replay) -> Result<()> {
+    let at = root.manifest_offset.get();
+    match pins(&state.facts, at)?.last().is_some_and(|epoch| *epoch > root.epoch()) {
+        true => Err(Error::corrupt(Clause::Man9, at, "an epoch is pinned that is later than the commit")),
+        false => Ok(()),
     }
 }
 

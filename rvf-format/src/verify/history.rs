@@ -4,7 +4,7 @@ use super::{Findings, branch};
 use crate::chain::{Replay, check_rows};
 use crate::limits::PAGE;
 use crate::lineage::ParentRef;
-use crate::manifest::{ManifestEntry, pins};
+use crate::manifest::ManifestEntry;
 use crate::recover::{Commit, commit_at};
 use crate::root::{FEATURE_BRANCH, RootPage};
 use crate::state::state_hash;
@@ -60,7 +60,6 @@ pub(super) fn read(file: &Bytes, newest: Commit, findings: &mut Findings) -> His
         }
     }
     replay(&mut history, findings);
-    check_pins(&history, findings);
     history
 }
 
@@ -189,17 +188,5 @@ fn check_next(root: &RootPage, live: &[ManifestEntry], findings: &mut Findings) 
     }
     if live.iter().any(|entry| entry.segment_id.get() >= root.next_segment_id.get()) {
         findings.add(Clause::Root7, at + 0x180, None, "a segment has an id at or above the next one");
-    }
-}
-
-fn check_pins(history: &History, findings: &mut Findings) {
-    let Some(root) = history.newest_root() else { return };
-    let Some(pinned) = findings.check(None, pins(&history.newest.facts, root.manifest_offset.get())) else { return };
-    for epoch in pinned {
-        let kept = history.commits.iter().any(|commit| commit.root.epoch() == epoch);
-        if !kept && history.complete {
-            let message = format!("epoch {epoch} is pinned, but not in the file");
-            findings.add(Clause::Man9, root.manifest_offset.get(), None, message);
-        }
     }
 }

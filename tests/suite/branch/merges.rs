@@ -450,3 +450,22 @@ fn what_differs() {
     let other = lab.base("other.rvf", 1);
     assert!(matches!(other.snapshot().diff(&base.snapshot()), Err(Error::NotRelated)));
 }
+
+/// Catches a view that silently replaces a record of its parent which it never saw.
+#[test]
+fn a_view_gives_out_an_id_that_is_taken() {
+    let lab = Lab::new();
+    let mut base = lab.base("base.rvf", 20);
+    let mut child = base.branch_with("child.rvf", &view("number < 5"));
+    let mut batch = child.db.batch();
+    batch.put(10, &[9.0f32, 9.0]).unwrap();
+    batch.commit().unwrap();
+    let theirs = child.snapshot();
+    let done = base.merge(&theirs, &Resolve::default());
+    assert_eq!(done.conflicts, [Conflict { id: Id::U64(10), ours: Change::Added, theirs: Change::Added }]);
+    base.check("the record is as it was");
+    let done = base.merge(&theirs, &Resolve { renumber: true, ..Resolve::default() });
+    assert_eq!(done.renumbered, [(Id::U64(10), Id::U64(20))]);
+    base.hold(&[Op::Put(Id::U64(20), vec![9.0, 9.0], Metadata::new())]);
+    base.check("both are there");
+}

@@ -291,3 +291,18 @@ fn a_reader_follows_a_branch_while_both_are_written() {
     assert!(!of_base.refresh().unwrap());
     check(&of_base, &base.held, "the parent");
 }
+
+/// Catches an error that names the branch itself, or any file of the folder, as the one that lies in the parent's place.
+#[test]
+fn the_file_in_the_way_is_named() {
+    let (lab, base, child) = lab_of_two();
+    let path = child.path.clone();
+    drop((base, child));
+    std::fs::remove_file(lab.path("base.rvf")).unwrap();
+    drop(lab.base("bystander.rvf", 1));
+    assert!(matches!(parent_error(&path).why, ParentFault::Missing));
+    drop(lab.base("base.rvf", 1));
+    let error = parent_error(&path);
+    let in_the_way = lab.path("base.rvf");
+    assert!(matches!(&error.why, ParentFault::OtherFile { path } if *path == in_the_way), "{error}");
+}

@@ -81,6 +81,8 @@ pub fn changes(base: &Sees, side: &Sees) -> BTreeMap<Id, Did> {
             Some(before) => change_of(Some(before), record(&side.held, &id)).map(|did| (id, did)),
             None => Some((id, did)),
         },
+        // Put under an id that the side did not know to be taken.
+        Change::Changed if side.outside(&id).is_some() => Some((id, Did { change: Change::Added, ..did })),
         _ => Some((id, did)),
     };
     differences(&base.held, &side.held).into_iter().filter_map(judge).collect()
@@ -104,7 +106,8 @@ pub fn merge(base: &Sees, theirs: &Sees, ours: &Sees, resolve: &Resolve, mut nex
     let mut done = Outcome { held: ours.held.clone(), commits: !did.is_empty(), ..Outcome::default() };
     for (id, did) in did {
         let (their, our) = (record(&theirs.held, &id), record(&ours.held, &id));
-        let Some(we) = we_did.get(&id) else {
+        let taken = (did.change == Change::Added && our.is_some()).then_some(did);
+        let Some(we) = we_did.get(&id).copied().or(taken) else {
             if our.is_some() || ours.outside(&id).is_none() {
                 done.put(&id, combined(did, their, our));
             }
@@ -118,7 +121,7 @@ pub fn merge(base: &Sees, theirs: &Sees, ours: &Sees, resolve: &Resolve, mut nex
             done.put(&id, combined(did, their, our));
             continue;
         }
-        let both_added = (did.change, we.change) == (Change::Added, Change::Added);
+        let both_added = did.change == Change::Added && we.change != Change::Deleted;
         let decision = match resolve.renumber && both_added {
             true => Some(Decision::Renumber),
             false => resolve.otherwise.map(Decision::Take),

@@ -100,6 +100,21 @@ fn branch_bundles_what_it_made_or_what_is_there() {
 }
 
 /// A damaged file does not get into an archive.
+/// Catches a parent that is sound as a whole and not as it was at the branch: its pins of then need not be there any more.
+#[test]
+fn a_parent_that_dropped_an_earlier_pin_is_bundled() {
+    let place = place();
+    let first = place.ok("branch a.rvf x.rvf")["parent_epoch"].clone();
+    place.ok("branch a.rvf b.rvf");
+    place.ok(&format!("branch --unpin a.rvf {first}"));
+    place.ok("compact a.rvf");
+    place.ok("bundle b.rvf b.tar");
+    place.ok("unbundle b.tar out");
+    assert_eq!(place.ok("verify out/b.rvf --deep")["findings"], json!([]));
+    assert_eq!(place.ok("info out/a.rvf")["pinned_epochs"], json!([first]));
+    place.ok("compact out/a.rvf");
+}
+
 #[test]
 fn damage_is_not_bundled() {
     let place = lineage();

@@ -43,6 +43,9 @@ fn main() -> Fallible<()> {
     bench.flattening()
 }
 
+/// A store, searched: its name, its records, what exact searches find.
+type Measured<'m> = (&'m str, Arc<Snapshot>, Vec<HashSet<Id>>);
+
 struct Bench {
     folder: PathBuf,
     base: PathBuf,
@@ -165,7 +168,7 @@ impl Bench {
             ("1 % edited, flattened and compacted", &fresh),
         ];
         let readers = files.map(|(name, path)| (name, Reader::open(path)));
-        let mut measured = Vec::new();
+        let mut measured: Vec<Measured<'_>> = Vec::new();
         for (name, reader) in readers {
             let snapshot = reader?.snapshot();
             let truth = self.truth(&snapshot)?;
@@ -183,14 +186,27 @@ impl Bench {
                 }
             }
             let parent = median(times[0].clone());
+            self.beside_a_fresh_build(&measured, target)?;
             for ((name, snapshot, truth), times) in measured.iter().zip(times) {
-                let (recall, time) = (self.recall(snapshot, truth, target)?, median(times));
+                let (recall, time) = (self.recall(snapshot, truth, Effort::Recall(target))?, median(times));
                 println!(
                     "search, target {target}: {name}: {time:.1} us, {:.2} of the parent's speed, recall@10 {recall:.4}",
                     parent / time
                 );
             }
         }
+        Ok(())
+    }
+
+    /// What the branch finds, and what a fresh build of the same records finds with as many candidates: what a fresh build promises
+    /// for a target is another number of them.
+    fn beside_a_fresh_build(&self, measured: &[Measured<'_>], target: f64) -> Fallible<()> {
+        let [_, _, (_, branch, truth), _, (_, fresh, fresh_truth)] = measured else { return Ok(()) };
+        let query = self.queries.first().ok_or("no queries")?;
+        let (_, trace) = branch.search(&query[..]).k(10).effort(Effort::Recall(target)).run_traced()?;
+        let of_branch = self.recall(branch, truth, Effort::Recall(target))?;
+        let of_fresh = self.recall(fresh, fresh_truth, Effort::Ef(trace.ef))?;
+        println!("recall@10 with {} candidates: 1 % edited {of_branch:.4}, a fresh build {of_fresh:.4}", trace.ef);
         Ok(())
     }
 
@@ -202,10 +218,10 @@ impl Bench {
         self.queries.iter().map(exact).collect()
     }
 
-    fn recall(&self, snapshot: &Snapshot, truth: &[HashSet<Id>], target: f64) -> Fallible<f64> {
+    fn recall(&self, snapshot: &Snapshot, truth: &[HashSet<Id>], effort: Effort) -> Fallible<f64> {
         let mut found = 0;
         for (query, truth) in self.queries.iter().zip(truth) {
-            let hits = snapshot.search(&query[..]).k(10).effort(Effort::Recall(target)).run()?;
+            let hits = snapshot.search(&query[..]).k(10).effort(effort).run()?;
             found += hits.iter().filter(|hit| truth.contains(&hit.id)).count();
         }
         Ok(found as f64 / (10 * truth.len()) as f64)

@@ -15,7 +15,7 @@ use super::filter::Matches;
 use super::plan::{SCAN_SLACK, Trace};
 use super::query::Checked;
 use super::refine::refine;
-use super::walk::{GraphSearch, Searched, Selection};
+use super::walk::{GraphSearch, MEASURED, Near, Searched, Selection, may_be_nearest};
 use super::{Hit, Search};
 use crate::Result;
 use crate::store::{GraphView, RowId};
@@ -59,11 +59,12 @@ impl Filtered<'_, '_> {
         let snapshot = self.search.snapshot;
         let mut trace = Trace { damaged: snapshot.damaged_graphs(), ..Trace::default() };
         let mut walked = vec![false; snapshot.parts().len()];
-        let mut candidates = Vec::new();
+        let (mut near, mut candidates) = (Vec::new(), Vec::new());
         for (at, view) in snapshot.sound_graphs() {
             view.parts.iter().for_each(|part| walked[*part as usize] = true);
-            self.in_graph(at, view, &mut candidates, &mut trace)?;
+            self.in_graph(at, view, &mut near, &mut trace)?;
         }
+        may_be_nearest(&mut near, self.wanted.saturating_add(MEASURED), &mut candidates);
         let rest = (0..walked.len() as u32).filter(|part| !walked[*part as usize]);
         let rows: Vec<RowId> = rest.flat_map(|part| self.matches.in_part(part)).collect();
         self.stored(rows, &mut candidates, &mut trace)?;
@@ -88,7 +89,7 @@ impl Filtered<'_, '_> {
         Ok(())
     }
 
-    fn in_graph(&self, at: usize, view: &GraphView, candidates: &mut Vec<RowId>, trace: &mut Trace) -> Result<()> {
+    fn in_graph(&self, at: usize, view: &GraphView, near: &mut Vec<Near>, trace: &mut Trace) -> Result<()> {
         let snapshot = self.search.snapshot;
         let count: u64 = view.parts.iter().map(|part| self.matches.count_in(*part)).sum();
         if count == 0 {
@@ -113,7 +114,7 @@ impl Filtered<'_, '_> {
             codes: snapshot.codes_of(at),
             among: Some(Selection { excluded: self.matches.excluded(at, parts), count, is_promised }),
         };
-        let Searched { found, strategy, ef } = search.run(self.query, &mut None, candidates)?;
+        let Searched { found, strategy, ef } = search.run(self.query, &mut None, near)?;
         trace.distances += found.distances;
         trace.hops += found.hops;
         trace.ef = trace.ef.max(ef);

@@ -12,7 +12,7 @@ use super::exact::{op_of, scan};
 use super::filtered::{self, Strategy};
 use super::query::Checked;
 use super::refine::refine;
-use super::walk::GraphSearch;
+use super::walk::{GraphSearch, Near, RERANKED, may_be_nearest};
 use super::{Hit, Search};
 use crate::Result;
 use crate::hnsw::Found;
@@ -148,16 +148,18 @@ fn execute(search: &Search<'_>, query: &Checked<'_>, plan: &Plan<'_>, k: usize) 
     let rows = plan.parts.iter().filter_map(|part| snapshot.parts().get(*part as usize));
     trace.distances = rows.map(|part| u64::from(part.entry.rows.get())).sum();
     let mut made = None;
-    let mut walk = |planned: &Planned<'_>, candidates: &mut Vec<RowId>| -> Result<()> {
+    let mut walk = |planned: &Planned<'_>, near: &mut Vec<Near>| -> Result<()> {
         let (op, Planned { graph, place, ef, k, codes, .. }) = (op_of(snapshot.schema().metric), *planned);
         let walk = GraphSearch { snapshot, graph, place, kernels: search.kernels, op, ef, k, codes, among: None };
-        let Found { distances, hops, .. } = walk.run(query, &mut made, candidates)?.found;
+        let Found { distances, hops, .. } = walk.run(query, &mut made, near)?.found;
         trace.distances += distances;
         trace.hops += hops;
         trace.ef = trace.ef.max(ef);
         Ok(())
     };
-    plan.walks.iter().try_for_each(|planned| walk(planned, &mut candidates))?;
+    let (mut near, scanned) = (Vec::new(), candidates.len());
+    plan.walks.iter().try_for_each(|planned| walk(planned, &mut near))?;
+    may_be_nearest(&mut near, k.saturating_add(RERANKED), &mut candidates);
     let (hits, places) = refine(snapshot, query, search.kernels, &candidates, k)?;
     let found = |planned: &Planned<'_>| places.iter().filter(|at| planned.has(**at)).count();
     let is_short = |planned: &&Planned<'_>| planned.k < k && found(planned) >= planned.k;
@@ -166,8 +168,10 @@ fn execute(search: &Search<'_>, query: &Checked<'_>, plan: &Plan<'_>, k: usize) 
     if again.is_empty() {
         return Ok((hits, trace));
     }
-    candidates.retain(|at| !again.iter().any(|planned| planned.has(*at)));
-    again.iter().try_for_each(|planned| walk(planned, &mut candidates))?;
+    near.retain(|near| !again.iter().any(|planned| planned.has(near.at)));
+    again.iter().try_for_each(|planned| walk(planned, &mut near))?;
+    candidates.truncate(scanned);
+    may_be_nearest(&mut near, k.saturating_add(RERANKED), &mut candidates);
     let (hits, _) = refine(snapshot, query, search.kernels, &candidates, k)?;
     Ok((hits, trace))
 }

@@ -13,11 +13,28 @@ use rvf_format::payload::quant::QuantView;
 use rvf_format::{Clause, Dtype};
 
 /// Candidates beyond k that are measured again on stored rows: where the walk was on codes, and where it was on those rows.
-const RERANKED: usize = 16;
+pub(super) const RERANKED: usize = 16;
 const ROUNDED: usize = 6;
 
 /// Candidates beyond k that measuring all one by one keeps.
-const MEASURED: usize = 24;
+pub(super) const MEASURED: usize = 24;
+
+/// A row that was found near, and how far it is on the codes of this number.
+#[derive(Clone, Copy)]
+pub(super) struct Near {
+    pub(super) codes: u32,
+    pub(super) distance: f32,
+    pub(super) at: RowId,
+}
+
+/// Of what graphs found, the rows to be measured again, `most` at a time: distances on the same codes compare, so of graphs that walk on
+/// the same ones no more rows are measured again than of one.
+pub(super) fn may_be_nearest(near: &mut [Near], most: usize, candidates: &mut Vec<RowId>) {
+    near.sort_unstable_by(|a, b| a.codes.cmp(&b.codes).then(a.distance.total_cmp(&b.distance)));
+    for alike in near.chunk_by(|a, b| a.codes == b.codes) {
+        candidates.extend(alike.iter().take(most).map(|near| near.at));
+    }
+}
 
 /// A query in the form that codes of this number read.
 pub(super) type Made = Option<(u32, CodeQuery)>;
@@ -60,30 +77,30 @@ pub(super) struct Searched {
 }
 
 impl GraphSearch<'_> {
-    /// Walks, and adds what was found to the candidates. `made` is the query in the form that some codes read, kept for the next graph.
-    pub(super) fn run(&self, query: &Checked<'_>, made: &mut Made, candidates: &mut Vec<RowId>) -> Result<Searched> {
+    /// Walks, and adds what was found to what is near. `made` is the query in the form that some codes read, kept for the next graph.
+    pub(super) fn run(&self, query: &Checked<'_>, made: &mut Made, near: &mut Vec<Near>) -> Result<Searched> {
         match (query, self.graph.codec(self.op), self.snapshot.schema().dtype) {
-            (Checked::F32(values), Some(codec), _) => self.on_codes(values, &codec, made, candidates),
+            (Checked::F32(values), Some(codec), _) => self.on_codes(values, &codec, made, near),
             (Checked::I8(_, values) | Checked::U8(_, values), Some(codec), _) => {
-                self.on_codes(values, &codec, made, candidates)
+                self.on_codes(values, &codec, made, near)
             }
-            (Checked::Bits(bits), ..) => self.on_rows::<u8, _>(&prepared(BitQuery::new(bits))?, candidates),
-            (Checked::I8(query, _), ..) => self.on_rows::<i8, _>(&prepared(Query::new(self.op, query))?, candidates),
-            (Checked::U8(query, _), ..) => self.on_rows::<u8, _>(&prepared(Query::new(self.op, query))?, candidates),
+            (Checked::Bits(bits), ..) => self.on_rows::<u8, _>(&prepared(BitQuery::new(bits))?, near),
+            (Checked::I8(query, _), ..) => self.on_rows::<i8, _>(&prepared(Query::new(self.op, query))?, near),
+            (Checked::U8(query, _), ..) => self.on_rows::<u8, _>(&prepared(Query::new(self.op, query))?, near),
             (Checked::F32(query), None, dtype) => {
                 let query = prepared(Query::new(self.op, query))?;
                 match dtype {
-                    Dtype::F32 => self.on_rows::<f32, _>(&query, candidates),
-                    Dtype::F16 => self.on_rows::<f16, _>(&query, candidates),
-                    Dtype::I8 => self.on_rows::<i8, _>(&query, candidates),
-                    Dtype::U8 | Dtype::Binary => self.on_rows::<u8, _>(&query, candidates),
+                    Dtype::F32 => self.on_rows::<f32, _>(&query, near),
+                    Dtype::F16 => self.on_rows::<f16, _>(&query, near),
+                    Dtype::I8 => self.on_rows::<i8, _>(&query, near),
+                    Dtype::U8 | Dtype::Binary => self.on_rows::<u8, _>(&query, near),
                 }
             }
         }
     }
 
     /// On stored rows: the walk's distances are final but for rounding.
-    fn on_rows<T, Q>(&self, query: &Q, candidates: &mut Vec<RowId>) -> Result<Searched>
+    fn on_rows<T, Q>(&self, query: &Q, near: &mut Vec<Near>) -> Result<Searched>
     where
         T: AnyBitPattern,
         Q: Against<T>,
@@ -91,18 +108,12 @@ impl GraphSearch<'_> {
         let rows = self.stored::<T>()?;
         self.graph.with_scratch(|scratch| {
             let found = self.walk(query, &rows, scratch)?;
-            self.offer(scratch, ROUNDED, candidates);
+            self.offer(scratch, ROUNDED, near);
             Ok(found)
         })
     }
 
-    fn on_codes(
-        &self,
-        values: &[f32],
-        codec: &Codec<'_>,
-        made: &mut Made,
-        candidates: &mut Vec<RowId>,
-    ) -> Result<Searched> {
+    fn on_codes(&self, values: &[f32], codec: &Codec<'_>, made: &mut Made, near: &mut Vec<Near>) -> Result<Searched> {
         let query = match made.take().filter(|(codes, _)| *codes == self.codes) {
             Some((_, query)) => query,
             None => prepared(codec.query(self.kernels, values))?,
@@ -115,7 +126,7 @@ impl GraphSearch<'_> {
             };
             *made = Some((self.codes, query));
             let all = found.strategy == Some(Strategy::OneByOne);
-            self.offer(scratch, if all { MEASURED } else { RERANKED }, candidates);
+            self.offer(scratch, if all { MEASURED } else { RERANKED }, near);
             Ok(found)
         })
     }
@@ -127,9 +138,10 @@ impl GraphSearch<'_> {
     }
 
     /// The nearest that the walk found: k, and some more because its distances are not final.
-    fn offer(&self, scratch: &Scratch, more: usize, candidates: &mut Vec<RowId>) {
+    fn offer(&self, scratch: &Scratch, more: usize, near: &mut Vec<Near>) {
         let nearest = scratch.found().take(self.k.saturating_add(more));
-        candidates.extend(nearest.map(|(_, node)| self.graph.row_of(node)));
+        let codes = self.codes;
+        near.extend(nearest.map(|(distance, node)| Near { codes, distance, at: self.graph.row_of(node) }));
     }
 
     fn walk<T, Q>(&self, query: &Q, rows: &Rows<'_, T>, scratch: &mut Scratch) -> Result<Searched>

@@ -167,7 +167,7 @@ pub fn salvage(file: Bytes) -> Result<Salvaged> {
     later.explain(&ground, proof.as_ref(), &mut lost);
     explain_gaps(proof.as_ref(), &mut notes);
     if let Some(mark) = ground.marks.last().filter(|mark| mark.root.has_parent()) {
-        let message = "a branch: the records that it inherits stand in its parent's file, which `rvf info` names";
+        let message = "a branch: only its own records are saved; what it inherits stands in its parent's file, which `rvf info` names. Where neither is damaged, an export without --salvage writes them all";
         lost.push(Loss::at("MANIFEST", mark.root.manifest_offset.get(), message));
     }
     let epoch = proof.map(|proof| proof.state.root.epoch());

@@ -5,7 +5,7 @@
 
 use crate::limits::GROUP_LEN;
 use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
-use sha3::digest::{ExtendableOutput, Update, XofReader};
+use shake::digest::{ExtendableOutput, Update, XofReader};
 
 /// A 32-byte hash.
 pub type Hash = [u8; 32];
@@ -36,7 +36,7 @@ pub fn crc32(bytes: &[u8]) -> u32 {
 
 /// SHAKE-256 with 32 bytes of output.
 pub fn shake256(bytes: &[u8]) -> Hash {
-    let mut hasher = sha3::Shake256::default();
+    let mut hasher = shake::Shake256::default();
     hasher.update(bytes);
     let mut out = [0; 32];
     hasher.finalize_xof().read(&mut out);

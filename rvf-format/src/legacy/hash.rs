@@ -1,8 +1,8 @@
 //! Owns the digests of the published dialect: the three content hashes, the root page's CRC-32C, and the byte fold
 //! that the crates call SHAKE-256 and is not.
 
-use sha3::Shake256;
-use sha3::digest::{ExtendableOutput, Update, XofReader};
+use shake::Shake256;
+use shake::digest::{ExtendableOutput, Update, XofReader};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::error::LegacyError;

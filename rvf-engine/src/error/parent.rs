@@ -3,6 +3,7 @@
 use super::Error;
 use core::fmt;
 use rvf_format::lineage::ParentRef;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -81,10 +82,16 @@ impl ParentError {
             ParentFault::NoEpoch { .. } | ParentFault::Other { .. } => {
                 "get the parent back as it was (from a copy or a bundle), and name its folder with --parent-dir".into()
             }
-            ParentFault::Unreadable { error, .. } => error.hint(),
+            ParentFault::Unreadable { error, .. } if !is_no_file(error) => error.hint(),
             _ => "put the parent beside the branch, or name its folder with --parent-dir or RVF_PARENT_PATH".into(),
         }
     }
+}
+
+/// Whether what has the parent's name is a folder, a pipe or the like.
+fn is_no_file(error: &Error) -> bool {
+    let kinds = [io::ErrorKind::InvalidInput, io::ErrorKind::IsADirectory];
+    matches!(error, Error::Io { source, .. } if kinds.contains(&source.kind()))
 }
 
 struct Hex<'a>(&'a [u8]);

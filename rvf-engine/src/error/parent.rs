@@ -88,10 +88,13 @@ impl ParentError {
     }
 }
 
-/// Whether what has the parent's name is a folder, a pipe or the like.
+/// Whether what has the parent's name is no store: a folder, a pipe or the like.
 fn is_no_file(error: &Error) -> bool {
     let kinds = [io::ErrorKind::InvalidInput, io::ErrorKind::IsADirectory];
-    matches!(error, Error::Io { source, .. } if kinds.contains(&source.kind()))
+    match error {
+        Error::Io { source, .. } => kinds.contains(&source.kind()),
+        other => matches!(other, Error::NotRvf),
+    }
 }
 
 struct Hex<'a>(&'a [u8]);

@@ -153,7 +153,7 @@ impl Opening<'_> {
         let mut page = [0; PAGE as usize];
         let length = storage.len().map_err(|error| unreadable(Error::reading(path, error)))?;
         if length < PAGE {
-            return Err(ParentFault::OtherFile { path: path.to_owned() });
+            return Err(unreadable(Error::NotRvf));
         }
         let read = storage.read_at(&mut page, 0).map_err(|error| Error::reading(path, error));
         read.map_err(unreadable)?;

@@ -484,7 +484,7 @@ fn what_has_the_name_of_the_parent_and_is_none_is_told() {
     let hint = |error: Value| error["hint"].as_str().unwrap().to_owned();
     fs::write(&named, b"").unwrap();
     assert!(
-        hint(refused(&place, "get b.rvf 0", 4, "parent_missing", "a.rvf is another file")).contains("--parent-dir")
+        hint(refused(&place, "get b.rvf 0", 4, "parent_unusable", "not an RVF file (a.rvf)")).contains("--parent-dir")
     );
     fs::remove_file(&named).unwrap();
     std::os::unix::fs::symlink("nowhere", &named).unwrap();

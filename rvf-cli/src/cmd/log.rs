@@ -72,6 +72,9 @@ fn file_json(file: &Relative, files: &[Relative]) -> Value {
     })
 }
 
+/// Branches of one file: the commits that they go on from, and which of the files they are.
+type Branches = Vec<(u64, usize)>;
+
 /// Files, each under the one that it is a branch of.
 struct Tree<'f> {
     files: &'f [Relative],
@@ -88,7 +91,7 @@ impl<'f> Tree<'f> {
         ui.line("")?;
         let files = self.files;
         // Files whose parents are not here, under a line for the parent.
-        let mut orphans: BTreeMap<[u8; 16], (&ParentRef, Vec<(u64, usize)>)> = BTreeMap::new();
+        let mut orphans: BTreeMap<[u8; 16], (&ParentRef, Branches)> = BTreeMap::new();
         for (at, file) in files.iter().enumerate() {
             match &file.parent {
                 None => self.tell_file(at, &Place::default(), ui)?,
@@ -119,7 +122,7 @@ impl<'f> Tree<'f> {
     }
 
     /// Branches of one file, by the commits that they go on from.
-    fn tell_branches(&mut self, mut branches: Vec<(u64, usize)>, place: &Place, ui: &Ui) -> Result<(), Failure> {
+    fn tell_branches(&mut self, mut branches: Branches, place: &Place, ui: &Ui) -> Result<(), Failure> {
         branches.sort_unstable();
         let last = branches.last().copied();
         branches.into_iter().try_for_each(|branch| self.tell_file(branch.1, &place.below(Some(branch) == last), ui))

@@ -154,11 +154,16 @@ fn parse_wait(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// An epoch, as the command line names it.
+pub(crate) fn parse_epoch(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "an epoch is a whole number from 1 on; `rvf log FILE` lists those of a store".to_owned())
+}
+
 /// Arguments of commands that read.
 #[derive(Debug, Args)]
 pub(crate) struct ReadArgs {
     /// Read an earlier commit of the file, one that `rvf log` lists as kept
-    #[arg(long, value_name = "EPOCH")]
+    #[arg(long, value_name = "EPOCH", value_parser = parse_epoch, allow_negative_numbers = true)]
     pub(crate) at: Option<u64>,
     #[command(flatten)]
     pub(crate) mode: ModeArgs,
@@ -167,7 +172,8 @@ pub(crate) struct ReadArgs {
 /// How a file is opened for reading.
 #[derive(Debug, Default, Args)]
 pub(crate) struct ModeArgs {
-    /// Read the whole file into memory and verify it before use: for files from elsewhere or on a share
+    /// Read the file as a whole into memory and verify it before use, of a branch its parents as well, each as a whole: for files from
+    /// elsewhere or on a share
     #[arg(long)]
     verified: bool,
 }

@@ -1,7 +1,7 @@
 //! [`Failure`]: what is told when a command fails, and the exit code.
 
 use rvf_engine::Error;
-use rvf_engine::ingest::InputError;
+use rvf_engine::ingest::{InputError, SinkFault};
 use serde_json::{Map, Value, json};
 use std::io;
 use std::path::Path;
@@ -51,6 +51,9 @@ impl Failure {
             Error::Legacy(error) => Some(error.clause().to_owned()),
             other => other.clause().map(|clause| clause.to_string()),
         };
+        if let Some((message, hint)) = wrong_path(error) {
+            return Self { exit: error.exit_code(), kind: error.kind(), message, hint, ..Self::default() };
+        }
         let message = match place(error, path, clause.as_deref()) {
             Some(place) => format!("{error} ({place})"),
             None => error.to_string(),
@@ -146,6 +149,44 @@ impl Failure {
         error.insert("hint".into(), json!(self.hint));
         Value::Object(error)
     }
+}
+
+/// What is wrong with the path itself of a file that was not found, or could not be made, and what to do.
+fn wrong_path(error: &Error) -> Option<(String, String)> {
+    let (path, source) = match error {
+        Error::Io { path, source, .. } => (path.as_path(), source),
+        Error::Output(error) => match error.fault() {
+            SinkFault::Io(source) => (error.path(), source),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    if !matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
+        return None;
+    }
+    let (at, whole) = (path.display(), path.ancestors().take_while(|part| !part.as_os_str().is_empty()));
+    let mut missing = None;
+    for part in whole {
+        match std::fs::metadata(part) {
+            Ok(found) if found.is_dir() => break,
+            Ok(_) => {
+                let hint = "name a folder, or a file in one".to_owned();
+                return Some((format!("{} is a file, not a folder ({at})", part.display()), hint));
+            }
+            Err(_) if part != path => missing = Some(part.display()),
+            Err(_) => {}
+        }
+    }
+    if let Some(folder) = missing {
+        return Some((
+            format!("the folder {folder} does not exist ({at})"),
+            "check the path, or make the folder first".to_owned(),
+        ));
+    }
+    let (file, epoch) = path.to_str()?.rsplit_once('@')?;
+    let epoch: u64 = epoch.parse().ok()?;
+    let hint = format!("FILE@EPOCH is for `rvf diff`; commands that read a store take `{file} --at {epoch}`");
+    Path::new(file).is_file().then(|| (format!("there is no file of this name ({at})"), hint))
 }
 
 fn one_line(text: &str) -> String {

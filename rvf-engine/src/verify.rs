@@ -25,6 +25,8 @@ pub struct VerifyReport {
     pub parents: Vec<ParentReport>,
     /// Why the parents could not be judged.
     pub parent_error: Option<Error>,
+    /// File offset of the page that names the parent, bytes; 0 in a file without one.
+    pub parent_named_at: u64,
 }
 
 /// What verifying the commit of a parent found.
@@ -94,6 +96,7 @@ pub fn verify_path_with(
     if let Ok(snapshot) = Snapshot::within(file, extent)
         && snapshot.root().has_parent()
     {
+        report.parent_named_at = snapshot.root().own_offset.get();
         let opening = Opening { place: &FilePlace, folders: &options.parent_folders, verified: false };
         match opening.with_parents(path, snapshot, None) {
             Ok(snapshot) => check_lineage(&snapshot, &mut report)?,

@@ -1,12 +1,15 @@
 //! Replays the saved inputs of the fuzz targets, and holds `reseal`, `mutate` and the samples to what they promise.
 
-use rvf_format::Clause;
+use rvf_engine::{ReadMode, Reader};
+use rvf_format::storage::MemoryPlace;
 use rvf_format::verify::{Options, verify, verify_with};
-use rvf_tests::focus::{Focus, structures};
+use rvf_format::{Clause, Kind};
+use rvf_tests::focus::{BRANCH, Focus, structures};
 use rvf_tests::properties::{self, TARGETS};
 use rvf_tests::reseal::{Repair, reseal, roots};
 use rvf_tests::{mutate, samples};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 fn inputs(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/corpus").join(target);
@@ -35,6 +38,30 @@ fn samples_are_sound_and_the_same_every_time() {
         properties::exercise(sample);
     }
     assert_eq!(samples::small(), samples::all()[0]);
+}
+
+/// Catches a branch that the fuzz targets cannot open, and one that lacks what branches have.
+#[test]
+fn the_branch_among_the_samples_has_all_that_branches_have() {
+    let lineage = samples::lineage();
+    let report = verify(&lineage.branch.as_slice().into(), &mut |_, _| {}).unwrap();
+    assert!(report.sound && report.findings.is_empty(), "{:?}", report.findings);
+    let place = MemoryPlace::default();
+    place.put(Path::new(samples::PATH), lineage.branch.clone());
+    place.put(Path::new(samples::PARENT), lineage.parent.clone());
+    let reader = Reader::open_with(Arc::new(place), samples::PATH, ReadMode::Mapped).unwrap();
+    let snapshot = reader.snapshot();
+    assert_eq!((snapshot.count(), snapshot.records().unwrap().count()), (28, 28));
+    for kind in [Kind::MEMBERSHIP, Kind::COW_MAP, Kind::DELTA, Kind::REFCOUNT] {
+        assert!(snapshot.segments().unwrap().iter().any(|segment| segment.kind == kind && segment.live), "{kind}");
+    }
+    let mut file = lineage.branch.clone();
+    reseal(&mut file, &Repair::ALL);
+    assert!(file == lineage.branch, "resealing changed it");
+    for focus in [Focus::Whole, Focus::Roots, Focus::Segments] {
+        assert!(structures(&file, focus).len() > 20 && focus.sample(BRANCH.start) == file, "{focus:?}");
+    }
+    properties::exercise(&file);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use rvf_format::payload::index::{EffortPoint, IndexFacts, IndexRun};
 use rvf_format::payload::journal::JournalWord;
 use rvf_format::payload::meta::MetaItem;
 use rvf_format::payload::quant::QuantFacts;
+use rvf_format::payload::refcount::BranchEntry;
 use rvf_format::payload::tree::TreeFacts;
 use rvf_format::payload::vec::VecFacts;
 use rvf_format::payload::witness::WitnessEntry;
@@ -19,6 +20,9 @@ use std::ops::Range;
 
 /// Words of an unstructured section that are offered as fields, from its start and from its end.
 const WORDS: usize = 6;
+
+/// Numbers that choose the branch.
+pub const BRANCH: Range<u8> = 240..250;
 
 /// What a script may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +50,11 @@ enum Area {
 }
 
 impl Focus {
-    /// The sample that a number chooses; large ones are chosen seldom.
+    /// The sample that a number chooses; large ones are chosen seldom. Ten numbers choose the branch, where there are no graphs to change.
     pub fn sample(self, choice: u8) -> &'static [u8] {
+        if BRANCH.contains(&choice) && !matches!(self, Focus::Index | Focus::Codes) {
+            return &samples::lineage().branch;
+        }
         let all = samples::all();
         let (often, seldom): (&[usize], &[usize]) = match self {
             // Six and seven are large.
@@ -140,6 +147,7 @@ impl Found {
             (Kind::VEC, 1) => &VecFacts::LAYOUT,
             (Kind::JOURNAL, 1) => &JournalWord::LAYOUT,
             (Kind::META, 1) => &MetaItem::LAYOUT,
+            (Kind::REFCOUNT, 1) => &BranchEntry::LAYOUT,
             (Kind::TREE, 1) => &TreeFacts::LAYOUT,
             (Kind::INDEX, 1) => &IndexFacts::LAYOUT,
             (Kind::INDEX, 2) => &IndexRun::LAYOUT,

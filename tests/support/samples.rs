@@ -1,9 +1,11 @@
 //! Small valid files, built by the engine in memory. Time and file id are fixed: the same bytes in every run.
 
 use crate::oracle::Rng;
+use rvf_engine::filter::Filter;
 use rvf_engine::store::{Context, Edit, Store};
 use rvf_engine::{
-    Batch, Clock, CompactOptions, CreateOptions, Db, Dtype, IdType, IndexOptions, Metric, OpenOptions, Schema, Value,
+    Batch, BranchOptions, Clock, CompactOptions, CreateOptions, Db, Dtype, IdType, IndexOptions, Metric, OpenOptions,
+    Schema, Value,
 };
 use rvf_format::manifest::FACT_PINS;
 use rvf_format::payload::witness::Operation;
@@ -165,6 +167,56 @@ pub fn with_fields() -> Vec<u8> {
     batch.delete(9).unwrap();
     batch.commit().unwrap();
     bytes(&place)
+}
+
+/// A branch, and the parent that it is opened with.
+pub struct Lineage {
+    /// What is seen of the parent, changed and deleted; a branch of its own: MEMBERSHIP, COW_MAP, DELTA, REFCOUNT.
+    pub branch: Vec<u8>,
+    /// The parent, which went on.
+    pub parent: Vec<u8>,
+}
+
+/// The path of the branch's parent in its place.
+pub const PARENT: &str = "parent.rvf";
+
+/// A branch with its parent, built once. Not among [`all`]: without the parent it tells nothing of its records.
+pub fn lineage() -> &'static Lineage {
+    static LINEAGE: OnceLock<Lineage> = OnceLock::new();
+    LINEAGE.get_or_init(|| {
+        let place = MemoryPlace::default();
+        let options = CreateOptions { model: None, file_id: Some([7; 16]), open: open_options() };
+        let shared = || Arc::new(place.clone());
+        let mut parent = Db::create_with(shared(), PARENT, &Schema::new(2, Metric::L2), &options).unwrap();
+        put_fields(&mut parent, 0..40);
+        let made = |number: u8, filter: Option<&str>| BranchOptions {
+            at: None,
+            filter: filter.map(|text| Filter::parse(text).unwrap()),
+            file_id: Some([number; 16]),
+            open: open_options(),
+        };
+        parent.branch(PATH, &made(8, Some("number < 30 AND number != 11"))).unwrap();
+        put_fields(&mut parent, 5..8);
+        let mut branch = Db::open_with(shared(), PATH, &open_options()).unwrap();
+        put_fields(&mut branch, [3, 50]);
+        let mut batch = branch.batch();
+        batch.update(2, [("word", Value::Null), ("extra", Value::F64(0.5))]).unwrap();
+        batch.delete(4).unwrap();
+        batch.delete(50).unwrap();
+        batch.commit().unwrap();
+        branch.branch("leaf.rvf", &made(9, None)).unwrap();
+        let file = |path: &str| place.bytes(Path::new(path)).unwrap();
+        Lineage { branch: file(PATH), parent: file(PARENT) }
+    })
+}
+
+fn put_fields(db: &mut Db, ids: impl IntoIterator<Item = u64>) {
+    let mut batch = db.batch();
+    for id in ids {
+        let fields = [("number", Value::I64(id as i64)), ("word", format!("word {}", id % 5).into())];
+        batch.put_with(id, &[id as f32, 1.0], fields).unwrap();
+    }
+    batch.commit().unwrap();
 }
 
 /// The options that make a handle deterministic.

@@ -1,7 +1,9 @@
 //! The inputs that a corpus of each fuzz target begins with: named, small, each about something else.
 
+use crate::focus::BRANCH;
 use crate::inputs::Random;
 use crate::samples;
+use std::ops::Range;
 
 /// A name and an input.
 pub type Seed = (String, Vec<u8>);
@@ -12,12 +14,12 @@ pub fn seeds(target: &str) -> Vec<Seed> {
         "open" => files(),
         "importers" => imports(),
         "filters" => filters(),
-        "legacy" => scripts(9, &[]),
-        "index_search" => [scripts(2, &[]), scripts(2, &[0xA8, 0xC0, 0xE0, 0xF0])].concat(),
-        "codes" => [scripts(1, &[]), scripts(1, &[0xA8, 0xC0, 0xE0, 0xF0])].concat(),
+        "legacy" => scripts(0..9, &[]),
+        "index_search" => [scripts(0..2, &[]), scripts(0..2, &[0xA8, 0xC0, 0xE0, 0xF0])].concat(),
+        "codes" => [scripts(0..1, &[]), scripts(0..1, &[0xA8, 0xC0, 0xE0, 0xF0])].concat(),
         // The samples with graphs too, with sections filled or made narrower.
-        "open_fixed" => [scripts(6, &[]), scripts(6, &[0xF6, 0xF8])].concat(),
-        _ => [scripts(4, &[]), scripts(4, &[0xA8, 0xC0, 0xF0])].concat(),
+        "open_fixed" => [scripts(0..6, &[]), scripts(0..6, &[0xF6, 0xF8]), branch(&[0x20, 0x60, 0xE0, 0xF0])].concat(),
+        _ => [scripts(0..4, &[]), scripts(0..4, &[0xA8, 0xC0, 0xF0]), branch(&[0xA8, 0xC0, 0xF0])].concat(),
     }
 }
 
@@ -37,10 +39,16 @@ fn filters() -> Vec<Seed> {
     named.map(|(at, text)| (format!("filter-{at}"), text.as_bytes().to_vec())).collect()
 }
 
-/// For each of the first samples: a script that changes nothing, and one for each first change of `changes`.
-fn scripts(count: u8, changes: &[u8]) -> Vec<Seed> {
+/// Scripts that change the branch.
+fn branch(changes: &[u8]) -> Vec<Seed> {
+    let first = BRANCH.start;
+    [scripts(first..first + 2, &[]), scripts(first..first + 2, changes)].concat()
+}
+
+/// For each of these samples: a script that changes nothing, and one for each first change of `changes`.
+fn scripts(samples: Range<u8>, changes: &[u8]) -> Vec<Seed> {
     let mut found = Vec::new();
-    for sample in 0..count {
+    for sample in samples {
         if changes.is_empty() {
             found.push((format!("unchanged-{sample}"), vec![sample, 0]));
             let mut random = Random::new(7, u64::from(sample));
@@ -57,11 +65,12 @@ fn scripts(count: u8, changes: &[u8]) -> Vec<Seed> {
 
 fn files() -> Vec<Seed> {
     let bits = samples::bits();
-    let files: [(&str, Vec<u8>); 9] = [
+    let files: [(&str, Vec<u8>); 10] = [
         ("empty", Vec::new()),
         ("noise", b"not a vector store".to_vec()),
         ("bits", bits.clone()),
         ("strings", samples::strings()),
+        ("branch", samples::lineage().branch.clone()),
         ("identity-only", bits[..4096].to_vec()),
         ("first-header-only", bits[..64].to_vec()),
         ("cut-in-last-root", bits[..bits.len() - 100].to_vec()),

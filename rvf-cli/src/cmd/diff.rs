@@ -1,7 +1,7 @@
 //! `rvf diff`: what differs between two commits of a lineage.
 
 use super::Outcome;
-use crate::args::ModeArgs;
+use crate::args::{ModeArgs, parse_epoch};
 use crate::failure::Failure;
 use crate::output::{self, Ui, grouped, hex, plain};
 use clap::Args;
@@ -28,7 +28,7 @@ pub(crate) struct DiffArgs {
     #[arg(value_name = "B")]
     b: Option<PathBuf>,
     /// Commits: given twice, that of A and that of B; given once, that of A, where B is not named
-    #[arg(long, value_name = "EPOCH")]
+    #[arg(long, value_name = "EPOCH", value_parser = parse_epoch, allow_negative_numbers = true)]
     at: Vec<u64>,
     /// List the ids, not only how many there are
     #[arg(long)]

@@ -7,8 +7,10 @@ use crate::failure::Failure;
 use crate::output::{Ui, grouped, hex, plain, short_hex, time};
 use clap::Args;
 use rvf_engine::{LogEntry, Relative, family};
+use rvf_format::lineage::ParentRef;
 use rvf_format::storage::FilePlace;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// List the commits of a store, newest first
@@ -38,7 +40,7 @@ pub(crate) fn run(args: &LogArgs, ui: &Ui) -> Outcome {
         false => Vec::new(),
     };
     if args.all {
-        value["files"] = files.iter().map(file_json).collect();
+        value["files"] = files.iter().map(|file| file_json(file, &files)).collect();
     }
     ui.result(&value, || {
         let rows: Vec<Vec<String>> = log.iter().map(cells).collect();
@@ -51,11 +53,15 @@ pub(crate) fn run(args: &LogArgs, ui: &Ui) -> Outcome {
     Ok(0)
 }
 
-fn file_json(file: &Relative) -> Value {
-    let parent = file
-        .parent
-        .as_ref()
-        .map(|parent| json!({ "file_id": hex(&parent.file_id), "epoch": parent.epoch, "path": parent.path }));
+fn is_here(parent: &ParentRef, files: &[Relative]) -> bool {
+    files.iter().any(|file| file.newest.file_id == parent.file_id)
+}
+
+fn file_json(file: &Relative, files: &[Relative]) -> Value {
+    let parent = file.parent.as_ref().map(|parent| {
+        let found = is_here(parent, files);
+        json!({ "file_id": hex(&parent.file_id), "epoch": parent.epoch, "path": parent.path, "found": found })
+    });
     json!({
         "path": file.path.display().to_string(),
         "file_id": hex(&file.newest.file_id),
@@ -65,6 +71,9 @@ fn file_json(file: &Relative) -> Value {
         "frozen": file.frozen,
     })
 }
+
+/// Branches of one file: the commits that they go on from, and which of the files they are.
+type Branches = Vec<(u64, usize)>;
 
 /// Files, each under the one that it is a branch of.
 struct Tree<'f> {
@@ -80,38 +89,70 @@ impl<'f> Tree<'f> {
 
     fn tell(mut self, ui: &Ui) -> Result<(), Failure> {
         ui.line("")?;
-        let has_parent = |file: &Relative| {
-            let id = file.parent.as_ref().map(|parent| parent.file_id);
-            id.is_some_and(|id| self.files.iter().any(|other| other.newest.file_id == id))
-        };
-        let first: Vec<usize> = (0..self.files.len()).filter(|at| !has_parent(&self.files[*at])).collect();
-        first.into_iter().try_for_each(|at| self.tell_file(at, 0, ui))
+        let files = self.files;
+        // Files whose parents are not here, under a line for the parent.
+        let mut orphans: BTreeMap<[u8; 16], (&ParentRef, Branches)> = BTreeMap::new();
+        for (at, file) in files.iter().enumerate() {
+            match &file.parent {
+                None => self.tell_file(at, &Place::default(), ui)?,
+                Some(parent) if is_here(parent, files) => {}
+                Some(parent) => {
+                    orphans.entry(parent.file_id).or_insert((parent, Vec::new())).1.push((parent.epoch, at));
+                }
+            }
+        }
+        for (parent, branches) in orphans.into_values() {
+            ui.line(format!("{}  not found (file {})", plain(&parent.path), hex(&parent.file_id)))?;
+            self.tell_branches(branches, &Place::default(), ui)?;
+        }
+        Ok(())
     }
 
-    /// A file and its branches, by the commits that they go on from. Of copies of a file, which have one id, the first has them.
-    fn tell_file(&mut self, at: usize, depth: usize, ui: &Ui) -> Result<(), Failure> {
+    /// A file and its branches. Of copies of a file, which have one id, the first has them.
+    fn tell_file(&mut self, at: usize, place: &Place, ui: &Ui) -> Result<(), Failure> {
         if std::mem::replace(&mut self.told[at], true) {
             return Ok(());
         }
-        ui.line(self.line(at, depth))?;
+        ui.line(format!("{}{}", place.before, self.line(at)))?;
         let id = self.files[at].newest.file_id;
-        let of =
-            |file: &Relative| file.parent.as_ref().filter(|parent| parent.file_id == id).map(|parent| parent.epoch);
-        let mut branches: Vec<(u64, usize)> =
-            self.files.iter().enumerate().filter_map(|(at, file)| Some((of(file)?, at))).collect();
-        branches.sort_unstable();
-        branches.into_iter().try_for_each(|(_, branch)| self.tell_file(branch, depth + 1, ui))
+        let epoch = |file: &Relative| file.parent.as_ref().filter(|on| on.file_id == id).map(|on| on.epoch);
+        let all = self.files.iter().enumerate();
+        let branches = all.filter(|(at, _)| !self.told[*at]).filter_map(|(at, file)| Some((epoch(file)?, at)));
+        self.tell_branches(branches.collect(), place, ui)
     }
 
-    fn line(&self, at: usize, depth: usize) -> String {
+    /// Branches of one file, by the commits that they go on from.
+    fn tell_branches(&mut self, mut branches: Branches, place: &Place, ui: &Ui) -> Result<(), Failure> {
+        branches.sort_unstable();
+        let last = branches.last().copied();
+        branches.into_iter().try_for_each(|branch| self.tell_file(branch.1, &place.below(Some(branch) == last), ui))
+    }
+
+    fn line(&self, at: usize) -> String {
         let file = &self.files[at];
         let from = file.parent.as_ref().map_or_else(String::new, |parent| format!("from epoch {}: ", parent.epoch));
-        let branch = if depth == 0 { from } else { format!("{}└─ {from}", "   ".repeat(depth - 1)) };
         let (path, epoch, count) = (plain(&file.path.display().to_string()), file.newest.epoch, grouped(file.count));
         let frozen = if file.frozen { ", frozen" } else { "" };
         let is_asked = file.path == self.asked;
         let asked = if is_asked { "  <- this file" } else { "" };
-        format!("{branch}{path}  epoch {epoch}, {count} records{frozen}{asked}")
+        format!("{from}{path}  epoch {epoch}, {count} records{frozen}{asked}")
+    }
+}
+
+/// Where a line of the tree hangs.
+#[derive(Default)]
+struct Place {
+    /// What stands before the file itself.
+    before: String,
+    /// What stands before the sign of each file below it.
+    under: String,
+}
+
+impl Place {
+    /// The place of a file below this one.
+    fn below(&self, is_last: bool) -> Self {
+        let (sign, under) = if is_last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+        Self { before: format!("{}{sign}", self.under), under: format!("{}{under}", self.under) }
     }
 }
 

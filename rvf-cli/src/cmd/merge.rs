@@ -1,5 +1,6 @@
 //! `rvf merge`: what a branch changed, brought into another store of its lineage.
 
+use super::decisions::read_decisions;
 use super::upkeep::{Settled, SpaceArgs, settle};
 use super::{Outcome, open_writer};
 use crate::args::{ModeArgs, WriterArgs};
@@ -7,16 +8,17 @@ use crate::failure::{Failure, NO};
 use crate::output::{self, Ui};
 use crate::progress::catch_interrupts;
 use clap::Args;
-use rvf_engine::{Conflict, Decision, Id, IdType, Merged, Resolve, Side};
-use serde::Deserialize;
+use rvf_engine::{Conflict, Db, Id, IdType, Merged, Resolve, Side, Snapshot};
+use rvf_format::storage::{FilePlace, Place};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 /// Conflicts that the text lists.
 const SHOWN: usize = 50;
+
+/// Decisions without effect that are listed.
+const SHOWN_UNUSED: usize = 10;
 
 /// Bring what a branch changed into its parent, or into any store of the lineage, in one commit
 ///
@@ -54,6 +56,7 @@ pub(crate) struct MergeArgs {
 }
 
 pub(crate) fn run(args: &MergeArgs, ui: &Ui) -> Outcome {
+    refuse_one_file(args)?;
     let theirs = args.mode.open(&args.child, ui)?.snapshot();
     let decisions = match &args.decisions {
         Some(path) => read_decisions(path, theirs.schema().id_type)?,
@@ -68,103 +71,117 @@ pub(crate) fn run(args: &MergeArgs, ui: &Ui) -> Outcome {
     let mut db = open_writer(&args.into, &args.writer.options(ui)?, ui)?;
     // A store that was left without an index gets none by a merge of another that has none.
     let index = !(db.snapshot().graphs().is_empty() && theirs.graphs().is_empty());
-    let mut done = db.merge(&theirs, &resolve).map_err(Failure::of(&args.into))?;
+    let (mut merged, unused) = merge(&mut db, &theirs, &resolve).map_err(Failure::of(&args.into))?;
     let mut settled = None;
-    if done.merged > 0 {
+    if merged.merged > 0 {
         catch_interrupts();
         settled = Some(settle(&mut db, &args.into, index, &args.space, ui)?);
-        done.epoch = db.snapshot().epoch();
+        merged.epoch = db.snapshot().epoch();
     }
-    let count = db.snapshot().count();
-    ui.result(&to_json(args, &done, count, settled.as_ref()), || tell(args, &done, count, settled.as_ref(), ui))?;
-    Ok(if done.conflicts.is_empty() { 0 } else { NO })
+    let done = Done { merged, unused, count: db.snapshot().count(), settled };
+    ui.result(&done.to_json(args), || done.tell(args, ui))?;
+    Ok(if done.merged.conflicts.is_empty() { 0 } else { NO })
 }
 
-/// A line of the file of decisions.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    id: Value,
-    take: Take,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Take {
-    Ours,
-    Theirs,
-    Renumber,
-}
-
-fn read_decisions(path: &Path, id_type: IdType) -> Result<BTreeMap<Id, Decision>, Failure> {
-    let file = File::open(path).map_err(|error| Failure::of_io("opening", path, error))?;
-    let mut decisions = BTreeMap::new();
-    for (number, line) in BufReader::new(file).lines().enumerate() {
-        let wrong = |what: String| {
-            let hint = "a line is {\"id\":17,\"take\":\"ours\"}, \"theirs\" or \"renumber\"";
-            Failure::usage("decisions", format!("{what} ({}, line {})", path.display(), number + 1), hint)
-        };
-        let line = line.map_err(|error| match error.kind() {
-            std::io::ErrorKind::InvalidData => wrong("the line is no text in UTF-8".to_owned()),
-            _ => Failure::of_io("reading", path, error),
-        })?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let line: Line = serde_json::from_str(&line).map_err(|error| wrong(error.to_string()))?;
-        let id = match (&line.id, id_type) {
-            (Value::Number(number), IdType::U64) => Id::parse(&number.to_string(), id_type),
-            (Value::String(text), IdType::Str) => Id::parse(text, id_type),
-            _ => None,
-        };
-        let id = id.ok_or_else(|| wrong(format!("{} is no id of a store with ids of type {id_type}", line.id)))?;
-        let decision = match line.take {
-            Take::Ours => Decision::Take(Side::Ours),
-            Take::Theirs => Decision::Take(Side::Theirs),
-            Take::Renumber => Decision::Renumber,
-        };
-        if decisions.insert(id, decision).is_some() {
-            return Err(wrong(format!("a line before decides about id {} already", line.id)));
+fn refuse_one_file(args: &MergeArgs) -> Result<(), Failure> {
+    let identity = |path| FilePlace.identity(path).ok();
+    match identity(&args.child).filter(|child| identity(&args.into) == Some(*child)) {
+        None => Ok(()),
+        Some(_) => {
+            let message = format!("{} and {} are one file", args.child.display(), args.into.display());
+            Err(Failure::usage("usage", message, "name a branch, and the store that it is to be merged into"))
         }
     }
-    Ok(decisions)
 }
 
-fn to_json(args: &MergeArgs, done: &Merged, count: u64, settled: Option<&Settled>) -> Value {
-    let conflict = |conflict: &Conflict| json!({ "id": output::id(&conflict.id), "ours": conflict.ours.name(), "theirs": conflict.theirs.name() });
-    let renumbered = |(from, to): &(Id, Id)| json!({ "from": output::id(from), "to": output::id(to) });
-    json!({
-        "child": args.child.display().to_string(),
-        "into": args.into.display().to_string(),
-        "merged": done.merged,
-        "conflicts": done.conflicts.iter().map(|conflict| output::id(&conflict.id)).collect::<Vec<Value>>(),
-        "conflict_details": done.conflicts.iter().map(conflict).collect::<Vec<Value>>(),
-        "renumbered": done.renumbered.iter().map(renumbered).collect::<Vec<Value>>(),
-        "resolved": done.resolved,
-        "count": count,
-        "epoch": done.epoch,
-        "compacted": settled.is_some_and(|settled| settled.compacted.is_some()),
-    })
+/// Merges; returns also the ids of decisions that had no effect.
+fn merge(db: &mut Db, theirs: &Snapshot, resolve: &Resolve) -> rvf_engine::Result<(Merged, Vec<Id>)> {
+    let is_refused = resolve.renumber && theirs.schema().id_type == IdType::Str;
+    if resolve.decisions.is_empty() || is_refused {
+        return Ok((db.merge(theirs, resolve)?, Vec::new()));
+    }
+    // Undecided, a conflict stops the merge and all of them are named; where there is none, this was the merge.
+    let undecided = db.merge(theirs, &Resolve::default())?;
+    if undecided.conflicts.is_empty() {
+        return Ok((undecided, resolve.decisions.keys().cloned().collect()));
+    }
+    let merged = db.merge(theirs, resolve)?;
+    let ids = |conflicts: &[Conflict]| conflicts.iter().map(|conflict| conflict.id.clone()).collect::<BTreeSet<Id>>();
+    let (before, open) = (ids(&undecided.conflicts), ids(&merged.conflicts));
+    let is_unused = |id: &&Id| !before.contains(id) || open.contains(id);
+    let unused = resolve.decisions.keys().filter(is_unused).cloned().collect();
+    Ok((merged, unused))
 }
 
-fn tell(args: &MergeArgs, done: &Merged, count: u64, settled: Option<&Settled>, ui: &Ui) -> Result<(), Failure> {
-    let (child, into) = (args.child.display(), args.into.display());
-    if !done.conflicts.is_empty() {
-        return tell_conflicts(args, done, ui);
+/// What the command did.
+struct Done {
+    merged: Merged,
+    /// The ids of decisions that had no effect.
+    unused: Vec<Id>,
+    /// Records that INTO has now.
+    count: u64,
+    settled: Option<Settled>,
+}
+
+impl Done {
+    fn to_json(&self, args: &MergeArgs) -> Value {
+        let Self { merged: done, unused, count, settled } = self;
+        let conflict = |conflict: &Conflict| json!({ "id": output::id(&conflict.id), "ours": conflict.ours.name(), "theirs": conflict.theirs.name() });
+        let renumbered = |(from, to): &(Id, Id)| json!({ "from": output::id(from), "to": output::id(to) });
+        json!({
+            "child": args.child.display().to_string(),
+            "into": args.into.display().to_string(),
+            "merged": done.merged,
+            "conflicts": done.conflicts.iter().map(|conflict| output::id(&conflict.id)).collect::<Vec<Value>>(),
+            "conflict_details": done.conflicts.iter().map(conflict).collect::<Vec<Value>>(),
+            "renumbered": done.renumbered.iter().map(renumbered).collect::<Vec<Value>>(),
+            "resolved": done.resolved,
+            "decisions_unused": unused.len(),
+            "decisions_unused_ids": unused.iter().take(SHOWN_UNUSED).map(output::id).collect::<Vec<Value>>(),
+            "count": count,
+            "epoch": done.epoch,
+            "compacted": settled.as_ref().is_some_and(|settled| settled.compacted.is_some()),
+        })
     }
-    if done.merged == 0 && done.resolved == 0 {
-        return ui.line(format!("nothing was to be done: {into} has all that {child} changed"));
+
+    fn tell(&self, args: &MergeArgs, ui: &Ui) -> Result<(), Failure> {
+        match self.merged.conflicts.is_empty() {
+            true => self.tell_merged(args, ui)?,
+            false => tell_conflicts(args, &self.merged, ui)?,
+        }
+        self.tell_unused(ui)
     }
-    let resolved = if done.resolved > 0 { format!(", conflicts resolved: {}", done.resolved) } else { String::new() };
-    let merged = done.merged;
-    ui.line(format!(
-        "merged {merged} records of {child} into {into}{resolved}; {count} records at epoch {}",
-        done.epoch
-    ))?;
-    for (from, to) in &done.renumbered {
-        ui.line(format!("{} of {child} is now {to}", output::plain(&from.to_string())))?;
+
+    fn tell_merged(&self, args: &MergeArgs, ui: &Ui) -> Result<(), Failure> {
+        let (child, into, done) = (args.child.display(), args.into.display(), &self.merged);
+        if done.merged == 0 && done.resolved == 0 {
+            return ui.line(format!("nothing was to be done: {into} has all that {child} changed"));
+        }
+        let resolved =
+            if done.resolved > 0 { format!(", conflicts resolved: {}", done.resolved) } else { String::new() };
+        let (merged, count) = (done.merged, self.count);
+        ui.line(format!(
+            "merged {merged} records of {child} into {into}{resolved}; {count} records at epoch {}",
+            done.epoch
+        ))?;
+        for (from, to) in &done.renumbered {
+            ui.line(format!("{} of {child} is now {to}", output::plain(&from.to_string())))?;
+        }
+        self.settled.as_ref().map_or(Ok(()), |settled| settled.tell(ui))
     }
-    settled.map_or(Ok(()), |settled| settled.tell(ui))
+
+    fn tell_unused(&self, ui: &Ui) -> Result<(), Failure> {
+        if self.unused.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<String> = self.unused.iter().take(SHOWN_UNUSED).map(|id| output::plain(&id.to_string())).collect();
+        let more = if self.unused.len() > SHOWN_UNUSED { ", …" } else { "" };
+        ui.line(format!(
+            "decisions without effect: {}, about ids that are in no conflict, or to renumber what not both added: {}{more}",
+            self.unused.len(),
+            ids.join(", ")
+        ))
+    }
 }
 
 fn tell_conflicts(args: &MergeArgs, done: &Merged, ui: &Ui) -> Result<(), Failure> {

@@ -1,5 +1,5 @@
 //! One file a command. What several need: opening files, naming records (`choose.rs`), what follows commits (`upkeep.rs`), telling of
-//! parents (`parents.rs`).
+//! parents (`parents.rs`). What `merge` alone reads: `decisions.rs`.
 
 pub(crate) mod bench;
 pub(crate) mod branch;
@@ -9,6 +9,7 @@ pub(crate) mod compact;
 pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod create;
+mod decisions;
 pub(crate) mod delete;
 pub(crate) mod demo;
 pub(crate) mod diff;

@@ -2,17 +2,21 @@
 
 use super::Outcome;
 use crate::failure::{Failure, NO};
-use crate::output::{Ui, hex, size};
+use crate::output::{Ui, hex, plain, size};
 use crate::progress::Bar;
 use clap::Args;
-use rvf_engine::{Advice, Finding, ParentReport, VerifyOptions, VerifyReport, verify_path_with};
+use rvf_engine::{Advice, Error, Finding, ParentReport, VerifyOptions, VerifyReport, verify_path_with};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
+/// The rule of the specification by which a parent is taken: none that a file breaks by itself.
+const PARENT_RULE: &str = "BRN-3";
+
 /// Check every byte of a store, then what the bytes mean
 ///
+/// Of a branch also the parents: those of their segments that it uses, no others; `rvf verify PARENT` checks a parent as a whole.
 /// Exit code 0: sound. 1: something was found; an uncommitted tail is a finding, too, and leaves the store sound. 4: not an RVF file
-/// of this version.
+/// of this version, or a branch whose parent is missing.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  rvf verify notes.rvf\n  rvf verify notes.rvf --deep")]
 pub(crate) struct VerifyArgs {
@@ -64,6 +68,14 @@ fn finding_json(finding: &Finding) -> Value {
     value
 }
 
+/// That the parent is missing, or not the one recorded: no finding about the bytes of the file, and one about the branch.
+fn parent_finding(report: &VerifyReport) -> Option<(u64, String)> {
+    match &report.parent_error {
+        Some(Error::Parent(error)) => Some((report.parent_named_at, error.to_string())),
+        _ => None,
+    }
+}
+
 fn parent_json(parent: &ParentReport) -> Value {
     json!({
         "path": parent.path.display().to_string(),
@@ -75,9 +87,14 @@ fn parent_json(parent: &ParentReport) -> Value {
 }
 
 fn to_json(args: &VerifyArgs, report: &VerifyReport) -> Value {
+    let mut findings: Vec<Value> = report.findings.iter().map(finding_json).collect();
+    findings.extend(
+        parent_finding(report)
+            .map(|(offset, message)| json!({ "clause": PARENT_RULE, "offset": offset, "message": message })),
+    );
     json!({
         "sound": report.sound,
-        "findings": report.findings.iter().map(finding_json).collect::<Vec<Value>>(),
+        "findings": findings,
         "parents": report.parents.iter().map(parent_json).collect::<Vec<Value>>(),
         "bytes_checked": report.bytes_checked,
         "signatures": [],
@@ -87,7 +104,7 @@ fn to_json(args: &VerifyArgs, report: &VerifyReport) -> Value {
         "epochs": report.epochs,
         "segments": report.segments,
         "deep": args.deep,
-        "advice": report.advice.iter().map(|advice| words(*advice, args)).collect::<Vec<String>>(),
+        "advice": advice(args, report),
     })
 }
 
@@ -100,27 +117,38 @@ fn tell(args: &VerifyArgs, report: &VerifyReport, ui: &Ui) -> Result<(), Failure
     for parent in &report.parents {
         let found = if parent.findings.is_empty() { "as it was committed" } else { "damaged" };
         ui.line(format!("parent {}, epoch {}: {found}", parent.path.display(), parent.commit.epoch))?;
-        tell_findings(&parent.findings, ui)?;
+        tell_findings(parent.findings.iter().map(cells).collect(), ui)?;
     }
-    tell_findings(&report.findings, ui)?;
-    report.advice.iter().try_for_each(|advice| ui.line(words(*advice, args)))
+    let of_parent = parent_finding(report);
+    let of_parent = of_parent
+        .map(|(offset, message)| vec![PARENT_RULE.to_owned(), offset.to_string(), String::new(), plain(&message)]);
+    tell_findings(report.findings.iter().map(cells).chain(of_parent).collect(), ui)?;
+    advice(args, report).into_iter().try_for_each(|advice| ui.line(advice))
 }
 
-fn tell_findings(findings: &[Finding], ui: &Ui) -> Result<(), Failure> {
-    if findings.is_empty() {
+fn cells(finding: &Finding) -> Vec<String> {
+    let segment = finding.segment.map_or_else(String::new, |segment| segment.to_string());
+    vec![finding.clause.to_string(), finding.offset.to_string(), segment, finding.message.clone()]
+}
+
+fn tell_findings(rows: Vec<Vec<String>>, ui: &Ui) -> Result<(), Failure> {
+    if rows.is_empty() {
         return Ok(());
     }
-    let cells = |finding: &Finding| {
-        let segment = finding.segment.map_or_else(String::new, |segment| segment.to_string());
-        vec![finding.clause.to_string(), finding.offset.to_string(), segment, finding.message.clone()]
-    };
-    let rows: Vec<Vec<String>> = findings.iter().map(cells).collect();
     ui.line("")?;
     ui.table(&["clause", "offset", "segment", "finding"], &rows)?;
     ui.line("")
 }
 
 /// What to do about findings.
+fn advice(args: &VerifyArgs, report: &VerifyReport) -> Vec<String> {
+    let of_parent = match &report.parent_error {
+        Some(Error::Parent(error)) => Some(error.hint()),
+        _ => None,
+    };
+    report.advice.iter().map(|advice| words(*advice, args)).chain(of_parent).collect()
+}
+
 fn words(advice: Advice, args: &VerifyArgs) -> String {
     let file = args.file.display();
     match advice {
@@ -130,6 +158,9 @@ fn words(advice: Advice, args: &VerifyArgs) -> String {
         Advice::Index => {
             format!("the index is damaged, searches compare its records instead: `rvf index {file}` builds it anew")
         }
+        Advice::Branches => format!(
+            "the list of branches is damaged, no record and no branch is: go on reading and committing; {file} cannot be compacted or unpinned any more, `rvf flatten {file} OUT` writes a store that can, and branches go on needing {file}"
+        ),
         Advice::Compact => {
             format!("earlier epochs are damaged, the newest is not: `rvf compact {file}` removes what it does not need")
         }

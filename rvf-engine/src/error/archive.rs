@@ -30,6 +30,8 @@ pub enum ArchiveFault {
     NotAFile,
     /// It ends before the file does.
     Cut,
+    /// The two empty blocks that end it are missing.
+    NoEnd,
     /// The file is no sound store.
     Unsound(Box<Error>),
     /// Bytes follow the last commit of the file.
@@ -53,6 +55,7 @@ impl fmt::Display for ArchiveError {
             ArchiveFault::Twice => f.write_str("another file before it has this name"),
             ArchiveFault::NotAFile => f.write_str("not a plain file"),
             ArchiveFault::Cut => f.write_str("the archive ends before the file does"),
+            ArchiveFault::NoEnd => f.write_str("the archive is cut off: the two empty blocks that end it are missing"),
             ArchiveFault::Unsound(error) => error.fmt(f),
             ArchiveFault::Longer => f.write_str("bytes follow its last commit"),
             ArchiveFault::Lineage(error) => {

@@ -3,6 +3,7 @@
 use super::Error;
 use core::fmt;
 use rvf_format::lineage::ParentRef;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -81,9 +82,18 @@ impl ParentError {
             ParentFault::NoEpoch { .. } | ParentFault::Other { .. } => {
                 "get the parent back as it was (from a copy or a bundle), and name its folder with --parent-dir".into()
             }
-            ParentFault::Unreadable { error, .. } => error.hint(),
+            ParentFault::Unreadable { error, .. } if !is_no_file(error) => error.hint(),
             _ => "put the parent beside the branch, or name its folder with --parent-dir or RVF_PARENT_PATH".into(),
         }
+    }
+}
+
+/// Whether what has the parent's name is no store: a folder, a pipe or the like.
+fn is_no_file(error: &Error) -> bool {
+    let kinds = [io::ErrorKind::InvalidInput, io::ErrorKind::IsADirectory];
+    match error {
+        Error::Io { source, .. } => kinds.contains(&source.kind()),
+        other => matches!(other, Error::NotRvf),
     }
 }
 

@@ -115,7 +115,7 @@ impl Store {
             return Err(exists());
         }
         let temporary = beside(path, CREATE_SUFFIX);
-        let storage = names::create_temporary(place.as_ref(), &temporary)?;
+        let storage = names::create_temporary(place.as_ref(), &temporary, path)?;
         // Again, now that no other process creates a file of this name: one may just have done so.
         let made = match place.is_taken(path) {
             true => Err(exists()),

@@ -78,7 +78,7 @@ impl<'a> Target<'a> {
 
     fn create(place: &'a dyn Place, path: &Path, suffix: &str) -> Result<Self> {
         let temporary = beside(path, suffix);
-        let storage = names::create_temporary(place, &temporary)?;
+        let storage = names::create_temporary(place, &temporary, path)?;
         Ok(Self { place, storage, temporary, path: path.to_owned(), parent: None })
     }
 

@@ -56,7 +56,7 @@ pub(crate) use merge::{Gathered, remove_companions};
 pub use metadata::Fields;
 pub(crate) use metadata::{Columns, drafts as metadata_drafts, note_fields, read_record, unreadable};
 pub(crate) use moved::{Origin, Run};
-pub(crate) use names::beside;
+pub(crate) use names::{beside, create_temporary};
 pub(crate) use parents::Opening;
 pub(crate) use relative::relative;
 pub(crate) use rows::{Bits, DeadRows, dead_rows};

@@ -48,8 +48,10 @@ pub(super) fn open_locked(place: &dyn Place, path: &Path, wait: Duration) -> Res
     }
 }
 
-/// A new, locked file; one that an interrupted writer left is removed first.
-pub(super) fn create_temporary(place: &dyn Place, path: &Path) -> Result<Arc<dyn Storage>> {
+/// A new, locked file; one that an interrupted writer left is removed first. `target` is what it is made for: the path that is told
+/// where no file can be made, or somebody is at it.
+pub(crate) fn create_temporary(place: &dyn Place, path: &Path, target: &Path) -> Result<Arc<dyn Storage>> {
+    let held = || Error::Locked { path: target.to_owned() };
     for _ in 0..2 {
         match place.open(path, Access::CreateNew) {
             Ok(storage) => {
@@ -57,18 +59,18 @@ pub(super) fn create_temporary(place: &dyn Place, path: &Path) -> Result<Arc<dyn
                 // Between the two calls another process may have taken the file for one that was left, and removed it.
                 return match locked && is_named(place, storage.as_ref(), path)? {
                     true => Ok(storage),
-                    false => Err(Error::Locked { path: path.to_owned() }),
+                    false => Err(held()),
                 };
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 if !remove_stale(place, path)? {
-                    return Err(Error::Locked { path: path.to_owned() });
+                    return Err(held());
                 }
             }
-            Err(error) => return Err(Error::io("creating", path, error)),
+            Err(error) => return Err(Error::io("creating", target, error)),
         }
     }
-    Err(Error::Locked { path: path.to_owned() })
+    Err(held())
 }
 
 /// Removes a temporary file that nobody holds; `false` if somebody does.

@@ -151,6 +151,10 @@ impl Opening<'_> {
         let storage = self.place.open(path, Access::Read);
         let storage = storage.map_err(|error| unreadable(Error::io("opening", path, error)))?;
         let mut page = [0; PAGE as usize];
+        let length = storage.len().map_err(|error| unreadable(Error::reading(path, error)))?;
+        if length < PAGE {
+            return Err(unreadable(Error::NotRvf));
+        }
         let read = storage.read_at(&mut page, 0).map_err(|error| Error::reading(path, error));
         read.map_err(unreadable)?;
         if identity::open_identity(&Bytes::from(&page[..])).is_ok_and(|id| id != needed.file_id) {

@@ -13,6 +13,8 @@ pub enum Advice {
     Salvage,
     /// Only graphs or codes of the newest epoch are damaged: build them anew.
     Index,
+    /// Only the list of known branches is damaged: no record and no branch suffers, and a flattened copy is without it.
+    Branches,
     /// The newest epoch does not need what is damaged: compaction removes it.
     Compact,
     /// An uncommitted tail: the next writer cuts it.
@@ -52,6 +54,7 @@ fn judge(history: &History, listed: &BTreeSet<u64>, finding: &Finding) -> Advice
     let live = finding.segment.and_then(|id| history.newest.live.get(&id));
     match (live.map(|entry| entry.kind()), finding.segment) {
         (Some(Kind::INDEX | Kind::QUANT), _) => Advice::Index,
+        (Some(Kind::REFCOUNT), _) => Advice::Branches,
         (None, Some(id)) if listed.contains(&id) => Advice::Compact,
         // Epochs before the newest full manifest are lost, the newest is not.
         (None, None) if finding.clause == Clause::Root6 => Advice::Compact,

@@ -251,6 +251,7 @@ fn merge_takes_what_is_no_conflict_and_stops_at_what_is() {
     );
     let done = place.ok("merge b.rvf a.rvf --decisions d.jsonl");
     assert_eq!((&done["merged"], &done["resolved"]), (&json!(2), &json!(2)));
+    assert_eq!((&done["decisions_unused"], &done["decisions_unused_ids"]), (&json!(1), &json!([2])));
     assert_eq!([7, 8, 9].map(|id| metadata(&place, "a.rvf", id)["n"].clone()), [json!(71), json!(80), json!(80)]);
 }
 
@@ -274,6 +275,40 @@ fn merge_resolves_by_side_and_by_new_ids() {
     assert_eq!(metadata(&place, "theirs.rvf", 3)["n"], 2);
 }
 
+/// Catches decisions that are ignored and not told of: about records in no conflict, and those that cannot apply.
+#[test]
+fn decisions_without_effect_are_told() {
+    let place = edited();
+    place.ok("update a.rvf --id 5 --set n=51");
+    // A conflict that the decision cannot resolve stays one; so does one that nobody decided.
+    let renumber: String = (0..12).map(|id| format!("{{\"id\":{id},\"take\":\"renumber\"}}\n")).collect();
+    place.write("d.jsonl", renumber);
+    let done = place.exits("merge b.rvf a.rvf --decisions d.jsonl", 1);
+    assert_eq!((&done["merged"], &done["conflicts"], &done["decisions_unused"]), (&json!(0), &json!([5]), &json!(12)));
+    assert_eq!(done["decisions_unused_ids"], json!((0..10).collect::<Vec<u64>>()));
+    let line = ["merge", "b.rvf", "a.rvf", "--decisions", "d.jsonl"];
+    let text = place.run(&line).stdout;
+    assert!(
+        text.contains("decisions without effect: 12") && text.contains(": 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, …"),
+        "{text}"
+    );
+    // Used, though the other side wins anyway; the others are not.
+    place.write("d.jsonl", "{\"id\":5,\"take\":\"ours\"}\n{\"id\":3,\"take\":\"ours\"}\n");
+    let text = place.run(&[&line[..], &["--theirs"]].concat()).stdout;
+    assert!(
+        text.contains("resolved: 1") && text.contains("decisions without effect: 1") && text.ends_with(": 3\n"),
+        "{text}"
+    );
+    assert_eq!(
+        (metadata(&place, "a.rvf", 5)["n"].clone(), metadata(&place, "a.rvf", 3)),
+        (json!(51), json!({ "n": 3 }))
+    );
+    // Nothing is in conflict any more.
+    let done = place.ok("merge b.rvf a.rvf --decisions d.jsonl");
+    assert_eq!((&done["merged"], &done["resolved"], &done["decisions_unused"]), (&json!(0), &json!(0), &json!(2)));
+    assert_eq!(place.ok("merge b.rvf a.rvf")["decisions_unused"], 0);
+}
+
 #[test]
 fn decisions_that_are_none_are_refused_with_their_line() {
     let place = edited();
@@ -284,17 +319,29 @@ fn decisions_that_are_none_are_refused_with_their_line() {
             "decides about id 1 already (d.jsonl, line 3)",
         ),
         ("{\"id\":\"1\",\"take\":\"ours\"}\n", "\"1\" is no id"),
-        ("{\"id\":-1,\"take\":\"ours\"}\n", "-1 is no id"),
+        (
+            "{\"id\":-1,\"take\":\"ours\"}\n",
+            "-1 is no id of a store with ids of type u64: it is negative (d.jsonl, line 1)",
+        ),
+        (
+            "\n{\"id\":18446744073709551616,\"take\":\"ours\"}\n",
+            "the largest is 18446744073709551614 (d.jsonl, line 2)",
+        ),
+        ("{\"id\":18446744073709551615,\"take\":\"ours\"}\n", "the largest is 18446744073709551614 (d.jsonl, line 1)"),
+        ("{\"id\":1.5,\"take\":\"ours\"}\n", "not written as a whole number (d.jsonl, line 1)"),
         ("{\"id\":1,\"take\":\"ours\",\"why\":1}\n", "line 1"),
-        ("[1]\n", "line 1"),
+        ("[]\n", "the line is a list, not an object (d.jsonl, line 1)"),
+        ("\n\n{\"id\":1,\n", "at column 8 (d.jsonl, line 3)"),
     ] {
         place.write("d.jsonl", text);
-        refused(&place, "merge b.rvf a.rvf --decisions d.jsonl", 2, "decisions", says);
+        let error = refused(&place, "merge b.rvf a.rvf --decisions d.jsonl", 2, "decisions", says);
+        assert!(!error["message"].as_str().unwrap().contains("at line"), "{error}");
     }
     place.write("d.jsonl", b"{\"id\":1}\xff\n");
     refused(&place, "merge b.rvf a.rvf --decisions d.jsonl", 2, "decisions", "UTF-8");
-    refused(&place, "merge b.rvf a.rvf --decisions none.jsonl", 3, "not_found", "none.jsonl");
+    refused(&place, "merge b.rvf a.rvf --decisions none.jsonl", 2, "decisions", "none.jsonl");
     refused(&place, "merge b.rvf a.rvf --ours --theirs", 2, "usage", "--theirs");
+    refused(&place, "merge b.rvf ./b.rvf", 2, "usage", "are one file");
     place.ok("import z.rvf ten.jsonl --metric l2");
     refused(&place, "merge z.rvf a.rvf", 2, "not_related", "no commit in common");
 }
@@ -349,11 +396,143 @@ fn log_all_draws_the_tree() {
     let text = place.run(&["log", "b.rvf", "--all"]).stdout;
     let tree: Vec<&str> = text.lines().skip_while(|line| !line.is_empty()).skip(1).collect();
     assert!(tree[0].starts_with("a.rvf  epoch"), "{text}");
-    assert!(tree[1].starts_with("└─ from epoch 2: b.rvf") && tree[1].ends_with("<- this file"), "{text}");
+    assert!(tree[1].starts_with("├─ from epoch 2: b.rvf") && tree[1].ends_with("<- this file"), "{text}");
     assert!(
-        tree[2].starts_with("   └─ from epoch 4: c.rvf") && tree[3].starts_with("└─ from epoch 2: d.rvf"),
+        tree[2].starts_with("│  └─ from epoch 4: c.rvf") && tree[3].starts_with("└─ from epoch 2: d.rvf"),
         "{text}"
     );
     let merged = place.ok("inspect a.rvf")["merged"][0].clone();
     assert_eq!((&merged["file_id"], &merged["epoch"]), (&files[1]["file_id"], &json!(5)));
+}
+
+/// Catches a tree in which a branch without its parent looks like a store that has none.
+#[test]
+fn log_all_says_which_parent_is_not_found() {
+    let place = edited();
+    place.ok("branch a.rvf d.rvf");
+    place.ok("branch b.rvf c.rvf");
+    fs::remove_file(place.path("a.rvf")).unwrap();
+    let answer = place.run(&["log", "c.rvf", "--all"]);
+    let tree: Vec<&str> = answer.stdout.lines().skip_while(|line| !line.is_empty()).skip(1).collect();
+    assert!(answer.exit == 0 && tree.len() == 3, "{answer:?}");
+    assert!(tree[0].starts_with("a.rvf  not found (file "), "{answer:?}");
+    assert!(
+        tree[1].starts_with("└─ from epoch 2: b.rvf") && tree[2].starts_with("   └─ from epoch 4: c.rvf"),
+        "{answer:?}"
+    );
+    let files = place.ok("log b.rvf --all")["files"].clone();
+    let parents: Vec<&Value> = files.as_array().unwrap().iter().map(|file| &file["parent"]["found"]).collect();
+    assert_eq!(parents, [&json!(false), &json!(true), &json!(false)], "{files}");
+    let text = place.run(&["log", "d.rvf", "--all"]).stdout;
+    assert!(
+        text.contains("\n├─ from epoch 2: b.rvf")
+            && text.contains("\n│  └─ from")
+            && text.contains("\n└─ from epoch 3: d.rvf"),
+        "{text}"
+    );
+}
+
+/// Catches an epoch that is released in silence although a branch that anybody can see stands on it.
+#[test]
+fn unpin_names_the_branches_that_lose_what_they_stand_on() {
+    let place = place();
+    place.ok("branch a.rvf b.rvf");
+    fs::create_dir(place.path("far")).unwrap();
+    place.ok("branch a.rvf far/c.rvf --at 2");
+    place.ok("branch a.rvf later.rvf");
+    place.ok("branch b.rvf grandchild.rvf");
+    let answer = place.run(&["branch", "--unpin", "a.rvf", "2", "--parent-dir", "far"]);
+    let warned: Vec<&str> = answer.stderr.lines().filter(|line| line.contains("goes on from epoch 2")).collect();
+    assert!(answer.exit == 0 && warned.len() == 2, "{answer:?}");
+    assert!(warned[0].starts_with("rvf: warning: b.rvf ") && warned[1].contains("far/c.rvf "), "{answer:?}");
+    assert_eq!(place.ok("branch --unpin a.rvf 4")["branches_here"], json!(["later.rvf"]));
+    let error = refused(&place, "branch --unpin a.rvf", 2, "usage", "--unpin needs the store and the epoch");
+    assert!(error["hint"].as_str().unwrap().contains("branch --unpin PARENT EPOCH"), "{error}");
+    refused(&place, "branch a.rvf", 2, "usage", "<CHILD>");
+}
+
+/// Catches "not sound" without a word of why.
+#[test]
+fn verify_finds_that_the_parent_is_missing() {
+    let place = edited();
+    fs::rename(place.path("a.rvf"), place.path("gone")).unwrap();
+    let value = place.exits("verify b.rvf", 4);
+    let finding = &value["findings"][0];
+    let root = place.ok("inspect b.rvf")["manifest"]["root_offset"].clone();
+    assert_eq!((&value["sound"], &finding["clause"], &finding["offset"]), (&json!(false), &json!("BRN-3"), &root));
+    assert!(finding["message"].as_str().unwrap().contains("recorded as \"a.rvf\""), "{value}");
+    let advice = value["advice"][0].as_str().unwrap();
+    assert!(advice.contains("--parent-dir") && advice.contains("RVF_PARENT_PATH"), "{value}");
+    let text = place.run(&["verify", "b.rvf"]).stdout;
+    assert!(text.contains("\nBRN-3 ") && text.contains("a.rvf") && text.contains("--parent-dir"), "{text}");
+    fs::rename(place.path("gone"), place.path("a.rvf")).unwrap();
+    assert_eq!(place.ok("verify b.rvf")["findings"], json!([]));
+    for (command, says) in [("verify", "those of their segments that it uses"), ("get", "each as a whole")] {
+        let help = place.run(&[command, "--help"]).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(help.contains(says), "{command}: {help}");
+    }
+}
+
+/// What has the parent's name and is no store is told as what it is.
+#[cfg(unix)]
+#[test]
+fn what_has_the_name_of_the_parent_and_is_none_is_told() {
+    let place = edited();
+    fs::create_dir(place.path("else")).unwrap();
+    fs::rename(place.path("a.rvf"), place.path("else/a.rvf")).unwrap();
+    let named = place.path("a.rvf");
+    let hint = |error: Value| error["hint"].as_str().unwrap().to_owned();
+    fs::write(&named, b"").unwrap();
+    assert!(
+        hint(refused(&place, "get b.rvf 0", 4, "parent_unusable", "not an RVF file (a.rvf)")).contains("--parent-dir")
+    );
+    fs::remove_file(&named).unwrap();
+    std::os::unix::fs::symlink("nowhere", &named).unwrap();
+    assert!(hint(refused(&place, "get b.rvf 0", 4, "parent_missing", "is missing; needed")).contains("--parent-dir"));
+    fs::remove_file(&named).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&named).status().unwrap().success());
+    // Not by `refused`, which reads the file itself.
+    let told = place.run(&["get", "b.rvf", "0"]);
+    assert!(told.exit == 4 && told.stderr.contains("not a regular file"), "{told:?}");
+    assert!(told.stderr.lines().last().unwrap().contains("--parent-dir"), "{told:?}");
+    place.ok("get b.rvf 0 --parent-dir else");
+}
+
+/// Catches words of the operating system, and names of temporary files, where a path on the command line is wrong.
+#[test]
+fn wrong_paths_and_epochs_are_told_plainly() {
+    let place = edited();
+    place.ok("bundle b.rvf b.tar");
+    for line in [
+        "branch a.rvf none/c.rvf",
+        "flatten b.rvf none/c.rvf",
+        "bundle b.rvf none/c.tar",
+        "unbundle b.tar none/c",
+        "create none/c.rvf --dim 2 --metric l2",
+        "compact a.rvf --output none/c.rvf",
+        "export a.rvf none/c.jsonl",
+        "info none/c.rvf",
+    ] {
+        let error = refused(&place, line, 3, "not_found", "the folder none does not exist (none/c");
+        assert!(error["hint"].as_str().unwrap().contains("make the folder"), "{line}: {error}");
+        assert!(!error["message"].as_str().unwrap().contains("tmp"), "{line}: {error}");
+    }
+    for line in [
+        "branch a.rvf ten.jsonl/c.rvf",
+        "flatten b.rvf ten.jsonl/c.rvf",
+        "bundle b.rvf ten.jsonl/c.tar",
+        "unbundle b.tar ten.jsonl",
+        "unbundle b.tar ten.jsonl/c",
+    ] {
+        let error = refused(&place, line, 3, "io", "ten.jsonl is a file, not a folder");
+        assert!(error["hint"].as_str().unwrap().contains("name a folder"), "{line}: {error}");
+        assert!(!error["message"].as_str().unwrap().contains("tmp"), "{line}: {error}");
+    }
+    for line in ["get a.rvf@2 1", "info a.rvf@2", "branch a.rvf@2 c.rvf", "merge b.rvf@2 a.rvf"] {
+        let error = refused(&place, line, 3, "not_found", "no file of this name (");
+        assert!(error["hint"].as_str().unwrap().contains("rvf --at 2`"), "{line}: {error}");
+    }
+    for line in ["get a.rvf 1 --at -1", "log a.rvf --at -1", "branch a.rvf c.rvf --at -1", "diff a.rvf --at -1"] {
+        refused(&place, line, 2, "usage", "an epoch is a whole number");
+    }
 }

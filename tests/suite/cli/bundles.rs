@@ -185,3 +185,64 @@ fn archives_of_strangers_are_refused_and_leave_nothing() {
     place.write("s.tar", archive(&whole()));
     place.ok("unbundle s.tar to");
 }
+
+/// Catches an archive that was cut off behind its last file, and so may lack others.
+#[test]
+fn an_archive_without_its_end_is_cut_off() {
+    let place = lineage();
+    place.ok("bundle c.rvf c.tar");
+    let whole = place.bytes("c.tar");
+    for (number, lacks) in [1, BLOCK, 2 * BLOCK].into_iter().enumerate() {
+        place.write("cut.tar", &whole[..whole.len() - lacks]);
+        refused(&place, &format!("unbundle cut.tar to{number}"), 4, "archive", "cut off");
+        assert!(!place.path(&format!("to{number}")).exists());
+    }
+    let end = whole.len() - 2 * BLOCK;
+    place.write("other.tar", [&whole[..end + BLOCK], &[7; BLOCK]].concat());
+    place.exits("unbundle other.tar to", 4);
+    // What is written in larger blocks has more empty ones.
+    place.write("more.tar", [&whole[..], &[0; 17 * BLOCK]].concat());
+    place.ok("unbundle more.tar to");
+}
+
+/// Catches what a crash leaves and nobody removes, and a folder in use that is taken for that.
+#[test]
+fn what_a_crash_left_of_an_unbundling_is_removed() {
+    let place = lineage();
+    place.ok("bundle c.rvf c.tar");
+    fs::create_dir_all(place.path("to/.rvf-unbundle-0-tmp")).unwrap();
+    place.write("to/.rvf-unbundle-0-tmp/c.rvf", b"half of it");
+    place.write("to/.rvf-unbundle-0-lock-tmp", b"");
+    fs::create_dir_all(place.path("to/.rvf-unbundle-1-tmp")).unwrap();
+    place.write("to/.rvf-unbundle-1-lock-tmp", b"");
+    let held = fs::File::options().write(true).open(place.path("to/.rvf-unbundle-0-lock-tmp")).unwrap();
+    held.lock().unwrap();
+    place.ok("unbundle c.tar to");
+    let names = || {
+        let names = fs::read_dir(place.path("to")).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let others = [".rvf-unbundle-0-lock-tmp", ".rvf-unbundle-0-tmp", "a.rvf", "b.rvf", "c.rvf"];
+    assert_eq!(names(), others, "that of another is left alone");
+    drop(held);
+    refused(&place, "unbundle c.tar to", 2, "exists", "c.rvf");
+    assert_eq!(names(), others[2..]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_no_archive() {
+    let place = lineage();
+    assert!(std::process::Command::new("mkfifo").arg(place.path("p.tar")).status().unwrap().success());
+    refused(&place, "unbundle p.tar to", 3, "io", "not a regular file");
+    place.write("e.tar", b"");
+    refused(&place, "unbundle e.tar to", 4, "archive", "holds no file");
+    // Another file in the archive has the name of the parent: the folder in which it waits is nobody's business.
+    place.ok("import z.rvf ten.jsonl --metric l2");
+    place.write("s.tar", archive(&[file("b.rvf", &place.bytes("b.rvf")), file("a.rvf", &place.bytes("z.rvf"))]));
+    let error = refused(&place, "unbundle s.tar to", 4, "archive", "a.rvf is another file");
+    assert!(!error["message"].as_str().unwrap().contains("tmp"), "{error}");
+    assert!(!place.path("to").exists());
+}

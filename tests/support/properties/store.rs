@@ -1,10 +1,10 @@
 //! What must hold for a store file of any bytes: opening, reading, verifying and writing it returns errors. A file that
-//! verification calls sound can be used in full.
+//! verification calls sound can be used in full. Of a branch nothing is promised but errors: its parent may not be what it says.
 
 use crate::samples;
 use rvf_engine::filter::Filter;
 use rvf_engine::salvage::salvage;
-use rvf_engine::{CompactOptions, Db, Dtype, Effort, Hit, Id, IdType, Schema, Snapshot};
+use rvf_engine::{CompactOptions, Db, Dtype, Effort, Hit, Id, IdType, ReadMode, Reader, Schema, Snapshot};
 use rvf_format::storage::{Bytes, MemoryPlace};
 use rvf_format::verify::{Options, Report, verify, verify_with};
 use std::ops::ControlFlow;
@@ -26,9 +26,12 @@ pub fn survey(bytes: &[u8]) -> bool {
     let file = Bytes::from(bytes);
     let report = verify(&file, &mut |_, _| {});
     let _ = verify_with(&file, &Options { deep: true }, &mut |_, _| {});
-    let sound = matches!(&report, Ok(report) if report.sound);
-    save(&file, report.as_ref().ok().filter(|report| report.findings.is_empty()));
-    match Snapshot::newest(file) {
+    let newest = Snapshot::newest(file.clone());
+    let is_branch = newest.as_ref().is_ok_and(|snapshot| snapshot.root().has_parent());
+    let sound = matches!(&report, Ok(report) if report.sound) && !is_branch;
+    save(&file, report.as_ref().ok().filter(|report| report.findings.is_empty() && !is_branch));
+    match newest {
+        Ok(_) if is_branch => read_branch(bytes),
         Ok(snapshot) => read(&snapshot, report.as_ref().ok().filter(|_| sound)),
         Err(error) => {
             let _ = error.to_string();
@@ -36,6 +39,22 @@ pub fn survey(bytes: &[u8]) -> bool {
         }
     }
     sound
+}
+
+/// Reads a branch on top of the parent of the sample.
+fn read_branch(bytes: &[u8]) {
+    match Reader::open_with(Arc::new(place_of(bytes)), samples::PATH, ReadMode::Mapped) {
+        Ok(reader) => read(&reader.snapshot(), None),
+        Err(error) => drop(error.to_string()),
+    }
+}
+
+/// A place that holds the file; with the parent of the sample, which a branch may be opened with.
+fn place_of(bytes: &[u8]) -> MemoryPlace {
+    let place = MemoryPlace::default();
+    place.put(Path::new(samples::PATH), bytes.to_vec());
+    place.put(Path::new(samples::PARENT), samples::lineage().parent.clone());
+    place
 }
 
 /// Salvages a file; of one without a finding, everything and nothing else.
@@ -151,8 +170,7 @@ fn find(snapshot: &Snapshot) -> bool {
 
 /// Opens the file for writing, commits a replacement and a deletion, compacts. A sound file stays sound.
 fn write(bytes: &[u8], sound: bool) {
-    let place = MemoryPlace::default();
-    place.put(Path::new(samples::PATH), bytes.to_vec());
+    let place = place_of(bytes);
     let written = change(&place);
     if sound && written.is_some() {
         let after = Bytes::from(place.bytes(Path::new(samples::PATH)).unwrap_or_default());

@@ -23,8 +23,11 @@ pub struct Workload {
 /// Names of the workloads whose images are megabytes: they are left out where many are made.
 pub const LARGE: [&str; 2] = ["large", "reclaim"];
 
+/// Names of the workloads of a store and a branch of it: two files that are opened together.
+pub const BRANCHES: [&str; 2] = ["branch", "branch-long"];
+
 /// All workloads.
-pub const ALL: [Workload; 18] = [
+pub const ALL: [Workload; 20] = [
     workload("create", |_| Ok(()), create),
     workload("import", |driver| store(driver, 0), import),
     workload("replace", |driver| store(driver, 10), replace),
@@ -43,11 +46,9 @@ pub const ALL: [Workload; 18] = [
     workload("fields-fold", |driver| fields_store(driver, 1030), fields_fold),
     workload("large", large_rows, large),
     workload("reclaim", replaced_rows, reclaim),
+    workload("branch", |driver| fields_store(driver, 8), branch),
+    workload("branch-long", long_history, branch_long),
 ];
-
-/// Workloads of a store and a branch of it.
-pub const BRANCHES: [Workload; 2] =
-    [workload("branch", |driver| fields_store(driver, 8), branch), workload("branch-long", long_history, branch_long)];
 
 const fn workload(
     name: &'static str,
@@ -69,7 +70,7 @@ pub struct Start {
 impl Workload {
     /// The workload of this name.
     pub fn named(name: &str) -> Option<Self> {
-        ALL.into_iter().chain(BRANCHES).find(|workload| workload.name == name)
+        ALL.into_iter().find(|workload| workload.name == name)
     }
 
     /// What stands before it.

@@ -159,7 +159,7 @@ fn words(advice: Advice, args: &VerifyArgs) -> String {
             format!("the index is damaged, searches compare its records instead: `rvf index {file}` builds it anew")
         }
         Advice::Branches => format!(
-            "the list of branches is damaged, no record and no branch is: go on reading and committing; {file} cannot be compacted or unpinned any more, `rvf flatten {file} OUT` writes a store that can, and branches go on needing {file}"
+            "the list of branches is damaged, no record and no branch is: `rvf compact {file}` drops it; where a pinned epoch needs it still, `rvf branch --unpin {file} EPOCH` comes first"
         ),
         Advice::Compact => {
             format!("earlier epochs are damaged, the newest is not: `rvf compact {file}` removes what it does not need")

@@ -12,7 +12,7 @@ use rvf_format::Kind;
 use rvf_format::lineage::{FACT_MERGED, MAX_DEPTH, ParentRef};
 use rvf_format::manifest::{FACT_PINS, pins};
 use rvf_format::payload::cow;
-use rvf_format::payload::refcount::{self, BranchEntry, RefcountView};
+use rvf_format::payload::refcount::{self, BranchEntry};
 use rvf_format::payload::witness::Operation;
 use rvf_format::storage::Place;
 use std::path::{Path, PathBuf};
@@ -156,7 +156,11 @@ pub(crate) fn unpin(store: &mut Store, epoch: u64) -> Result<u64> {
     edit.facts.insert(FACT_PINS, pinned.iter().flat_map(|epoch| epoch.to_le_bytes()).collect());
     let (mut known, mut kept) = (0, Vec::new());
     for segment in snapshot.state().of_kind(Kind::REFCOUNT) {
-        let view = RefcountView::parse(snapshot.intact(segment)?, segment.offset.get())?;
+        // What a damaged one says is not known: it goes.
+        let Some(view) = snapshot.refcount(segment)? else {
+            edit.removed.push(segment.segment_id.get());
+            continue;
+        };
         if view.entries().iter().all(|entry| entry.epoch.get() != epoch) {
             continue;
         }
@@ -194,14 +198,15 @@ impl Snapshot {
         Ok(pins(&self.state().facts, self.root().manifest_offset.get())?)
     }
 
-    /// The branches that were pinned in this file, by the commits that they go on from.
+    /// The branches that were pinned in this file, by the commits that they go on from, as far as the REFCOUNT segments that name them
+    /// are intact: verifying tells of one that is not.
     ///
     /// # Errors
-    /// Corruption of REFCOUNT segments.
+    /// [`Error::Truncated`].
     pub fn known_branches(&self) -> Result<Vec<KnownBranch>> {
         let mut known = Vec::new();
         for segment in self.state().of_kind(Kind::REFCOUNT) {
-            let view = RefcountView::parse(self.intact(segment)?, segment.offset.get())?;
+            let Some(view) = self.refcount(segment)? else { continue };
             known.extend(
                 view.entries().iter().map(|entry| KnownBranch { epoch: entry.epoch.get(), file_id: entry.child_id }),
             );

@@ -276,6 +276,7 @@ impl<'b, S: Scorer> Builder<'b, S> {
                     stage: Stage::Whole,
                     most: u64::MAX,
                     without: None,
+                    wanted: f32::INFINITY,
                     scratch,
                 },
             );

@@ -67,6 +67,8 @@ pub(super) struct Pool {
     ef: usize,
     live: usize,
     bound: f32,
+    /// Where the nearest node is no nearer than this, only so many are expanded.
+    narrow: (f32, usize),
 }
 
 impl Pool {
@@ -77,6 +79,12 @@ impl Pool {
         self.ef = ef.max(1);
         self.live = 0;
         self.bound = f32::INFINITY;
+        self.narrow = (f32::INFINITY, usize::MAX);
+    }
+
+    /// Until a node nearer than `wanted` is met, only the `few` nearest are expanded.
+    pub(super) fn narrow(&mut self, wanted: f32, few: usize) {
+        self.narrow = (wanted, few);
     }
 
     /// The share of the nearest nodes in the pool, of so many at most, that are live: 0 of none.
@@ -151,6 +159,10 @@ impl Pool {
         let after = self.keys.get(self.cursor..)?;
         let skip = after.iter().position(|key| !key.has(EXPANDED))?;
         self.cursor += skip;
+        let (wanted, few) = self.narrow;
+        if self.cursor >= few && self.keys[0].distance() >= wanted {
+            return None;
+        }
         let key = &mut self.keys[self.cursor];
         key.0 |= EXPANDED;
         self.cursor += 1;

@@ -69,6 +69,7 @@ pub(super) fn make_sure<S: Scorer>(
                 stage: Stage::Whole,
                 most: u64::MAX,
                 without: None,
+                wanted: f32::INFINITY,
                 scratch: &mut scratch,
             },
         );

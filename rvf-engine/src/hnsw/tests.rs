@@ -52,6 +52,7 @@ fn found(rows: &[f32], width: usize, dead: &[u64], graph: &Built<f32>, query: &[
             stage: Stage::Whole,
             most: u64::MAX,
             without: None,
+            wanted: f32::INFINITY,
             scratch: &mut scratch,
         },
     );

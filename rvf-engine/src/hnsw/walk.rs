@@ -21,6 +21,8 @@ const PROBES: usize = 4;
 const PROBED: usize = 64;
 /// Pivots that a walk begins with.
 pub(super) const ENTRIES: usize = 16;
+/// The nearest nodes, of which alone are expanded while nothing is met that is of use.
+const WHILE_FAR: usize = 3;
 
 /// Pivots that tell what is around a query: few enough for those of other clusters to be left out.
 const AROUND: usize = 48;
@@ -133,6 +135,8 @@ pub(crate) struct Walk<'a, T> {
     pub(crate) most: u64,
     /// A node that is to be walked around, as if it were not there: the one that the query is, when recall is measured.
     pub(crate) without: Option<u32>,
+    /// Nodes at this distance or farther are of no use: until a nearer one is met, little is expanded.
+    pub(crate) wanted: f32,
     pub(crate) scratch: &'a mut Scratch,
 }
 
@@ -159,6 +163,9 @@ impl<T> Task<T> for Walk<'_, T> {
             return found;
         }
         self.scratch.pool.widen(self.ef);
+        if self.wanted < f32::INFINITY {
+            self.scratch.pool.narrow(self.wanted, WHILE_FAR);
+        }
         let Scratch { pool, visited, distances, .. } = self.scratch;
         // Three nodes are under way: the links of one are asked for, the rows that the one before leads to are asked for, and those
         // that the one before that led to are measured. Links are asked for before rows: memory answers in turn.

@@ -106,7 +106,18 @@ impl Measured<'_> {
         let Measured { links, ef, without, scratch } = self;
         Kernels::detect().run(
             query,
-            Walk { rows, links, entry, ef, dead: &[], stage: Stage::Whole, most: u64::MAX, without, scratch },
+            Walk {
+                rows,
+                links,
+                entry,
+                ef,
+                dead: &[],
+                stage: Stage::Whole,
+                most: u64::MAX,
+                without,
+                wanted: f32::INFINITY,
+                scratch,
+            },
         );
     }
 

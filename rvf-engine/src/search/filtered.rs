@@ -111,6 +111,7 @@ impl Filtered<'_, '_> {
             op: op_of(snapshot.schema().metric),
             ef,
             k: self.wanted,
+            wanted: f32::INFINITY,
             codes: snapshot.codes_of(at),
             among: Some(Selection { excluded: self.matches.excluded(at, parts), count, is_promised }),
         };

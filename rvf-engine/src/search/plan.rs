@@ -137,6 +137,16 @@ fn is_worth_a_walk(graph: &GraphView, ef: usize) -> bool {
     live > 0 && rows < nodes
 }
 
+/// How near a row must be, on these codes, to be among those that are measured again; infinity if that is not known.
+fn farthest_of_use(near: &[Near], codes: u32, k: usize) -> f32 {
+    let mut distances: Vec<f32> = near.iter().filter(|near| near.codes == codes).map(|near| near.distance).collect();
+    if distances.len() < k {
+        return f32::INFINITY;
+    }
+    let at = (k + RERANKED).min(distances.len()) - 1;
+    *distances.select_nth_unstable_by(at, f32::total_cmp).1
+}
+
 fn execute(search: &Search<'_>, query: &Checked<'_>, plan: &Plan<'_>, k: usize) -> Result<(Vec<Hit>, Trace)> {
     let snapshot = search.snapshot;
     let mut trace = Trace { exact: plan.walks.is_empty(), damaged: plan.damaged, ..Trace::default() };
@@ -147,10 +157,12 @@ fn execute(search: &Search<'_>, query: &Checked<'_>, plan: &Plan<'_>, k: usize) 
     }
     let rows = plan.parts.iter().filter_map(|part| snapshot.parts().get(*part as usize));
     trace.distances = rows.map(|part| u64::from(part.entry.rows.get())).sum();
-    let mut made = None;
+    let (mut made, near_enough) = (None, k);
     let mut walk = |planned: &Planned<'_>, near: &mut Vec<Near>| -> Result<()> {
         let (op, Planned { graph, place, ef, k, codes, .. }) = (op_of(snapshot.schema().metric), *planned);
-        let walk = GraphSearch { snapshot, graph, place, kernels: search.kernels, op, ef, k, codes, among: None };
+        let wanted = if k < near_enough { farthest_of_use(near, codes, near_enough) } else { f32::INFINITY };
+        let walk =
+            GraphSearch { snapshot, graph, place, kernels: search.kernels, op, ef, k, wanted, codes, among: None };
         let Found { distances, hops, .. } = walk.run(query, &mut made, near)?.found;
         trace.distances += distances;
         trace.hops += hops;

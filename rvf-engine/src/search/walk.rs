@@ -49,6 +49,8 @@ pub(super) struct GraphSearch<'s> {
     pub(super) op: Op,
     pub(super) ef: usize,
     pub(super) k: usize,
+    /// Nodes at this distance or farther, on the codes of the graph, are of no use.
+    pub(super) wanted: f32,
     /// Which codes the graph walks on: those of the same number read a query in the same form.
     pub(super) codes: u32,
     /// Which nodes are looked for; all live ones unless given.
@@ -158,8 +160,18 @@ impl GraphSearch<'_> {
         let links = Links::new(index.links(), index.facts().degree.get() as usize);
         let (ef, dead) = (self.ef, &self.graph.dead[..]);
         let Some(selection) = self.among else {
-            let walk =
-                Walk { rows, links, entry, ef, dead, stage: Stage::Whole, most: u64::MAX, without: None, scratch };
+            let walk = Walk {
+                rows,
+                links,
+                entry,
+                ef,
+                dead,
+                stage: Stage::Whole,
+                most: u64::MAX,
+                without: None,
+                wanted: self.wanted,
+                scratch,
+            };
             return Ok(Searched { found: self.kernels.run(query, walk), strategy: None, ef });
         };
         Ok(self.walk_among(query, (rows, links, entry), selection, scratch))
@@ -178,7 +190,18 @@ impl GraphSearch<'_> {
         Q: Against<T>,
     {
         let walk = |ef, stage, most, scratch: &mut Scratch| {
-            let walk = Walk { rows, links, entry, ef, dead: excluded, stage, most, without: None, scratch };
+            let walk = Walk {
+                rows,
+                links,
+                entry,
+                ef,
+                dead: excluded,
+                stage,
+                most,
+                without: None,
+                wanted: f32::INFINITY,
+                scratch,
+            };
             self.kernels.run(query, walk)
         };
         let mut spent = 0;

@@ -434,6 +434,11 @@ fn removed_segments(before: &Snapshot) -> Result<BTreeSet<u64>> {
     for kind in [Kind::JOURNAL, Kind::COW_MAP, Kind::DELTA] {
         removed.extend(before.state().of_kind(kind).map(|entry| entry.segment_id.get()));
     }
+    for entry in before.state().of_kind(Kind::REFCOUNT) {
+        if before.refcount(entry)?.is_none() {
+            removed.insert(entry.segment_id.get());
+        }
+    }
     Ok(removed)
 }
 

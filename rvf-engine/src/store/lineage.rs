@@ -14,6 +14,7 @@ use rvf_format::lineage::{self, Merged, ParentRef};
 use rvf_format::manifest::ManifestEntry;
 use rvf_format::payload::cow::RowSet;
 use rvf_format::payload::journal::JournalView;
+use rvf_format::payload::refcount::RefcountView;
 use rvf_format::{Clause, Error as RvfError, Kind};
 use std::fmt;
 use std::ops::Range;
@@ -85,6 +86,13 @@ impl Snapshot {
             true => Err(self.parent_ref()?.map_or(Error::NoRoot, Error::parent_unknown)),
             false => Ok(()),
         }
+    }
+
+    /// What a REFCOUNT segment says; `None` if it is damaged, for it is a help that can be done without.
+    pub(crate) fn refcount(&self, segment: &ManifestEntry) -> Result<Option<RefcountView>> {
+        let view = self.intact(segment).and_then(|bytes| Ok(RefcountView::parse(bytes, segment.offset.get())?));
+        // A file that was cut meanwhile is another matter.
+        self.settle_own(Ok(view.ok()))
     }
 
     /// How many files this one builds on.

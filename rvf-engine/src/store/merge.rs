@@ -11,7 +11,7 @@ use rvf_format::limits::TREE_MIN;
 use rvf_format::manifest::ManifestEntry;
 use rvf_format::payload::columns::Builder;
 use rvf_format::payload::journal::{self, JournalView, JournalWord};
-use rvf_format::payload::refcount::{self, RefcountView};
+use rvf_format::payload::refcount;
 use rvf_format::payload::vec::{self, IdColumn, IdRef};
 use rvf_format::payload::{cow, tree::TreeView, witness};
 use rvf_format::{IdType, Kind};
@@ -231,8 +231,9 @@ fn merge_journals(snapshot: &Snapshot, group: &[ManifestEntry]) -> Result<Draft<
 fn merge_refcounts(snapshot: &Snapshot, group: &[ManifestEntry]) -> Result<Draft<'static>> {
     let mut entries = Vec::new();
     for entry in group {
-        let view = RefcountView::parse(snapshot.intact(entry)?, entry.offset.get())?;
-        entries.extend_from_slice(view.entries());
+        if let Some(view) = snapshot.refcount(entry)? {
+            entries.extend_from_slice(view.entries());
+        }
     }
     entries.sort_by_key(|entry| (entry.epoch.get(), entry.child_id));
     entries.dedup_by_key(|entry| (entry.epoch.get(), entry.child_id));

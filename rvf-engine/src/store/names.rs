@@ -57,7 +57,8 @@ pub(crate) fn create_temporary(place: &dyn Place, path: &Path, target: &Path) ->
             Ok(storage) => {
                 let locked = lock(storage.as_ref(), path).inspect_err(|_| drop(place.remove(path)))?;
                 // Between the two calls another process may have taken the file for one that was left, and removed it.
-                return match locked && is_named(place, storage.as_ref(), path)? {
+                let named = is_named(place, storage.as_ref(), path).inspect_err(|_| drop(place.remove(path)))?;
+                return match locked && named {
                     true => Ok(storage),
                     false => Err(held()),
                 };

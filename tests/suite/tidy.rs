@@ -36,6 +36,8 @@ const FLOORS: [(&str, &[Floor]); 2] = [
             // 2: sees slices and links, no files.
             ("hnsw", &["kernel", "random"]),
             ("quant", &["kernel", "random"]),
+            // Sees `rvf-format` and the crates of its algorithms.
+            ("sign", &[]),
             // 3
             ("store", &["hnsw", "kernel", "quant", "value"]),
             // 4: from snapshots to hits, edits, findings.

@@ -33,6 +33,7 @@
 //! | `value`, [`filter`] | 1 | values of metadata, the language of filters |
 //! | `random` | 1 | numbers that look random and are the same everywhere |
 //! | `hnsw`, `quant` | 2 | graphs over rows, codes of rows |
+//! | `sign` | 2 | keys, signatures |
 //! | [`store`] | 3 | snapshots, edits, the commit |
 //! | [`search`] | 4 | walks and scans |
 //! | `index` | 4 | building and renewing graphs |
@@ -59,6 +60,8 @@ mod quant;
 mod random;
 pub mod salvage;
 pub mod search;
+#[doc(hidden)]
+pub mod sign;
 pub mod store;
 mod value;
 mod verify;
@@ -72,14 +75,17 @@ pub use db::{
     Batch, BranchOptions, Committed, CreateOptions, Db, Flattened, OpenOptions, ReadMode, ReadOptions, Reader, Record,
     Shared, branch_path, flatten, salvage_path,
 };
-pub use error::{ArchiveError, ArchiveFault, Error, ParentError, ParentFault, Result};
+pub use error::{ArchiveError, ArchiveFault, Error, KeyError, KeyFault, ParentError, ParentFault, Result};
 pub use half::f16;
 pub use index::{IndexOptions, IndexProgress, Indexed, WalkCode};
 pub use inspect::{FieldInfo, GraphInfo, Info, SegmentInfo};
+pub use rvf_format::key_file::KeyFileFault;
+pub use rvf_format::note::{Note, NoteError, NoteFault, Policy, SignatureLine, Statement};
 pub use rvf_format::storage::contain_faults;
 pub use rvf_format::verify::{Advice, Finding, Report};
 pub use rvf_format::{Clause, Dtype, IdType, Kind, Metric, Schema};
 pub use search::{Effort, Hit, Matches, QueryVector, Search, Strategy, Trace};
+pub use sign::{Algorithm, KeyId, PublicKey, SecretKey, SignatureFault};
 pub use store::{Clock, CommitId, Fields, Id, LogEntry, Snapshot, TailReport};
 pub use value::{FieldType, Metadata, Value};
 pub use verify::{ParentReport, VerifyOptions, VerifyReport, verify_path, verify_path_with};

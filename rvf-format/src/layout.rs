@@ -95,5 +95,7 @@ pub fn all() -> Vec<Layout> {
         crate::payload::columns::FieldFacts::LAYOUT,
         crate::payload::lookup::LookupFacts::LAYOUT,
         crate::payload::lookup::LookupField::LAYOUT,
+        crate::key_file::SecretKeyFile::LAYOUT,
+        crate::key_file::PublicKeyFile::LAYOUT,
     ]
 }

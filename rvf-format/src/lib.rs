@@ -16,22 +16,26 @@
 //! | [`lineage`] | the parent of a branch, and what was merged into a file |
 //! | [`payload`] | what each kind of segment holds |
 //! | [`storage`] | where bytes live: file, memory, a shared view |
+//! | [`note`], [`base64`], [`key_file`] | what is signed, the text of its signatures; the files of a key pair |
 //! | [`recover`], [`chain`] | which root is true; from a root to its live segments |
 //! | [`verify`] | every byte of a file against the specification |
 //! | [`legacy`] | files of the published RVF crates |
 
+pub mod base64;
 pub mod build;
 pub mod chain;
 pub mod clause;
 pub mod digest;
 pub mod error;
 pub mod identity;
+pub mod key_file;
 pub mod kind;
 pub mod layout;
 pub mod legacy;
 pub mod limits;
 pub mod lineage;
 pub mod manifest;
+pub mod note;
 pub mod payload;
 pub mod recover;
 pub mod roaring;

@@ -36,6 +36,8 @@ const FLOORS: [(&str, &[Floor]); 2] = [
             // 2: sees slices and links, no files.
             ("hnsw", &["kernel", "random"]),
             ("quant", &["kernel", "random"]),
+            // Sees `rvf-format` and the crates of its algorithms.
+            ("sign", &[]),
             // 3
             ("store", &["hnsw", "kernel", "quant", "value"]),
             // 4: from snapshots to hits, edits, findings.
@@ -58,9 +60,12 @@ const FLOORS: [(&str, &[Floor]); 2] = [
             ("error", &[]),
             ("kind", &[]),
             ("limits", &[]),
-            ("layout", &["identity", "lineage", "manifest", "payload", "root", "segment"]),
+            ("layout", &["identity", "key_file", "lineage", "manifest", "payload", "root", "segment"]),
             ("schema", &["limits"]),
             ("digest", &["limits"]),
+            ("base64", &[]),
+            ("note", &["base64", "digest"]),
+            ("key_file", &["digest", "layout"]),
             ("roaring", &[]),
             ("row_set", &["roaring"]),
             ("storage", &[]),

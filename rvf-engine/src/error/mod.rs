@@ -1,10 +1,12 @@
 //! The one error type of the engine: what can go wrong, and by which names machines know it. What it says stands in `words.rs`.
 
 mod archive;
+mod key;
 mod parent;
 mod words;
 
 pub use archive::{ArchiveError, ArchiveFault};
+pub use key::{KeyError, KeyFault};
 pub use parent::{ParentError, ParentFault};
 
 use crate::filter::{FilterError, UnknownField};
@@ -89,6 +91,10 @@ pub enum Error {
     },
     /// An archive of a branch cannot be used.
     Archive(Box<ArchiveError>),
+    /// A key file is refused.
+    Key(Box<KeyError>),
+    /// A signature was computed that does not verify; it was not given out.
+    SigningFailed,
     /// Two files have no commit in common.
     NotRelated,
     /// A branch of a branch, so many times, is one more than there may be.
@@ -275,6 +281,11 @@ impl Error {
         Error::Parent(Box::new(ParentError { branch: PathBuf::new(), needed, why: ParentFault::NotLookedFor }))
     }
 
+    /// A key file that is refused.
+    pub(crate) fn key(path: &Path, fault: KeyFault) -> Self {
+        Error::Key(Box::new(KeyError { path: path.to_owned(), fault }))
+    }
+
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Error::Io { action, path: path.to_owned(), source }
     }
@@ -305,6 +316,11 @@ impl Error {
             }
             Error::Parent(_) => "parent_unusable",
             Error::Archive(_) => "archive",
+            Error::Key(error) => match error.fault {
+                KeyFault::File(_) => "key_file",
+                KeyFault::Exposed { .. } => "key_exposed",
+            },
+            Error::SigningFailed => "signing_failed",
             Error::NotRelated => "not_related",
             Error::TooDeep => "too_deep",
             Error::NotPinned { .. } => "not_pinned",
@@ -372,6 +388,7 @@ impl Error {
             | Error::ReadOnlyFeature
             | Error::Parent(_)
             | Error::Archive(_)
+            | Error::Key(_)
             | Error::Legacy(_) => REFUSED,
             Error::Io { .. }
             | Error::Truncated { .. }
@@ -379,6 +396,7 @@ impl Error {
             | Error::Locked { .. }
             | Error::Frozen
             | Error::Poisoned
+            | Error::SigningFailed
             | Error::Interrupted => NOT_NOW,
             Error::Input(error) => match error.fault() {
                 InputFault::File(

@@ -34,6 +34,7 @@
 //! | `random` | 1 | numbers that look random and are the same everywhere |
 //! | `hnsw`, `quant` | 2 | graphs over rows, codes of rows |
 //! | `sign` | 2 | keys, signatures |
+//! | [`trust`] | 4 | a file's signatures and history judged by what the verifier was given |
 //! | [`store`] | 3 | snapshots, edits, the commit |
 //! | [`search`] | 4 | walks and scans |
 //! | `index` | 4 | building and renewing graphs |
@@ -63,6 +64,7 @@ pub mod search;
 #[doc(hidden)]
 pub mod sign;
 pub mod store;
+pub mod trust;
 mod value;
 mod verify;
 
@@ -85,7 +87,7 @@ pub use rvf_format::storage::contain_faults;
 pub use rvf_format::verify::{Advice, Finding, Report};
 pub use rvf_format::{Clause, Dtype, IdType, Kind, Metric, Schema};
 pub use search::{Effort, Hit, Matches, QueryVector, Search, Strategy, Trace};
-pub use sign::{Algorithm, KeyId, PublicKey, SecretKey, SignatureFault};
+pub use sign::{Algorithm, KeyId, PublicKey, SecretKey, SignatureFault, Signer};
 pub use store::{Clock, CommitId, Fields, Id, LogEntry, Snapshot, TailReport};
 pub use value::{FieldType, Metadata, Value};
 pub use verify::{ParentReport, VerifyOptions, VerifyReport, verify_path, verify_path_with};

@@ -74,6 +74,7 @@ impl Kind {
                 | Kind::META_IDX
                 | Kind::DELTA
                 | Kind::WITNESS
+                | Kind::CRYPTO
                 | Kind::FILE
                 | Kind::FILLER
                 | Kind::TREE

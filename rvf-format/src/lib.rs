@@ -9,6 +9,7 @@
 //! | [`clause`], [`error`] | clause ids, the error type |
 //! | [`mod@layout`], [`limits`], [`kind`], [`schema`] | how structures are declared, fixed numbers, segment kinds, dtypes and metrics |
 //! | [`digest`] | the hashes of the format and the group tree |
+//! | [`merkle`] | the tree over audit entries, and its proofs |
 //! | [`roaring`], [`row_set`] | compressed sets of numbers, of rows |
 //! | [`segment`], [`build`] | header, prelude, sections: reading them, building them |
 //! | [`identity`] | the FILE segment |
@@ -35,6 +36,7 @@ pub mod legacy;
 pub mod limits;
 pub mod lineage;
 pub mod manifest;
+pub mod merkle;
 pub mod note;
 pub mod payload;
 pub mod recover;

@@ -3,6 +3,7 @@
 use crate::build::{Draft, seal};
 use crate::digest::{self, Hash};
 use crate::limits::{HEADER_LEN, PAGE_LEN};
+use crate::note::Policy;
 use crate::root::RootPage;
 use crate::segment::{Payload, SegmentHeader};
 use crate::storage::Bytes;
@@ -53,6 +54,9 @@ pub const TAG_WITNESS: u32 = 3;
 pub const TAG_FIRST_FACT: u32 = 16;
 /// Fact: pinned epochs.
 pub const FACT_PINS: u32 = 16;
+
+/// Fact: which signatures the newest commit has to have.
+pub const FACT_POLICY: u32 = 19;
 
 /// Facts by tag.
 pub type Facts = BTreeMap<u32, Vec<u8>>;
@@ -206,6 +210,26 @@ pub fn pins(facts: &Facts, at: u64) -> Result<Vec<u64>> {
         Ok(pins) if pins.is_sorted_by(|a, b| a < b) => Ok(pins),
         _ => Err(Error::corrupt(Clause::Man9, at, "pinned epochs are not ascending numbers")),
     }
+}
+
+/// Which signatures a file with these facts has to have for its newest commit; `None` if it asks for none.
+///
+/// # Errors
+/// MAN-9, at file offset `at`, if it is a policy that there is not.
+pub fn policy(facts: &Facts, at: u64) -> Result<Option<Policy>> {
+    match facts.get(&FACT_POLICY).map(Vec::as_slice) {
+        None => Ok(None),
+        Some(bytes) if bytes == policy_fact(Policy::Ed25519AndMlDsa65) => Ok(Some(Policy::Ed25519AndMlDsa65)),
+        Some(_) => Err(Error::corrupt(Clause::Man9, at, "an unknown policy of signatures")),
+    }
+}
+
+/// The value of [`FACT_POLICY`].
+pub fn policy_fact(policy: Policy) -> [u8; 4] {
+    let code: u32 = match policy {
+        Policy::Ed25519AndMlDsa65 => 1,
+    };
+    code.to_le_bytes()
 }
 
 fn array<T: FromBytes + Clone + zerocopy::Immutable + zerocopy::KnownLayout>(

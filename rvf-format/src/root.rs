@@ -1,6 +1,7 @@
 //! The root page: the last page of every MANIFEST, from which alone a file opens.
 
 use crate::limits::{PAGE, PAGE_LEN, ROOT_MAGIC, ROOT_VERSION};
+use crate::merkle::{EDGE_LEN, Edge};
 use crate::{Clause, Dtype, Error, IdType, Metric, Result, Schema, digest, layout};
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, IntoBytes};
@@ -82,7 +83,7 @@ layout! {
         0x188 witness_size: "u64" U64,
         /// Hash of the newest audit entry.
         0x190 witness_head: "[32]" [u8; 32],
-        /// Reserved: Merkle root over the audit entries.
+        /// Root of the Merkle tree over the audit entries.
         0x1B0 witness_tree: "[32]" [u8; 32],
         /// Of the parent's commit, 0 without a parent.
         0x1D0 parent_epoch: "u64" U64,
@@ -90,8 +91,10 @@ layout! {
         0x1D8 since_full: "u32" U32,
         /// 0.
         0x1DC reserved_c: "u32" U32,
+        /// The right edge of that tree.
+        0x1E0 witness_edge: "[2048]" [u8; EDGE_LEN],
         /// 0.
-        0x1E0 reserved_d: "[3360]" [u8; 3360],
+        0x9E0 reserved_d: "[1312]" [u8; 1312],
         /// As in the FILE segment.
         0xF00 file_id: "[16]" [u8; 16],
         /// File id of the parent, 0 without one.
@@ -113,8 +116,10 @@ pub const FLAG_FROZEN: u16 = 1;
 pub const FEATURE_BRANCH: u64 = 1;
 /// Bits of `features_incompatible` that this version knows.
 pub const KNOWN_INCOMPATIBLE: u64 = FEATURE_BRANCH;
+/// The bit of `features_read_only` of files whose roots hold the tree over the audit entries: who does not know it would leave it behind.
+pub const FEATURE_TREE: u64 = 1;
 /// Bits of `features_read_only` that this version knows.
-pub const KNOWN_READ_ONLY: u64 = 0;
+pub const KNOWN_READ_ONLY: u64 = FEATURE_TREE;
 
 impl RootPage {
     /// A root page with magic and version.
@@ -196,6 +201,36 @@ impl RootPage {
         self.lineage_depth.get() != 0 || self.features_incompatible.get() & FEATURE_BRANCH != 0
     }
 
+    /// Whether the root holds the tree over the audit entries.
+    pub fn has_tree(&self) -> bool {
+        self.features_read_only.get() & FEATURE_TREE != 0
+    }
+
+    /// The edge of the tree over the audit entries; `None` in a file without the tree.
+    ///
+    /// # Errors
+    /// AUD-1.
+    pub fn edge(&self) -> Result<Option<Edge>> {
+        if !self.has_tree() {
+            return Ok(None);
+        }
+        let edge = Edge::from_bytes(self.witness_size.get(), &self.witness_edge);
+        let wrong = Error::corrupt(
+            Clause::Aud1,
+            self.own_offset.get() + 0x1B0,
+            "the tree over the audit entries is not that of its edge",
+        );
+        edge.filter(|edge| edge.root() == self.witness_tree).map(Some).ok_or(wrong)
+    }
+
+    /// Sets size, root and edge of the tree.
+    pub fn set_edge(&mut self, edge: &Edge) {
+        self.features_read_only.set(self.features_read_only.get() | FEATURE_TREE);
+        self.witness_size.set(edge.size());
+        self.witness_tree = edge.root();
+        self.witness_edge = edge.to_bytes();
+    }
+
     /// End of the page: where an uncommitted tail would start.
     pub fn end(&self) -> u64 {
         self.own_offset.get().saturating_add(PAGE)
@@ -249,12 +284,14 @@ impl RootPage {
             "signature_length",
             "reserved_a",
             "reserved_b",
-            "witness_tree",
             "reserved_c",
             "reserved_d",
             "reserved_e",
         ];
-        let fields = Self::LAYOUT.fields.iter().filter(|field| reserved.contains(&field.name));
+        // Without the bit they have no meaning.
+        let tree: &[&str] = if self.has_tree() { &[] } else { &["witness_tree", "witness_edge"] };
+        let is_reserved = |name: &str| reserved.contains(&name) || tree.contains(&name);
+        let fields = Self::LAYOUT.fields.iter().filter(|field| is_reserved(field.name));
         let bytes = self.as_bytes();
         fields
             .flat_map(|field| field.offset..field.offset + field.length)
@@ -321,6 +358,10 @@ mod tests {
         assert_eq!(root.first_reserved_set(), Some(0xFFB));
         root.features_incompatible.set(FEATURE_BRANCH);
         assert_eq!(root.first_reserved_set(), Some(0xFFB), "a known feature changes nothing");
+        root.witness_edge[0] = 1;
+        assert_eq!(root.first_reserved_set(), Some(0x1E0), "no tree");
+        root.features_read_only.set(FEATURE_TREE);
+        assert_eq!(root.first_reserved_set(), Some(0xFFB));
         root.features_compatible.set(1);
         assert_eq!(root.first_reserved_set(), None);
     }

@@ -39,7 +39,8 @@ const FLOORS: [(&str, &[Floor]); 2] = [
             // Sees `rvf-format` and the crates of its algorithms.
             ("sign", &[]),
             // 3
-            ("store", &["hnsw", "kernel", "quant", "value"]),
+            ("store", &["hnsw", "kernel", "quant", "sign", "value"]),
+            ("trust", &["sign"]),
             // 4: from snapshots to hits, edits, findings.
             ("search", &["filter", "hnsw", "kernel", "quant", "store", "value"]),
             ("index", &["hnsw", "kernel", "quant", "random", "store"]),

@@ -11,6 +11,7 @@
 //! | `branches.rs` | branches: making, merging, freezing, flattening |
 //! | `calibrate.rs` | the curve of effort, by queries of the caller's |
 //! | `indexing.rs` | the index: renewed when due, and on demand |
+//! | `signing.rs` | signing what is there |
 //! | `upkeep.rs` | what follows a commit; compaction |
 //! | `reader.rs` | [`Reader`]; records read from a snapshot |
 //! | `salvage.rs` | salvage, from a path to a file of vectors |
@@ -25,6 +26,7 @@ mod metadata_tests;
 mod reader;
 mod salvage;
 mod shared;
+mod signing;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -39,6 +41,7 @@ pub use shared::Shared;
 use crate::index::IndexOptions;
 use crate::ingest::door::{IdsRef, Rounding, Tally, Vectors};
 use crate::ingest::{self, ImportOptions, Imported, VectorSource};
+use crate::sign::Signer;
 use crate::store::{Clock, Context, Id, Snapshot, Store, TailReport, first_items, random_file_id};
 use crate::value::Metadata;
 use crate::{Error, Result};
@@ -71,6 +74,8 @@ pub struct OpenOptions {
     pub lock_wait: Duration,
     /// Folders to look for parents of branches in: see [`ReadOptions::parent_folders`].
     pub parent_folders: Vec<PathBuf>,
+    /// Signs every commit of the handle, in that commit: a [`crate::SecretKey`].
+    pub signer: Option<Arc<dyn Signer>>,
     /// How the index is built when a commit or a compaction renews it.
     pub index: IndexOptions,
     /// Leave the index to [`Db::index`] and [`Db::fold`]: commits do not renew it.
@@ -87,6 +92,7 @@ impl OpenOptions {
             actor: self.actor.clone(),
             lock_wait: self.lock_wait,
             parent_folders: self.parent_folders.clone(),
+            signer: self.signer.clone(),
         }
     }
 }

@@ -34,9 +34,21 @@ pub struct ReadOptions {
     /// Folders to look for parents of branches in, after where the branch says its parent is and its own folder. RVF_PARENT_PATH names
     /// more of them.
     pub parent_folders: Vec<PathBuf>,
+    /// The state hash that the newest commit has to have: with [`ReadMode::Verified`], what is read is what was verified before, whatever
+    /// became of the file in between.
+    pub root_hash: Option<[u8; 32]>,
 }
 
 impl ReadOptions {
+    fn check(&self, snapshot: &Snapshot) -> Result<()> {
+        match self.root_hash {
+            Some(expected) if expected != snapshot.root().state_hash => {
+                Err(Error::OtherState { epoch: snapshot.epoch(), found: snapshot.root().state_hash })
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn opening<'a>(&'a self, place: &'a dyn Place) -> Opening<'a> {
         Opening { place, folders: &self.parent_folders, verified: self.mode == ReadMode::Verified }
     }
@@ -106,6 +118,7 @@ impl Reader {
         let (path, options) = (path.as_ref().to_owned(), options.clone());
         let opening = options.opening(place.as_ref());
         let (identity, snapshot) = opening.alone(&path)?;
+        options.check(&snapshot)?;
         let snapshot = opening.with_parents(&path, snapshot, None)?;
         Ok(Self { place, path, options, identity, snapshot: Arc::new(snapshot) })
     }
@@ -141,6 +154,7 @@ impl Reader {
     pub fn refresh(&mut self) -> Result<bool> {
         let opening = self.options.opening(self.place.as_ref());
         let (identity, snapshot) = opening.alone(&self.path)?;
+        self.options.check(&snapshot)?;
         let snapshot = opening.with_parents(&self.path, snapshot, self.snapshot.parent())?;
         let other = identity != self.identity || snapshot.epoch() != self.snapshot.epoch();
         let moved = other || self.snapshot.check().is_err();

@@ -91,6 +91,13 @@ pub enum Error {
     },
     /// An archive of a branch cannot be used.
     Archive(Box<ArchiveError>),
+    /// The newest commit is not the one that was asked for by its state hash.
+    OtherState {
+        /// The newest epoch.
+        epoch: u64,
+        /// Its state hash.
+        found: [u8; 32],
+    },
     /// A key file is refused.
     Key(Box<KeyError>),
     /// A signature was computed that does not verify; it was not given out.
@@ -321,6 +328,7 @@ impl Error {
                 KeyFault::Exposed { .. } => "key_exposed",
             },
             Error::SigningFailed => "signing_failed",
+            Error::OtherState { .. } => "other_state",
             Error::NotRelated => "not_related",
             Error::TooDeep => "too_deep",
             Error::NotPinned { .. } => "not_pinned",
@@ -389,6 +397,7 @@ impl Error {
             | Error::Parent(_)
             | Error::Archive(_)
             | Error::Key(_)
+            | Error::OtherState { .. }
             | Error::Legacy(_) => REFUSED,
             Error::Io { .. }
             | Error::Truncated { .. }

@@ -26,6 +26,7 @@ impl Error {
             Error::InParent { source, .. } => source.hint(),
             Error::Archive(error) => error.hint().into(),
             Error::Key(error) => error.hint(),
+            Error::OtherState { .. } => "verify the file again, and open what was found then".into(),
             Error::SigningFailed => "try again; if it comes again, do not trust this machine: its memory or processor miscalculates".into(),
             Error::NotRelated => "compare files of one lineage: a file and its branches, see `rvf lineage`".into(),
             Error::TooDeep => "flatten the file first, and branch from what that gives".into(),
@@ -133,6 +134,9 @@ impl fmt::Display for Error {
             Error::InParent { path, source } => write!(f, "in the parent {}: {source}", path.display()),
             Error::Archive(error) => error.fmt(f),
             Error::Key(error) => error.fmt(f),
+            Error::OtherState { epoch, found } => {
+                write!(f, "the file is not in the state that was asked for: epoch {epoch} has the state hash {}", rvf_format::digest::hex(found))
+            }
             Error::SigningFailed => f.write_str("a signature that was just computed does not verify; nothing was signed"),
             Error::NotRelated => f.write_str("the two have no commit in common: neither is a branch of the other or of what the other is a branch of"),
             Error::TooDeep => write!(f, "a branch may have {} parents one above the other", rvf_format::lineage::MAX_DEPTH),

@@ -16,5 +16,31 @@ mod file;
 mod key;
 mod signature;
 
+use crate::Result;
+use core::fmt::Debug;
+use rvf_format::note::{Note, Statement};
+
 pub use key::{KeyId, PublicKey, SecretKey};
 pub use signature::{Algorithm, SignatureFault};
+
+/// Whoever signs commits: a [`SecretKey`], or something that keeps one elsewhere.
+pub trait Signer: Debug + Send + Sync {
+    /// Signs a statement, with both algorithms.
+    ///
+    /// # Errors
+    /// [`crate::Error::SigningFailed`].
+    fn sign(&self, statement: &Statement) -> Result<Note>;
+
+    /// Whose signatures they are.
+    fn key_id(&self) -> KeyId;
+}
+
+impl Signer for SecretKey {
+    fn sign(&self, statement: &Statement) -> Result<Note> {
+        SecretKey::sign(self, statement)
+    }
+
+    fn key_id(&self) -> KeyId {
+        self.public().id()
+    }
+}

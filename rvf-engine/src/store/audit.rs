@@ -2,9 +2,13 @@
 
 use super::snapshot::Snapshot;
 use crate::Result;
+use rvf_format::build::Draft;
 use rvf_format::chain;
 use rvf_format::digest::Hash;
-use rvf_format::manifest::ManifestEntry;
+use rvf_format::manifest::{ManifestEntry, policy};
+use rvf_format::merkle::{Edge, leaf};
+use rvf_format::note::{Note, Policy};
+use rvf_format::payload::crypto;
 use rvf_format::payload::witness::{self, Entry, Operation, WitnessEntry};
 use rvf_format::recover::commit_at;
 use rvf_format::root::RootPage;
@@ -166,4 +170,52 @@ pub(crate) fn next_entry(previous: Option<&RootPage>, operation: Operation, para
         fixed.parameters = digest::blake3(parameters.as_bytes());
     }
     Entry { fixed, actor: actor.to_owned() }
+}
+
+/// Gives a root the tree over the audit entries, if the file was written before there was one.
+pub(crate) fn grow_tree(root: &mut RootPage, snapshot: &Snapshot) -> Result<()> {
+    if root.has_tree() {
+        return Ok(());
+    }
+    let leaves: Vec<Hash> = entries(snapshot)?.iter().map(|entry| leaf(&entry.hash())).collect();
+    root.set_edge(&Edge::of(&leaves));
+    Ok(())
+}
+
+/// The signed notes of CRYPTO segments in one.
+pub(crate) fn merge_notes(snapshot: &Snapshot, segments: &[ManifestEntry]) -> Result<Draft<'static>> {
+    Ok(crypto::draft(&notes_in(snapshot, segments.iter())?))
+}
+
+fn notes_in<'e>(snapshot: &Snapshot, segments: impl Iterator<Item = &'e ManifestEntry>) -> Result<Vec<Note>> {
+    let mut notes = Vec::new();
+    for segment in segments {
+        notes.extend(crypto::parse(snapshot.intact(segment)?, segment)?);
+    }
+    notes.sort_by_key(|note| note.statement().epoch);
+    Ok(notes)
+}
+
+impl Snapshot {
+    /// The signed notes about this commit and earlier ones, by epoch. Whether their signatures are right is not judged: see
+    /// [`crate::PublicKey::verify`].
+    ///
+    /// # Errors
+    /// Corruption of CRYPTO segments.
+    pub fn notes(&self) -> Result<Vec<Note>> {
+        self.settle_own(notes_in(self, self.state().of_kind(Kind::CRYPTO)))
+    }
+
+    /// Epoch of the newest signed commit up to this one; `None` if there is none.
+    pub fn signed_epoch(&self) -> Option<u64> {
+        self.state().of_kind(Kind::CRYPTO).map(|entry| entry.base_row.get()).max()
+    }
+
+    /// Whether the file asks that its newest commit is signed.
+    ///
+    /// # Errors
+    /// MAN-9.
+    pub fn policy(&self) -> Result<Option<Policy>> {
+        Ok(policy(&self.state().facts, self.root().manifest_offset.get())?)
+    }
 }

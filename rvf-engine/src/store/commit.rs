@@ -7,21 +7,24 @@
 //! Why this order survives a crash at any point is argued in `spec/commit.md`, "Commit order".
 
 use super::append::{Appender, SYNCING};
-use super::audit::{next_entry, unsealed};
+use super::audit::{grow_tree, next_entry, unsealed};
 use super::edit::Edit;
 use super::merge::{self, Merged};
 use super::names::{self, COMPACT_SUFFIX, CREATE_SUFFIX, beside};
 use super::parents::Opening;
 use super::snapshot::Snapshot;
 use super::tail::{self, TailReport};
+use crate::sign::Signer;
 use crate::{Error, Result};
 use rvf_format::build::Draft;
 use rvf_format::chain::State;
 use rvf_format::limits::{FULL_EVERY, PAGE};
-use rvf_format::manifest::{Facts, Manifest, ManifestEntry};
+use rvf_format::manifest::{FACT_POLICY, Facts, Manifest, ManifestEntry, policy_fact};
+use rvf_format::merkle::{Edge, leaf};
+use rvf_format::note::{Policy, Statement};
 use rvf_format::payload::witness::{Entry, Operation};
-use rvf_format::payload::{cow, journal, meta, vec, witness};
-use rvf_format::root::{FLAG_FROZEN, KNOWN_READ_ONLY, RootPage};
+use rvf_format::payload::{cow, crypto, journal, meta, vec, witness};
+use rvf_format::root::{FEATURE_TREE, FLAG_FROZEN, KNOWN_READ_ONLY, RootPage};
 use rvf_format::state::state_hash;
 use rvf_format::storage::{Place, Storage};
 use rvf_format::{Clause, Kind, Schema, digest, identity};
@@ -62,6 +65,8 @@ pub struct Context {
     pub lock_wait: Duration,
     /// Folders to look for parents of branches in.
     pub parent_folders: Vec<PathBuf>,
+    /// Signs every commit, in that commit.
+    pub signer: Option<Arc<dyn Signer>>,
 }
 
 /// A file that this process may write: holds its lock.
@@ -227,6 +232,7 @@ impl Store {
     fn append_commit(&self, edit: &Edit<'_>) -> Result<Snapshot> {
         let base = &self.snapshot;
         let mut root = *base.root();
+        grow_tree(&mut root, base)?;
         root.set_epoch(next_epoch(&root)?);
         root.modified_ns.set(self.context.clock.now_ns());
         root.previous_root.set(base.root().own_offset.get());
@@ -263,9 +269,11 @@ impl Store {
         let change = Change { full, removed, facts: edit.facts.clone() };
         // Again, for what was read of the file meanwhile is in the new segments.
         base.check()?;
+        let before = (&base.state().live[..], &base.state().facts);
+        let sealed = seal(&mut appender, root, before, change, entry, self.context.signer.as_deref())?;
         // The first sync puts every byte that the root will name on the medium, the second the root itself.
         appender.sync()?;
-        let state = finish(&mut appender, root, &base.state().live, &base.state().facts, change, entry)?;
+        let state = sealed.write(&mut appender)?;
         // Mapped before the second sync: behind it nothing may fail, for the commit is there.
         let file = appender.view()?;
         appender.sync()?;
@@ -311,45 +319,98 @@ pub(crate) struct Change {
     pub(crate) facts: Facts,
 }
 
-/// Ends a commit: works out state hash and audit entry, appends manifest and root. The caller syncs.
-/// `root` is complete but for hashes, places and the audit chain; `live` and `facts` are those before the change.
-pub(crate) fn finish(
+/// A commit that is there but for its manifest and root.
+pub(crate) struct Sealed {
+    root: RootPage,
+    live: Vec<ManifestEntry>,
+    facts: Facts,
+    change: Change,
+    witness: Vec<u8>,
+}
+
+/// Works out state hash, audit entry and tree of a commit, and appends its signed note if there is a signer.
+/// `root` is complete but for hashes, places and the audit chain; `live` and `facts` are those before the change. An entry that the root
+/// counts already is that of an epoch that is written again.
+pub(crate) fn seal(
     appender: &mut Appender<'_>,
     mut root: RootPage,
-    live: &[ManifestEntry],
-    facts: &Facts,
+    (live, facts): (&[ManifestEntry], &Facts),
     mut change: Change,
     mut entry: Entry,
-) -> Result<State> {
+    signer: Option<&dyn Signer>,
+) -> Result<Sealed> {
     change.removed.sort_unstable();
+    if signer.is_some() && facts.get(&FACT_POLICY).map(Vec::as_slice) != Some(&policy_fact(POLICY)[..]) {
+        change.facts.insert(FACT_POLICY, policy_fact(POLICY).to_vec());
+    }
     let mut live: Vec<ManifestEntry> =
         live.iter().filter(|entry| change.removed.binary_search(&entry.segment_id.get()).is_err()).copied().collect();
     live.extend_from_slice(&appender.added);
-    live.sort_by_key(|entry| entry.segment_id.get());
     let mut facts = facts.clone();
     facts.extend(change.facts.clone());
     facts.retain(|_, value| !value.is_empty());
 
+    let is_new = entry.fixed.index == root.witness_size;
+    if is_new {
+        root.features_read_only.set(root.features_read_only.get() | FEATURE_TREE);
+    }
     root.state_hash = state_hash(&root, &facts, &live);
     entry.fixed.epoch.set(root.epoch());
     entry.fixed.time_ns.set(root.modified_ns.get());
     entry.fixed.count.set(root.live_count.get());
     entry.fixed.state_hash = root.state_hash;
     let witness = entry.encode();
-    root.witness_size.set(entry.fixed.index.get() + 1);
     root.witness_head = digest::shake256(&witness);
+    if is_new {
+        let mut edge = match root.witness_size.get() {
+            0 => Edge::default(),
+            _ => root.edge()?.unwrap_or_default(),
+        };
+        edge.push(leaf(&root.witness_head));
+        root.set_edge(&edge);
+    }
+    if let Some(signer) = signer {
+        let note = signer.sign(&statement(&root, &live))?;
+        appender.append(&crypto::draft(&[note]))?;
+        live.extend(appender.added.last());
+    }
+    live.sort_by_key(|entry| entry.segment_id.get());
+    Ok(Sealed { root, live, facts, change, witness })
+}
 
-    let mut added = if change.full { live.clone() } else { std::mem::take(&mut appender.added) };
-    added.sort_by_key(|entry| entry.segment_id.get());
-    appender.added.clear();
-    let (removed, changed) = if change.full { (Vec::new(), facts.clone()) } else { (change.removed, change.facts) };
-    let manifest = Manifest { full: change.full, added, removed, witness, facts: changed };
-    let id = appender.take_id();
-    root.next_segment_id.set(appender.next_segment_id);
-    let bytes = manifest.encode(appender.cursor, id, &mut root)?;
-    let schema = root.schema()?;
-    appender.append_manifest(&bytes)?;
-    Ok(State { root, schema, live, facts })
+/// Which signatures files ask for that are signed.
+const POLICY: Policy = Policy::Ed25519AndMlDsa65;
+
+/// What is signed of the commit of `root`.
+fn statement(root: &RootPage, live: &[ManifestEntry]) -> Statement {
+    let signed = live.iter().filter(|entry| entry.kind() == Kind::CRYPTO).map(|entry| entry.base_row.get());
+    Statement {
+        file_id: root.file_id,
+        size: root.witness_size.get(),
+        root: root.witness_tree,
+        epoch: root.epoch(),
+        state_hash: root.state_hash,
+        previous: signed.max().unwrap_or(0),
+        policy: POLICY,
+    }
+}
+
+impl Sealed {
+    /// Appends manifest and root. The caller syncs.
+    pub(crate) fn write(self, appender: &mut Appender<'_>) -> Result<State> {
+        let Sealed { mut root, live, facts, change, witness } = self;
+        let mut added = if change.full { live.clone() } else { std::mem::take(&mut appender.added) };
+        added.sort_by_key(|entry| entry.segment_id.get());
+        appender.added.clear();
+        let (removed, changed) = if change.full { (Vec::new(), facts.clone()) } else { (change.removed, change.facts) };
+        let manifest = Manifest { full: change.full, added, removed, witness, facts: changed };
+        let id = appender.take_id();
+        root.next_segment_id.set(appender.next_segment_id);
+        let bytes = manifest.encode(appender.cursor, id, &mut root)?;
+        let schema = root.schema()?;
+        appender.append_manifest(&bytes)?;
+        Ok(State { root, schema, live, facts })
+    }
 }
 
 /// The root of a new file before its first commit: schema, file id, creation time.
@@ -393,7 +454,8 @@ fn write_first(
     }
     let entry = next_entry(None, first.operation, &first.parameters, &context.actor);
     let change = Change { full: true, removed: Vec::new(), facts: first.facts.clone() };
-    let state = finish(&mut appender, first.root, &[], &Facts::new(), change, entry)?;
+    let sealed = seal(&mut appender, first.root, (&[], &Facts::new()), change, entry, context.signer.as_deref())?;
+    let state = sealed.write(&mut appender)?;
     let file = appender.view()?;
     // One sync: nothing of the file can be found before it has its name.
     appender.sync()?;

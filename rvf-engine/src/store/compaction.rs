@@ -1,8 +1,8 @@
 //! The storage side of compaction: the temporary file, the last commit in it, the change of files.
 
 use super::append::Appender;
-use super::audit::{entries, next_entry, segment_entries};
-use super::commit::{Change, Context, Store, finish, next_epoch, open_newest};
+use super::audit::{entries, grow_tree, merge_notes, next_entry, segment_entries};
+use super::commit::{Change, Context, Store, next_epoch, open_newest, seal};
 use super::graph::Graph;
 use super::merge::{Gathered, remove_companions};
 use super::moved::{Origin, Run};
@@ -10,6 +10,7 @@ use super::names::{self, COMPACT_SUFFIX, CREATE_SUFFIX, Unnamed, beside};
 use super::relative::relative;
 use super::rows::RowId;
 use super::snapshot::Snapshot;
+use crate::sign::Signer;
 use crate::{Error, Result};
 use rvf_format::build::Draft;
 use rvf_format::chain::{self, State};
@@ -204,7 +205,7 @@ impl Writer<'_> {
         let entry = self.entries.get(own as usize).cloned().ok_or(Error::NoRoot)?;
         let mut root = *snapshot.root();
         root.previous_root.set(self.previous_root);
-        let state = self.write_epoch(root, live, &snapshot.state().facts, entry)?;
+        let state = self.write_epoch(root, live, &snapshot.state().facts, entry, None)?;
         if state.root.state_hash != snapshot.root().state_hash {
             let at = snapshot.root().own_offset.get() + 0x150;
             return Err(Error::Corrupt {
@@ -273,13 +274,14 @@ impl Writer<'_> {
         mut live: Vec<ManifestEntry>,
         facts: &Facts,
         entry: Entry,
+        signer: Option<&dyn Signer>,
     ) -> Result<State> {
         root.since_full.set(0);
         live.append(&mut self.fillers);
         let new: BTreeSet<u64> = self.appender.added.iter().map(|entry| entry.segment_id.get()).collect();
         live.retain(|entry| !new.contains(&entry.segment_id.get()));
         let change = Change { full: true, removed: Vec::new(), facts: Facts::new() };
-        finish(&mut self.appender, root, &live, facts, change, entry)
+        seal(&mut self.appender, root, (&live, facts), change, entry, signer)?.write(&mut self.appender)
     }
 
     /// The commit of the compaction itself: what is live in `before`, rows of small or holed segments gathered into new ones.
@@ -291,6 +293,7 @@ impl Writer<'_> {
         reindex: Reindex<'_>,
     ) -> Result<RootPage> {
         let mut root = *before.root();
+        grow_tree(&mut root, before)?;
         root.set_epoch(next_epoch(&root)?);
         root.modified_ns.set(context.clock.now_ns());
         root.previous_root.set(self.previous_root);
@@ -301,6 +304,7 @@ impl Writer<'_> {
         // Large WITNESS segments go on; the others and what stands in manifests become one.
         let witnesses = before.state().of_kind(Kind::WITNESS).filter(|entry| entry.length.get() < TREE_MIN);
         removed.extend(witnesses.map(|entry| entry.segment_id.get()));
+        let notes = gather_notes(before, &mut removed)?;
         remove_companions(before, &mut removed)?;
         let mut live = self.place(before, |entry| !removed.contains(&entry.segment_id.get()))?;
         self.renew_inherited(before)?;
@@ -314,12 +318,15 @@ impl Writer<'_> {
                 self.appender.append(&draft)?;
             }
         }
+        if let Some(notes) = notes {
+            self.appender.append(&notes)?;
+        }
         // Pieces of earlier epochs do not go on either.
         self.sealed.clear();
         live.extend(self.seal(&live, before.root().witness_size.get(), usize::MAX)?);
         let entry = next_entry(Some(before.root()), Operation::COMPACT, parameters, &context.actor);
         let facts = renewed_facts(before, self.appender.path, &mut root)?;
-        Ok(self.write_epoch(root, live, &facts, entry)?.root)
+        Ok(self.write_epoch(root, live, &facts, entry, context.signer.as_deref())?.root)
     }
 
     /// What a branch says of rows that it inherits: which it hides, and the metadata that it gives them.
@@ -366,6 +373,17 @@ impl Writer<'_> {
         }
         Ok(runs)
     }
+}
+
+/// The notes of CRYPTO segments that are small, as one, where there are several: those are added to what does not go on.
+fn gather_notes(before: &Snapshot, removed: &mut BTreeSet<u64>) -> Result<Option<Draft<'static>>> {
+    let crypto = before.state().of_kind(Kind::CRYPTO).filter(|entry| entry.length.get() < TREE_MIN);
+    let small: Vec<ManifestEntry> = crypto.copied().collect();
+    if small.len() < 2 {
+        return Ok(None);
+    }
+    removed.extend(small.iter().map(|entry| entry.segment_id.get()));
+    merge_notes(before, &small).map(Some)
 }
 
 /// The facts of a file that will lie at `path`: where its parent is and stands now, if that was found.

@@ -7,7 +7,7 @@
 
 use super::append::Appender;
 use super::audit::next_entry;
-use super::commit::{Change, Context, append_file_segment, finish, new_root};
+use super::commit::{Change, Context, append_file_segment, new_root, seal};
 use super::compaction::gather;
 use super::snapshot::Snapshot;
 use crate::Result;
@@ -57,7 +57,8 @@ pub(crate) fn write(
     root.next_row.set(next_row);
     let entry = next_entry(None, Operation::FLATTEN, &source.commit_id().to_string(), &context.actor);
     let change = Change { full: true, removed: Vec::new(), facts: Facts::new() };
-    Ok(finish(&mut appender, root, &[], &Facts::new(), change, entry)?.root)
+    let sealed = seal(&mut appender, root, (&[], &Facts::new()), change, entry, context.signer.as_deref())?;
+    Ok(sealed.write(&mut appender)?.root)
 }
 
 /// What becomes of the parts of a snapshot.

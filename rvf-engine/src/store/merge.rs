@@ -1,6 +1,7 @@
 //! Merging small segments when a full manifest is due (`spec/commit.md`, MAN-10), so that the number of live segments grows
 //! with the logarithm of the commits and each byte is rewritten a few times at most.
 
+use super::audit::merge_notes;
 use super::edit::Edit;
 use super::metadata::{self, Columns};
 use super::rows::RowId;
@@ -77,12 +78,13 @@ pub(crate) fn plan(snapshot: &Snapshot, edit: &Edit<'_>, next_row: &mut u64) -> 
     let mut merged = Merged { drafts: Vec::new(), removed: edit.removed.iter().copied().collect() };
     let mut stays = covered_segments(snapshot);
     stays.extend(changed_segments(snapshot, edit)?);
-    for kind in [Kind::VEC, Kind::JOURNAL, Kind::WITNESS, Kind::COW_MAP, Kind::REFCOUNT] {
+    for kind in [Kind::VEC, Kind::JOURNAL, Kind::WITNESS, Kind::COW_MAP, Kind::REFCOUNT, Kind::CRYPTO] {
         for group in groups(snapshot, kind, &merged.removed, &stays) {
             let drafts = match kind {
                 Kind::VEC => merge_rows(snapshot, edit, &group, next_row)?,
                 Kind::JOURNAL => vec![merge_journals(snapshot, &group)?],
                 Kind::COW_MAP => vec![cow::cow_map(&snapshot.hidden_rows()?)],
+                Kind::CRYPTO => vec![merge_notes(snapshot, &group)?],
                 Kind::REFCOUNT => vec![merge_refcounts(snapshot, &group)?],
                 _ => vec![merge_witnesses(snapshot, &group)?],
             };

@@ -16,6 +16,7 @@
 
 pub mod columns;
 pub mod cow;
+pub mod crypto;
 pub mod index;
 pub mod journal;
 pub mod lookup;

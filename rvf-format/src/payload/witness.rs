@@ -71,6 +71,8 @@ impl Operation {
     pub const UNPIN: Operation = Operation(7);
     /// The file was frozen.
     pub const FREEZE: Operation = Operation(8);
+    /// The newest state was signed.
+    pub const SIGN: Operation = Operation(9);
     /// What another file has was merged into this one.
     pub const MERGE: Operation = Operation(10);
     /// A branch was made a file of its own.

@@ -112,6 +112,9 @@ fn check_root(commit: &Commit, before: Option<&Commit>, findings: &mut Findings)
     if parent(root) != parent(&before.root) {
         findings.add(Clause::Root8, at, None, "a root names another parent than the root before");
     }
+    if before.root.has_tree() && !root.has_tree() {
+        findings.add(Clause::Root8, at + 0x120, None, "a root has no tree over the audit entries, the one before has");
+    }
     let numbers = |root: &RootPage| [root.next_row.get(), root.next_id.get(), root.next_segment_id.get()];
     if numbers(root).iter().zip(numbers(&before.root)).any(|(now, before)| *now < before) {
         findings.add(Clause::Root7, at + 0x170, None, "a running number is smaller than in the root before");

@@ -1,6 +1,7 @@
 //! What segments say together: ids, counts, audit entries, hash trees.
 
 use super::Findings;
+use super::audit::{self, Trail};
 use super::history::History;
 use super::walk::Walked;
 use crate::limits::TREE_MIN;
@@ -12,12 +13,14 @@ use crate::storage::Bytes;
 use crate::{Clause, Error, Kind, Result};
 use std::collections::BTreeMap;
 
-pub(super) fn check(file: &Bytes, history: &History, walked: &Walked, findings: &mut Findings) {
-    check_audit(history, walked, findings);
+/// Returns the audit entries, if they are all there and linked.
+pub(super) fn check(file: &Bytes, history: &History, walked: &Walked, findings: &mut Findings) -> Option<Trail> {
+    let trail = check_audit(history, walked, findings);
     if history.resolved {
         check_trees(history, walked, findings);
         check_rows(file, history, walked, findings);
     }
+    trail
 }
 
 fn check_trees(history: &History, walked: &Walked, findings: &mut Findings) {
@@ -51,8 +54,8 @@ fn tree_is_damaged(history: &History, walked: &Walked) -> bool {
     trees.into_iter().any(|entry| walked.damaged.contains(&entry.segment_id.get()))
 }
 
-fn check_audit(history: &History, walked: &Walked, findings: &mut Findings) {
-    let Some(newest) = history.newest_root() else { return };
+fn check_audit(history: &History, walked: &Walked, findings: &mut Findings) -> Option<Trail> {
+    let newest = history.newest_root()?;
     let mut entries: BTreeMap<u64, (u64, Entry)> = BTreeMap::new();
     let mut readable = true;
     for (at, sealed) in &walked.sealed {
@@ -79,9 +82,13 @@ fn check_audit(history: &History, walked: &Walked, findings: &mut Findings) {
     }
     let sealed_is_damaged =
         history.listed.values().any(|e| e.kind() == Kind::WITNESS && walked.damaged.contains(&e.segment_id.get()));
-    if readable && !sealed_is_damaged && history.complete {
-        check_links(&entries, newest.witness_size.get(), newest.own_offset.get(), findings);
-    }
+    let is_whole = readable
+        && !sealed_is_damaged
+        && history.complete
+        && check_links(&entries, newest.witness_size.get(), newest.own_offset.get(), findings);
+    let trail = is_whole.then(|| Trail::of(entries.values().map(|(_, entry)| entry)));
+    audit::check(trail.as_ref(), history, walked, findings);
+    trail
 }
 
 fn insert(entries: &mut BTreeMap<u64, (u64, Entry)>, at: u64, entry: &Entry, findings: &mut Findings) {
@@ -91,7 +98,8 @@ fn insert(entries: &mut BTreeMap<u64, (u64, Entry)>, at: u64, entry: &Entry, fin
     }
 }
 
-fn check_links(entries: &BTreeMap<u64, (u64, Entry)>, size: u64, place: u64, findings: &mut Findings) {
+/// Whether the entries are all there and linked.
+fn check_links(entries: &BTreeMap<u64, (u64, Entry)>, size: u64, place: u64, findings: &mut Findings) -> bool {
     let consecutive = entries.keys().enumerate().all(|(expected, index)| expected as u64 == *index);
     if !consecutive || entries.len() as u64 != size {
         findings.add(
@@ -100,15 +108,17 @@ fn check_links(entries: &BTreeMap<u64, (u64, Entry)>, size: u64, place: u64, fin
             None,
             format!("{} audit entries are there, the root counts {size}", entries.len()),
         );
-        return;
+        return false;
     }
-    let mut previous = [0; 32];
+    let (mut previous, mut linked) = ([0; 32], true);
     for (index, (at, entry)) in entries {
         if entry.fixed.previous != previous {
             findings.add(Clause::Wit2, *at, None, format!("audit entry {index} does not follow from the one before"));
+            linked = false;
         }
         previous = entry.hash();
     }
+    linked
 }
 
 /// The audit entry of a commit against its root.

@@ -6,6 +6,7 @@
 //! | `history.rs` | the chain of roots: every manifest, replayed from the oldest on |
 //! | `walk.rs` | the segments, one after another: headers, hashes, payloads |
 //! | `meaning.rs` | what segments say together: ids, counts, audit entries, hash trees |
+//! | `audit.rs` | the tree over audit entries, signed notes |
 //! | `advice.rs` | [`Advice`]: what to do about findings |
 //! | `branch.rs` | what a file says of its parent and of its branches |
 //! | `index.rs` | INDEX and QUANT segments of the newest epoch, with the rows that they are about |
@@ -13,6 +14,7 @@
 //! | `metadata.rs` | META, DELTA and META_IDX segments of the newest epoch together |
 
 mod advice;
+mod audit;
 mod branch;
 mod codes;
 mod history;
@@ -22,9 +24,11 @@ mod metadata;
 mod walk;
 
 pub use advice::Advice;
+pub use audit::{Recorded, Trail};
 
 use crate::identity::{self, FileIdentity, Recognised};
 use crate::limits::{FORMAT_VERSION, PAGE, PAGE_LEN, ROOT_MAGIC};
+use crate::note::Note;
 use crate::recover::{self, Commit, Extent};
 use crate::root::RootPage;
 use crate::storage::Bytes;
@@ -70,6 +74,12 @@ pub struct Report {
     pub segments: u64,
     /// What to do about the findings, the most pressing first.
     pub advice: Vec<Advice>,
+    /// The id of the file, if a root is whole.
+    pub file_id: Option<[u8; 16]>,
+    /// The audit entries, if they are all there and linked.
+    pub trail: Option<Trail>,
+    /// The signed notes of the newest epoch's CRYPTO segments, by epoch. Whether their signatures are right was not judged.
+    pub notes: Vec<Note>,
 }
 
 /// Told how far verification is: bytes done, bytes in all.
@@ -163,6 +173,7 @@ pub fn verify_within(file: &Bytes, extent: &Extent, options: &Options, progress:
     let history = match newest {
         Some(commit) => {
             report.epoch = Some(commit.root.epoch());
+            report.file_id = Some(commit.root.file_id);
             report.count = commit.root.live_count.get();
             history::read(file, commit, &mut findings)
         }
@@ -171,7 +182,8 @@ pub fn verify_within(file: &Bytes, extent: &Extent, options: &Options, progress:
     report.epochs = history.commits.len() as u64;
     let walked = walk::walk(file, &history, &mut findings, progress);
     report.segments = walked.segments;
-    meaning::check(file, &history, &walked, &mut findings);
+    report.trail = meaning::check(file, &history, &walked, &mut findings);
+    report.notes = audit::live_notes(&history, &walked);
     index::check(file, &history, &walked, options, &mut findings);
     metadata::check(file, &history, &walked, &mut findings);
     branch::check_branches(file, &history, &walked, &mut findings);

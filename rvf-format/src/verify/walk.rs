@@ -4,6 +4,7 @@ use super::history::History;
 use super::{Findings, Progress, branch};
 use crate::limits::{HEADER_LEN, PAGE, PAGE_LEN, ROOT_MAGIC};
 use crate::manifest::ManifestEntry;
+use crate::note::Note;
 use crate::payload::columns::{self, ColumnsView};
 use crate::payload::cow::RowSet;
 use crate::payload::index::IndexView;
@@ -12,7 +13,7 @@ use crate::payload::quant::QuantView;
 use crate::payload::refcount::RefcountView;
 use crate::payload::tree::TreeView;
 use crate::payload::vec::VecView;
-use crate::payload::{meta, witness};
+use crate::payload::{crypto, meta, witness};
 use crate::segment::{Payload, SegmentHeader};
 use crate::storage::Bytes;
 use crate::{Clause, Error, Kind, digest};
@@ -26,6 +27,8 @@ pub(super) struct Walked {
     pub(super) damaged: BTreeSet<u64>,
     /// Hash trees by the segment that they describe.
     pub(super) trees: Vec<(TreeView, ManifestEntry)>,
+    /// Signed notes of CRYPTO segments.
+    pub(super) notes: Vec<(ManifestEntry, Vec<Note>)>,
     /// Audit entries of WITNESS segments, with the segment's offset.
     pub(super) sealed: Vec<(u64, Vec<witness::Entry>)>,
 }
@@ -171,6 +174,10 @@ fn check_payload(
                 check_sealed(entry, &entries, findings);
                 walked.sealed.push((at, entries));
             }
+        }
+        Kind::CRYPTO => {
+            let notes = findings.check(id, crypto::parse(segment, entry));
+            walked.notes.extend(notes.map(|notes| (*entry, notes)));
         }
         Kind::TREE => walked.trees.extend(findings.check(id, TreeView::parse(segment, at)).map(|tree| (tree, *entry))),
         Kind::FILLER if Payload::parse(segment.clone(), at, kind, &[1]).is_ok_and(|p| !p.entries().is_empty()) => {

@@ -23,7 +23,7 @@ pub use folder::TrustFolder;
 pub use history::{Departure, History};
 pub use proof::{EntryProof, ExtensionProof, ProofError};
 
-use crate::sign::{PublicKey, SignatureFault};
+use crate::sign::{Algorithm, PublicKey, SignatureFault};
 use crate::{Finding, Report, Result};
 use rvf_format::Clause;
 use rvf_format::note::Note;
@@ -71,6 +71,8 @@ pub struct SignatureReport {
     pub epoch: u64,
     /// What came of judging it by the key of that name; `None` if that was not given.
     pub judged: Option<std::result::Result<(), SignatureFault>>,
+    /// Which of its signatures are right, each alone: of the algorithms of [`Algorithm::BOTH`]. Only both together count.
+    pub right: Option<[bool; 2]>,
 }
 
 impl SignatureReport {
@@ -135,7 +137,8 @@ fn signatures(file: &Report, trust: &Trust) -> Vec<SignatureReport> {
     let judged = |note: &Note| {
         let signer = note.signatures().first().map_or_else(String::new, |line| line.name.clone());
         let key = trust.keys.iter().find(|key| key.name() == signer);
-        SignatureReport { judged: key.map(|key| key.verify(note)), epoch: note.statement().epoch, signer }
+        let right = key.map(|key| Algorithm::BOTH.map(|algorithm| key.verify_one(note, algorithm).is_ok()));
+        SignatureReport { judged: key.map(|key| key.verify(note)), right, epoch: note.statement().epoch, signer }
     };
     file.notes.iter().map(judged).collect()
 }

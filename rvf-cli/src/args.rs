@@ -185,6 +185,6 @@ impl ModeArgs {
 
     pub(crate) fn options(&self, ui: &Ui) -> ReadOptions {
         let mode = if self.verified { ReadMode::Verified } else { ReadMode::Mapped };
-        ReadOptions { mode, parent_folders: ui.parent_folders.clone() }
+        ReadOptions { mode, parent_folders: ui.parent_folders.clone(), ..ReadOptions::default() }
     }
 }

@@ -1,5 +1,7 @@
 //! One binary for every test of the workspace.
 
+mod attacks;
+mod before_tree;
 mod branch;
 mod branch_clauses;
 mod churn;

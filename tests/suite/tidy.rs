@@ -40,8 +40,8 @@ const FLOORS: [(&str, &[Floor]); 2] = [
             ("sign", &[]),
             // 3
             ("store", &["hnsw", "kernel", "quant", "sign", "value"]),
-            ("trust", &["sign"]),
             // 4: from snapshots to hits, edits, findings.
+            ("trust", &["sign"]),
             ("search", &["filter", "hnsw", "kernel", "quant", "store", "value"]),
             ("index", &["hnsw", "kernel", "quant", "random", "store"]),
             ("ingest", &["store", "value"]),
@@ -51,7 +51,7 @@ const FLOORS: [(&str, &[Floor]); 2] = [
             ("branch", &["filter", "ingest", "search", "store", "value"]),
             ("verify", &["store"]),
             // 5: the front door wires the parts.
-            ("db", &["branch", "compact", "filter", "index", "ingest", "salvage", "search", "store", "value"]),
+            ("db", &["branch", "compact", "filter", "index", "ingest", "salvage", "search", "sign", "store", "value"]),
         ],
     ),
     (
@@ -64,6 +64,7 @@ const FLOORS: [(&str, &[Floor]); 2] = [
             ("layout", &["identity", "key_file", "lineage", "manifest", "payload", "root", "segment"]),
             ("schema", &["limits"]),
             ("digest", &["limits"]),
+            ("merkle", &["digest"]),
             ("base64", &[]),
             ("note", &["base64", "digest"]),
             ("key_file", &["digest", "layout"]),
@@ -73,22 +74,25 @@ const FLOORS: [(&str, &[Floor]); 2] = [
             ("segment", &["layout", "limits", "storage"]),
             ("build", &["digest", "limits", "segment", "storage"]),
             ("identity", &["build", "digest", "layout", "limits", "segment"]),
-            ("root", &["digest", "layout", "limits"]),
-            ("manifest", &["build", "digest", "layout", "limits", "root", "segment", "storage"]),
+            ("root", &["digest", "layout", "limits", "merkle"]),
+            ("manifest", &["build", "digest", "layout", "limits", "note", "root", "segment", "storage"]),
             ("lineage", &["digest", "layout", "manifest", "root"]),
             ("state", &["digest", "manifest", "root"]),
             ("row_set", &["roaring"]),
             (
                 "payload",
-                &["build", "digest", "layout", "limits", "manifest", "roaring", "row_set", "segment", "storage"],
+                &[
+                    "build", "digest", "layout", "limits", "manifest", "note", "roaring", "row_set", "segment",
+                    "storage",
+                ],
             ),
             ("recover", &["identity", "limits", "manifest", "root", "storage"]),
             ("chain", &["limits", "manifest", "recover", "root", "state", "storage"]),
             (
                 "verify",
                 &[
-                    "chain", "digest", "identity", "lineage", "limits", "manifest", "payload", "recover", "root",
-                    "segment", "state", "storage",
+                    "chain", "digest", "identity", "lineage", "limits", "manifest", "merkle", "note", "payload",
+                    "recover", "root", "segment", "state", "storage",
                 ],
             ),
             // Knows nothing of our own format.

@@ -1,9 +1,9 @@
 //! A broken file for each clause: `fixtures/corrupt/CLAUSE.rvf` breaks that sentence of the specification and, as far as it can
 //! be had, no other. Each starts from a sound file, is changed in one place, and is made consistent everywhere else.
 
-use crate::corrupt_branch;
 use crate::golden::{Model, index_in_runs, lively};
 use crate::reseal::{Repair, reseal, roots};
+use crate::{corrupt_audit, corrupt_branch};
 use rvf_engine::store::Edit;
 use rvf_engine::{Dtype, Id, IdType, Kind, Metric, Schema, SegmentInfo, Snapshot, Value};
 use rvf_format::build::{Draft, seal};
@@ -27,6 +27,12 @@ pub fn fixture(clause: Clause) -> Vec<u8> {
         Clause::Jnl1 | Clause::Meta1 | Clause::Fill1 => small_payload(clause),
         Clause::Meta2 | Clause::Meta3 | Clause::Meta4 | Clause::Meta5 | Clause::Mix1 | Clause::Mix2 => metadata(clause),
         Clause::Wit1 | Clause::Wit2 | Clause::Wit3 => audit(clause),
+        Clause::Aud1 => {
+            let file = Broken::lively();
+            let at = file.root() + 0x1B0;
+            file.flip(at).sealed_but(|repair| repair.witness_tree = false)
+        }
+        Clause::Sig1 | Clause::Sig2 | Clause::Sig3 | Clause::Sig4 | Clause::Sig5 => corrupt_audit::fixture(clause),
         Clause::Root1 | Clause::Root2 | Clause::Root3 | Clause::Root4 | Clause::Ver1 => root_page(clause),
         Clause::Root5 | Clause::Root6 | Clause::Root7 | Clause::Root8 => root_meaning(clause),
         Clause::Man1 | Clause::Man2 | Clause::Man3 | Clause::Man4 | Clause::Man5 => manifest(clause),
@@ -44,6 +50,8 @@ pub fn expected(clause: Clause) -> Vec<Clause> {
         // The only root is no root any more.
         Clause::Root2 | Clause::Root3 | Clause::Man1 => vec![clause, Clause::Tail1],
         Clause::Tail2 => vec![Clause::Tail1, Clause::Tail2],
+        // Sound: what is wrong shows beside a key, or beside what was seen before.
+        Clause::Sig4 | Clause::Sig5 => vec![],
         other => vec![other],
     }
 }
@@ -307,7 +315,7 @@ fn root_page(clause: Clause) -> Vec<u8> {
         Clause::Root1 => broken.put(root + 4, &[3]).sealed(),
         Clause::Root2 => broken.flip(root + 0xFFC).sealed_but(|repair| repair.root_checksum = false),
         Clause::Root3 => broken.put(root + 0x100, &1u64.to_le_bytes()).sealed(),
-        Clause::Root4 => broken.flip(root + 0x200).sealed(),
+        Clause::Root4 => broken.flip(root + 0xA00).sealed(),
         _ => broken.put(root + 0x129, &[2]).sealed(),
     }
 }

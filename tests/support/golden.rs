@@ -7,7 +7,7 @@ use rvf_engine::ingest::metadata_to_json;
 use rvf_engine::store::Edit;
 use rvf_engine::{
     BranchOptions, Clock, CompactOptions, CreateOptions, Db, Dtype, Id, IdType, IndexOptions, Metadata, Metric,
-    OpenOptions, Schema, Snapshot, Value as Field,
+    OpenOptions, Schema, SecretKey, Snapshot, Value as Field,
 };
 use rvf_format::build::Draft;
 use rvf_format::manifest::ManifestEntry;
@@ -229,6 +229,13 @@ impl Model {
             "file_id": digest::hex(&snapshot.root().file_id), "root_hash": digest::hex(&snapshot.root().state_hash),
             "model": "golden", "records": records, "queries": queries, "epochs": self.epochs, "log": log_json(&snapshot),
         });
+        truth["tree_root"] = json!(digest::hex(&snapshot.root().witness_tree));
+        let notes = snapshot.notes().unwrap();
+        if !notes.is_empty() {
+            let public = signing_key().public().ed25519();
+            truth["ed25519_public"] = json!(digest::hex(&public));
+            truth["notes"] = notes.iter().map(|note| json!(note.render())).collect();
+        }
         let indexes = indexes_json(&snapshot);
         if !indexes.is_empty() {
             truth["indexes"] = json!(indexes);
@@ -347,8 +354,35 @@ pub fn all() -> Vec<Golden> {
         metadata().finish("metadata"),
         small_metadata().finish("metadata-small"),
         numbers_of_both_kinds().finish("metadata-numbers"),
+        signed().finish("signed"),
     ];
     alone.into_iter().chain(crate::golden_branches::all()).collect()
+}
+
+/// The key of golden files that are signed.
+pub fn signing_key() -> SecretKey {
+    SecretKey::from_seeds(&[0x11; 32], &[0x22; 32])
+}
+
+/// Signed after the fact, twice, then in each commit, then compacted.
+fn signed() -> Model {
+    let mut model = Model::new(Schema::new(4, Metric::L2), 21);
+    let sign = |model: &mut Model| {
+        model.db.sign(Arc::new(signing_key())).unwrap();
+        model.note();
+    };
+    model.put(0..6);
+    sign(&mut model);
+    model.put([6, 7]);
+    sign(&mut model);
+    let options = OpenOptions { signer: Some(Arc::new(signing_key())), ..open_options() };
+    drop(std::mem::replace(&mut model.db, Model::new(model.schema, 22).db));
+    model.db = Db::open_with(Arc::new(model.place.clone()), PATH, &options).unwrap();
+    model.put([3, 8]);
+    model.delete([0]);
+    model.compact(2);
+    model.put([9]);
+    model
 }
 
 /// Fields of every type, in numbers that make an index of them; some changed afterwards, twice.

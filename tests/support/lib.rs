@@ -25,6 +25,7 @@
 )]
 
 pub mod corrupt;
+pub mod corrupt_audit;
 pub mod corrupt_branch;
 pub mod fields;
 pub mod focus;

@@ -2,7 +2,7 @@
 //! reaches the code behind them. For fixtures of broken files and for fuzzing; no library code.
 //!
 //! ```text
-//! content hash -> hash tree -> entry in the manifest -> state hash -> audit entry -> manifest hash -> root checksum
+//! content hash -> hash tree -> entry in the manifest -> state hash -> audit entry -> Merkle tree -> manifest hash -> root checksum
 //! ```
 //! Each step uses what the steps before it wrote. A sound file is left as it is. Nothing here can fail: what is too damaged to
 //! be found is left alone, and [`Resealed`] counts what was.
@@ -23,6 +23,7 @@ use rvf_format::digest;
 use rvf_format::identity::{COPIES, FileIdentity, IDENTITY_MAGIC};
 use rvf_format::limits::{GROUP_LEN, PAGE_LEN, ROOT_MAGIC, SEGMENT_MAGIC};
 use rvf_format::manifest::{Facts, ManifestEntry, TAG_ADDED, TAG_FIRST_FACT, TAG_REMOVED, TAG_WITNESS, manifest_hash};
+use rvf_format::merkle::{Edge, leaf};
 use rvf_format::payload::tree::TreeFacts;
 use rvf_format::payload::witness::WitnessEntry;
 use rvf_format::root::RootPage;
@@ -54,6 +55,8 @@ pub struct Repair {
     pub sealed_entries: bool,
     /// `witness_head` of roots (WIT-3).
     pub witness_head: bool,
+    /// `witness_tree` and `witness_edge` of roots that have them (AUD-1), where all entries are known.
+    pub witness_tree: bool,
     /// `manifest_hash` of roots (MAN-1).
     pub manifest_hash: bool,
     /// Checksums of roots (ROOT-2).
@@ -77,6 +80,7 @@ impl Repair {
             witness_entry: on,
             sealed_entries: on,
             witness_head: on,
+            witness_tree: on,
             manifest_hash: on,
             root_checksum: on,
         }
@@ -336,6 +340,10 @@ impl Work<'_> {
             root.witness_head = digest::shake256(bytes);
         }
         self.audit.insert(entry.index.get(), bytes.to_vec());
+        let leaves: Vec<_> = self.audit.values().map(|entry| leaf(&digest::shake256(entry))).collect();
+        if self.repair.witness_tree && root.has_tree() && root.witness_size.get() == leaves.len() as u64 {
+            root.set_edge(&Edge::of(&leaves));
+        }
     }
 
     fn sealed_entries(&mut self, segment: &Range<usize>) {

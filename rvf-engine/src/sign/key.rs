@@ -177,6 +177,16 @@ impl PublicKey {
         file::create(path, content.as_bytes(), file::Readers::All)
     }
 
+    /// The Ed25519 half: for tools that check it alone.
+    pub fn ed25519(&self) -> [u8; 32] {
+        self.ed25519.to_bytes()
+    }
+
+    /// The ML-DSA-65 half.
+    pub fn ml_dsa_65(&self) -> [u8; 1952] {
+        self.ml_dsa.to_bytes()
+    }
+
     /// Which key pair it is of.
     pub fn id(&self) -> KeyId {
         self.id

@@ -8,12 +8,12 @@ use crate::oracle::{Records, Rng};
 use crate::samples;
 use rvf_engine::{
     CompactOptions, CreateOptions, Db, Dtype, Error, Id, Metadata, Metric, OpenOptions, ReadMode, Reader, Result,
-    Schema,
+    Schema, SecretKey,
 };
 use rvf_format::storage::Place;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The store.
 pub const MAIN: &str = "s.rvf";
@@ -39,6 +39,12 @@ pub struct Driver {
 /// Options that make a handle deterministic; the index is renewed and space given back when a driver says so.
 pub fn options() -> OpenOptions {
     OpenOptions { manual_index: true, manual_compaction: true, ..samples::open_options() }
+}
+
+/// Its signatures are the same each time. Made once: making the key takes longer than a commit.
+fn signer() -> Arc<SecretKey> {
+    static KEY: OnceLock<Arc<SecretKey>> = OnceLock::new();
+    KEY.get_or_init(|| Arc::new(crate::golden::signing_key())).clone()
 }
 
 impl Driver {
@@ -76,7 +82,7 @@ impl Driver {
 
     /// Opens the store for writing; it must be where this program knows it to be.
     pub fn open(&mut self) -> Result<()> {
-        let db = Db::open_with(self.shared(), MAIN, &options())?;
+        let db = self.open_db()?;
         assert_eq!(Some(db.snapshot().epoch()), self.state.as_ref().map(|state| state.epoch), "epoch at opening");
         self.db = Some(db);
         Ok(())
@@ -84,10 +90,26 @@ impl Driver {
 
     /// Opens the store for writing, whichever commit it is at.
     pub fn adopt(&mut self) -> Result<Arc<State>> {
-        let db = Db::open_with(self.shared(), MAIN, &options())?;
+        let db = self.open_db()?;
         let state = State::of(MAIN, &db.snapshot())?;
         (self.db, self.state) = (Some(db), Some(state.clone()));
         Ok(state)
+    }
+
+    /// Who works on a store that is signed signs.
+    fn open_db(&self) -> Result<Db> {
+        let db = Db::open_with(self.shared(), MAIN, &options())?;
+        if db.snapshot().policy()?.is_none() {
+            return Ok(db);
+        }
+        drop(db);
+        Db::open_with(self.shared(), MAIN, &OpenOptions { signer: Some(signer()), ..options() })
+    }
+
+    /// Signs the newest commit.
+    pub fn sign(&mut self) -> Result<()> {
+        let content = self.content();
+        self.commit(content, |db| db.sign(signer()).map(drop))
     }
 
     /// Closes the store.

@@ -27,7 +27,7 @@ pub const LARGE: [&str; 2] = ["large", "reclaim"];
 pub const BRANCHES: [&str; 2] = ["branch", "branch-long"];
 
 /// All workloads.
-pub const ALL: [Workload; 20] = [
+pub const ALL: [Workload; 21] = [
     workload("create", |_| Ok(()), create),
     workload("import", |driver| store(driver, 0), import),
     workload("replace", |driver| store(driver, 10), replace),
@@ -46,6 +46,7 @@ pub const ALL: [Workload; 20] = [
     workload("fields-fold", |driver| fields_store(driver, 1030), fields_fold),
     workload("large", large_rows, large),
     workload("reclaim", replaced_rows, reclaim),
+    workload("signed", |driver| store(driver, 4), signed),
     workload("branch", |driver| fields_store(driver, 8), branch),
     workload("branch-long", long_history, branch_long),
 ];
@@ -284,6 +285,18 @@ fn turns(driver: &mut Driver) -> Result<()> {
     driver.close();
     driver.open()?;
     driver.delete([30])?;
+    driver.close();
+    Ok(())
+}
+
+fn signed(driver: &mut Driver) -> Result<()> {
+    driver.open()?;
+    driver.sign()?;
+    driver.close();
+    driver.open()?;
+    driver.put([2, 40])?;
+    driver.compact(1)?;
+    driver.delete([40])?;
     driver.close();
     Ok(())
 }

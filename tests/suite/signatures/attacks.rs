@@ -1,12 +1,13 @@
 //! One signed note, changed in every way: what it is refused for.
 
-use super::{from_hex, key, public_file, seeds, statement};
+use super::from_hex;
 use curve25519_dalek::Scalar;
 use curve25519_dalek::scalar::clamp_integer;
 use rvf_engine::Algorithm::{Ed25519, MlDsa65};
 use rvf_engine::SignatureFault::{Missing, NoLine, Order, Repeated, Wrong};
 use rvf_engine::{Note, NoteFault, PublicKey, SignatureFault, SignatureLine};
 use rvf_format::note::key_hash;
+use rvf_tests::signed::{key, note, public_file, seeds, statement};
 use sha2::{Digest, Sha512};
 
 /// What a note is refused for, by its parser or by its signatures.
@@ -21,12 +22,7 @@ fn judge(note: &[u8], key: &PublicKey) -> Result<(), Refused> {
     key.verify(&note).map_err(Refused::Signature)
 }
 
-/// The statement of the tests, signed by the key under attack.
-fn note() -> Note {
-    key(1).sign(&statement(7)).unwrap()
-}
-
-/// The same statement, signed by another key.
+/// The statement of the note, signed by another key.
 fn foreign() -> Note {
     key(2).sign(&statement(7)).unwrap()
 }

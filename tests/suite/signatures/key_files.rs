@@ -1,8 +1,8 @@
 //! Key files: damaged, exchanged, exposed, none at all. Nothing of them is taken for a key.
 
-use super::{key, seeds};
 use rvf_engine::{Error, KeyFault, KeyId, PublicKey, SecretKey};
 use rvf_format::key_file::{KeyFileFault, PublicKeyFile, SecretKeyFile};
+use rvf_tests::signed::{key, seeds};
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};

@@ -1,10 +1,11 @@
 //! Published vectors (`fixtures/vectors`, of Wycheproof, under the licence beside them; RFC 8032), and another implementation.
 
-use super::{from_hex, key, public_file, seeds, statement};
+use super::from_hex;
 use fips204::ml_dsa_65;
 use fips204::traits::{KeyGen, SerDes, Signer, Verifier};
 use rvf_engine::sign::algorithm::{Ed25519Public, Ed25519Secret, MlDsa65Public, MlDsa65Secret};
 use rvf_engine::{Algorithm, Note, SignatureFault};
+use rvf_tests::signed::{key, public_file, seeds, statement};
 use serde_json::Value;
 use std::cell::Cell;
 

@@ -27,6 +27,7 @@ mod recall;
 mod renewal;
 mod salvage;
 mod sequences;
+mod signatures;
 mod spec;
 mod tidy;
 mod walker;

@@ -41,7 +41,7 @@ pub fn input(target: &Target, corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8
     match target.name {
         "open" if random.below(4) == 0 => noise(&script, random),
         "open" => scattered(&script),
-        "importers" | "filters" => havoc(corpus, random),
+        "importers" | "filters" | "note" | "key_file" => havoc(corpus, random),
         // Half of the scripts carry on from one that is worth to be kept.
         _ if random.below(2) == 0 => havoc(corpus, random),
         _ => script,

@@ -13,6 +13,7 @@
 //! | `published.rs` | the same for files of the published crates |
 //! | `inputs.rs`, `seeds.rs` | inputs for the fuzz targets: at random, and those to begin with |
 //! | `properties/` | what must hold for any bytes: bodies of the fuzz targets |
+//! | `signed.rs` | key pairs, statements, a signed note |
 //! | `heap.rs` | an allocator that counts |
 //! | `sim/` | a machine that loses power, and one whose calls fail |
 //! | `hooked.rs` | a place that says when it syncs |
@@ -45,6 +46,7 @@ pub mod reseal;
 pub mod samples;
 pub mod script;
 pub mod seeds;
+pub mod signed;
 pub mod sim;
 
 use std::path::{Path, PathBuf};

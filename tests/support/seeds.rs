@@ -3,7 +3,11 @@
 use crate::focus::BRANCH;
 use crate::inputs::Random;
 use crate::samples;
+use crate::signed::{self, key, note, public_file, statement};
+use rvf_engine::{Note, SignatureLine};
+use rvf_format::key_file::{PublicKeyFile, SecretKeyFile};
 use std::ops::Range;
+use zerocopy::IntoBytes;
 
 /// A name and an input.
 pub type Seed = (String, Vec<u8>);
@@ -14,6 +18,8 @@ pub fn seeds(target: &str) -> Vec<Seed> {
         "open" => files(),
         "importers" => imports(),
         "filters" => filters(),
+        "note" => notes(),
+        "key_file" => key_files(),
         "legacy" => scripts(0..9, &[]),
         "index_search" => [scripts(0..2, &[]), scripts(0..2, &[0xA8, 0xC0, 0xE0, 0xF0])].concat(),
         "codes" => [scripts(0..1, &[]), scripts(0..1, &[0xA8, 0xC0, 0xE0, 0xF0])].concat(),
@@ -21,6 +27,52 @@ pub fn seeds(target: &str) -> Vec<Seed> {
         "open_fixed" => [scripts(0..6, &[]), scripts(0..6, &[0xF6, 0xF8]), branch(&[0x20, 0x60, 0xE0, 0xF0])].concat(),
         _ => [scripts(0..4, &[]), scripts(0..4, &[0xA8, 0xC0, 0xF0]), branch(&[0xA8, 0xC0, 0xF0])].concat(),
     }
+}
+
+/// Notes with more and fewer signatures, short ones too: changes seldom meet the text of a long one.
+fn notes() -> Vec<Seed> {
+    let signed = note();
+    let [first, second] = [0, 1].map(|at| signed.signatures()[at].clone());
+    let witness = key(2).sign(&statement(7)).unwrap().signatures()[0].clone();
+    let short = SignatureLine { name: "w".into(), hash: [1, 2, 3, 4], signature: vec![5] };
+    let of = |lines: &[_]| Note::new(statement(7), lines.to_vec()).unwrap().render().into_bytes();
+    let text = signed.text().as_bytes().to_vec();
+    let found = [
+        ("signed", of(&[first.clone(), second.clone()])),
+        ("witnessed", of(&[first.clone(), second.clone(), witness.clone()])),
+        ("swapped", of(&[second, first.clone()])),
+        ("ed25519-only", of(&[first.clone(), witness])),
+        ("short", of(std::slice::from_ref(&short))),
+        ("sixteen", of(&vec![short; 16])),
+        ("statement-only", text.clone()),
+        ("no-signature", [&text[..], b"\n"].concat()),
+        ("largest-numbers", largest(&of(&[first]))),
+    ];
+    found.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect()
+}
+
+/// The note with the largest numbers that it can hold.
+fn largest(note: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(note);
+    let most = u64::MAX.to_string();
+    text.replace("\n12\n", &format!("\n{most}\n")).replace("epoch 11\n", &format!("epoch {most}\n")).into_bytes()
+}
+
+/// Secret and public keys, among them public ones that must not load.
+fn key_files() -> Vec<Seed> {
+    let [ed25519, ml_dsa] = signed::seeds(1);
+    let secret = SecretKeyFile::new(&ed25519, &ml_dsa, key(1).public().id().0);
+    let public = |y: u8| PublicKeyFile::new(&[y; 32], &[y; 1952]).as_bytes().to_vec();
+    let found = [
+        ("secret", secret.as_bytes().to_vec()),
+        ("secret-of-another-id", SecretKeyFile::new(&ml_dsa, &ed25519, [7; 16]).as_bytes().to_vec()),
+        ("secret-cut", secret.as_bytes()[..100].to_vec()),
+        ("public", public_file(&key(1))),
+        ("public-longer", [public_file(&key(2)), vec![0]].concat()),
+        ("public-zero", public(0)),
+        ("public-largest", public(0xFF)),
+    ];
+    found.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect()
 }
 
 /// Filters of every form, right and wrong.

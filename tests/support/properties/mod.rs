@@ -8,6 +8,7 @@
 //! | `published.rs` | files of the published crates: reading, conversion |
 //! | `filters.rs` | the language of filters |
 //! | `imports.rs` | files of vectors and of ids: reading, importing |
+//! | `signatures.rs` | signed notes and key files |
 //!
 //! Hostile bytes lead to errors: no panic, no hang. Time and memory are watched by whoever calls.
 
@@ -15,12 +16,14 @@ mod filters;
 mod graphs;
 mod imports;
 mod published;
+mod signatures;
 mod store;
 
 pub use filters::filter;
 pub use graphs::{Then, search_changed};
 pub use imports::import;
 pub use published::convert;
+pub use signatures::{read_key_file, read_note};
 pub use store::{exercise, survey};
 
 use crate::focus::Focus;
@@ -36,7 +39,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 11] = [
     Target { name: "open", run: open },
     Target { name: "open_fixed", run: open_fixed },
     Target { name: "root_manifest", run: root_manifest },
@@ -46,6 +49,8 @@ pub const TARGETS: [Target; 9] = [
     Target { name: "legacy", run: legacy },
     Target { name: "importers", run: importers },
     Target { name: "filters", run: filters },
+    Target { name: "note", run: note },
+    Target { name: "key_file", run: key_file },
 ];
 
 /// The input is a file.
@@ -95,6 +100,18 @@ pub fn importers(input: &[u8]) -> usize {
 /// The input is a filter.
 pub fn filters(input: &[u8]) -> usize {
     filter(&String::from_utf8_lossy(input));
+    input.len()
+}
+
+/// The input is a signed note.
+pub fn note(input: &[u8]) -> usize {
+    read_note(input);
+    input.len()
+}
+
+/// The input is a key file.
+pub fn key_file(input: &[u8]) -> usize {
+    read_key_file(input);
     input.len()
 }
 

@@ -1,0 +1,41 @@
+//! Key pairs told by numbers, statements, and what of them is signed: the same in every run.
+
+use rvf_engine::{Note, Policy, SecretKey, Statement};
+use rvf_format::digest::blake3;
+
+/// The key pair of a number.
+pub fn key(number: u8) -> SecretKey {
+    let [ed25519, ml_dsa] = seeds(number);
+    SecretKey::from_seeds(&ed25519, &ml_dsa)
+}
+
+/// Its seeds, of Ed25519 and of ML-DSA-65.
+pub fn seeds(number: u8) -> [[u8; 32]; 2] {
+    [blake3(&[number, 1]), blake3(&[number, 2])]
+}
+
+/// The statement of a number.
+pub fn statement(number: u8) -> Statement {
+    Statement {
+        file_id: [number; 16],
+        size: 12,
+        root: [0x5C; 32],
+        epoch: 11,
+        state_hash: [0x0B; 32],
+        previous: 3,
+        policy: Policy::Ed25519AndMlDsa65,
+    }
+}
+
+/// Statement 7, signed by key 1: the only one that this key signs here.
+pub fn note() -> Note {
+    key(1).sign(&statement(7)).unwrap()
+}
+
+/// The public key file of a key pair.
+pub fn public_file(key: &SecretKey) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pub");
+    key.public().save(&path).unwrap();
+    std::fs::read(path).unwrap()
+}

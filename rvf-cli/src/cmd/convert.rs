@@ -100,6 +100,7 @@ fn options(args: &ConvertArgs, ui: &Ui) -> Result<ConvertOptions, Failure> {
             actor: writer.actor,
             lock_wait: writer.lock_wait,
             parent_folders: writer.parent_folders,
+            signer: writer.signer,
         },
         metric: args.metric,
         dtype: args.dtype,

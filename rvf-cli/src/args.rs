@@ -154,7 +154,7 @@ pub(crate) struct WriterArgs {
 impl WriterArgs {
     /// [`CommitArgs::options`] with the key that signs; nothing is opened or made where the key cannot be used.
     pub(crate) fn options(&self, ui: &Ui) -> Result<OpenOptions, Failure> {
-        let load = |path: &PathBuf| SecretKey::load(path).map_err(Failure::of(path));
+        let load = |path: &PathBuf| SecretKey::load(path).map_err(cmd::key::failure_of(path));
         let key = self.sign_with.as_ref().map(load).transpose()?;
         let signer = key.map(|key| Arc::new(key) as Arc<dyn Signer>);
         Ok(OpenOptions { signer, ..self.commit.options(ui) })
@@ -201,6 +201,6 @@ impl ModeArgs {
 
     pub(crate) fn options(&self, ui: &Ui) -> ReadOptions {
         let mode = if self.verified { ReadMode::Verified } else { ReadMode::Mapped };
-        ReadOptions { mode, parent_folders: ui.parent_folders.clone(), root_hash: None }
+        ReadOptions { mode, parent_folders: ui.parent_folders.clone(), ..ReadOptions::default() }
     }
 }

@@ -119,6 +119,11 @@ impl Failure {
         Self { hint: hint.into(), ..self }
     }
 
+    /// Another hint where there is no such file.
+    pub(crate) fn if_missing(self, hint: &str) -> Self {
+        if self.kind == "not_found" { self.with_hint(hint) } else { self }
+    }
+
     /// What holds in spite of the failure.
     pub(crate) fn and(self, what: &str) -> Self {
         Self { message: format!("{}; {what}", self.message), ..self }

@@ -47,6 +47,11 @@ pub(crate) fn run(args: &KeyArgs, ui: &Ui) -> Outcome {
     }
 }
 
+/// An error about a key file.
+pub(crate) fn failure_of(path: &Path) -> impl Fn(Error) -> Failure + '_ {
+    move |error| Failure::of(path)(error).if_missing("check the path; `rvf key new PREFIX` makes a pair of keys")
+}
+
 /// Names of the algorithms of every key.
 pub(super) fn algorithms() -> [&'static str; 2] {
     Algorithm::BOTH.map(Algorithm::name)
@@ -73,7 +78,7 @@ fn new(args: &NewArgs, ui: &Ui) -> Outcome {
 }
 
 fn show(args: &ShowArgs, ui: &Ui) -> Outcome {
-    let (key_id, holds) = id_in(&args.file).map_err(Failure::of(&args.file))?;
+    let (key_id, holds) = id_in(&args.file).map_err(failure_of(&args.file))?;
     let (key_id, file) = (key_id.to_string(), args.file.display().to_string());
     let value = json!({ "key_id": key_id, "algorithms": algorithms(), "file": file, "holds": holds });
     ui.result(&value, || ui.line(format!("{key_id}  {holds} key, {}", algorithms().join(" and "))))?;

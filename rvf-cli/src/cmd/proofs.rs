@@ -197,7 +197,7 @@ impl Proved {
 
 /// Checks a proof without the store.
 pub(super) fn check(path: &Path, key: Option<&Path>, ui: &Ui) -> Outcome {
-    let key = key.map(|key| PublicKey::load(key).map_err(Failure::of(key))).transpose()?;
+    let key = key.map(|key| PublicKey::load(key).map_err(super::key::failure_of(key))).transpose()?;
     let proof = read(path)?;
     let checked = proof.check(key.as_ref());
     let (statement, why) = (proof.note.statement(), checked.as_ref().err().map(ToString::to_string));
@@ -258,7 +258,8 @@ fn tell_checked(entry: &Entry, proof: &EntryProof, is_signed: bool, ui: &Ui) -> 
 }
 
 fn read(path: &Path) -> Result<EntryProof, Failure> {
-    let wrong = |error: io::Error| Failure::of_io("reading", path, error);
+    let makes = "check the path; `rvf audit FILE --prove INDEX --out F` writes a proof";
+    let wrong = |error: io::Error| Failure::of_io("reading", path, error).if_missing(makes);
     let refuse = |why: String| {
         Failure::refused(
             "proof_file",

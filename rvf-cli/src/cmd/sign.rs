@@ -1,6 +1,6 @@
 //! `rvf sign`: the newest state of a store, signed; and what commands say that leave one unsigned.
 
-use super::key::algorithms;
+use super::key::{algorithms, failure_of};
 use super::{Outcome, open_writer};
 use crate::args::CommitArgs;
 use crate::failure::Failure;
@@ -29,7 +29,7 @@ pub(crate) struct SignArgs {
 }
 
 pub(crate) fn run(args: &SignArgs, ui: &Ui) -> Outcome {
-    let key = Arc::new(SecretKey::load(&args.key).map_err(Failure::of(&args.key))?);
+    let key = Arc::new(SecretKey::load(&args.key).map_err(failure_of(&args.key))?);
     let mut db = open_writer(&args.file, &args.commit.options(ui), ui)?;
     let before = db.snapshot().epoch();
     let epoch = db.sign(key.clone()).map_err(Failure::of(&args.file))?;

@@ -31,7 +31,7 @@ pub(super) struct TrustArgs {
 impl TrustArgs {
     /// Reads keys and checkpoint: what cannot be used is told before anything is verified.
     pub(super) fn load(&self, ui: &Ui) -> Result<Trust, Failure> {
-        let key = |path: &PathBuf| PublicKey::load(path).map_err(Failure::of(path));
+        let key = |path: &PathBuf| PublicKey::load(path).map_err(super::key::failure_of(path));
         if self.key.is_empty() && self.trust.is_some() {
             ui.warn("--trust does nothing without --key");
         }
@@ -59,7 +59,8 @@ impl TrustArgs {
 
 /// Reads a signed note.
 pub(super) fn read_note(path: &Path) -> Result<Note, Failure> {
-    let wrong = |error| Failure::of_io("reading", path, error);
+    let makes = "check the path; `rvf audit FILE --checkpoint-out F` writes a checkpoint";
+    let wrong = |error| Failure::of_io("reading", path, error).if_missing(makes);
     let mut bytes = Vec::new();
     let most = rvf_format::note::MAX_NOTE as u64 + 1;
     File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(wrong)?;

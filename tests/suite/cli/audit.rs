@@ -71,7 +71,7 @@ fn keys_are_made_once_and_known_by_their_id() {
     assert_eq!(place.bytes("k.pub"), before);
     place.write("no.pub", "RVFPUBK1 and no more");
     refused(&place, "key show no.pub", 4, "key_file", "(no.pub)");
-    refused(&place, "key show missing.pub", 3, "io", "(missing.pub)");
+    refused(&place, "key show missing.pub", 3, "not_found", "(missing.pub)");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_store_is_signed_once_and_says_by_whom() {
     assert_eq!(place.ok("info a.rvf --at 2")["signed_epoch"], Value::Null);
 
     refused(&place, "sign a.rvf --key k.pub", 4, "key_file", "(k.pub)");
-    refused(&place, "sign a.rvf --key missing.key", 3, "io", "(missing.key)");
+    refused(&place, "sign a.rvf --key missing.key", 3, "not_found", "(missing.key)");
     assert_eq!(place.ok("sign a.rvf --key other.key")["epoch"], 4);
 }
 
@@ -123,7 +123,7 @@ fn commands_sign_or_say_that_they_did_not() {
     let info = place.ok("info a.rvf");
     assert_eq!((&info["signed"], &info["signed_epoch"]), (&json!(false), &json!(info["epoch"].as_u64().unwrap() - 1)));
     let found = findings(&place, "verify a.rvf --key k.pub");
-    assert_eq!(found.iter().map(|(clause, _)| clause.as_str()).collect::<Vec<&str>>(), ["SIG-4", "SIG-3"], "{found:?}");
+    assert_eq!(found.iter().map(|(clause, _)| clause.as_str()).collect::<Vec<&str>>(), ["SIG-3", "SIG-4"], "{found:?}");
     assert!(!warns("sign a.rvf --key k.key", "a.rvf"));
     // The commit that pins is one of the parent.
     assert!(warns("branch a.rvf b.rvf", "a.rvf"));
@@ -182,7 +182,7 @@ fn a_signature_counts_by_a_key_that_was_given() {
     place.ok("create new.rvf --dim 2 --metric l2");
     finds(&place, "verify new.rvf --key k.pub", "SIG-4", "not signed by a key that was given");
     refused(&place, "verify a.rvf --key k.key", 4, "key_file", "(k.key)");
-    refused(&place, "verify a.rvf --key missing.pub", 3, "io", "(missing.pub)");
+    refused(&place, "verify a.rvf --key missing.pub", 3, "not_found", "(missing.pub)");
     refused(&place, "verify a.rvf --signed-parents", 2, "usage", "--key");
 }
 
@@ -277,7 +277,7 @@ fn each_departure_has_its_name() {
     place.write("no.txt", "rvf/nothing\n");
     refused(&place, "verify a.rvf --checkpoint no.txt", 4, "checkpoint_file", "(no.txt)");
     refused(&place, "audit a.rvf --proof no.txt", 4, "checkpoint_file", "(no.txt)");
-    refused(&place, "verify a.rvf --checkpoint missing.txt", 3, "io", "(missing.txt)");
+    refused(&place, "verify a.rvf --checkpoint missing.txt", 3, "not_found", "(missing.txt)");
 }
 
 #[test]
@@ -375,7 +375,7 @@ fn an_entry_is_proven_without_the_store() {
     assert!(check(&|proof| proof["entry"] = json!("xy"), 4));
     assert!(check(&|proof| proof["note"] = json!(""), 4));
     assert!(check(&|proof| proof["more"] = json!(1), 4));
-    refused(&place, "audit --check missing.json", 3, "io", "(missing.json)");
+    refused(&place, "audit --check missing.json", 3, "not_found", "(missing.json)");
     refused(&place, "audit --check entry.json a.rvf", 2, "usage", "cannot be used with");
 }
 

@@ -4,7 +4,7 @@ use crate::cmd;
 use crate::failure::Failure;
 use crate::output::Ui;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use rvf_engine::{OpenOptions, ReadMode, ReadOptions, Reader};
+use rvf_engine::{OpenOptions, ReadMode, ReadOptions, Reader, SecretKey, Signer};
 use rvf_format::storage::FilePlace;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -106,42 +106,58 @@ pub(crate) enum Command {
     Lineage(cmd::lineage::LineageArgs),
     Flatten(cmd::flatten::FlattenArgs),
     Freeze(cmd::freeze::FreezeArgs),
+    Key(cmd::key::KeyArgs),
+    Sign(cmd::sign::SignArgs),
+    Audit(cmd::audit::AuditArgs),
     Bundle(cmd::bundle::BundleArgs),
     Unbundle(cmd::bundle::UnbundleArgs),
     Convert(cmd::convert::ConvertArgs),
     Completions(cmd::completions::CompletionsArgs),
 }
 
-/// Arguments of commands that write.
+/// Arguments of commands that commit.
 #[derive(Debug, Args)]
-pub(crate) struct WriterArgs {
+pub(crate) struct CommitArgs {
     /// Who commits, for the log; $RVF_ACTOR unless given
     #[arg(long, value_name = "TEXT")]
     actor: Option<String>,
     /// How long to wait for another writer; not at all unless given
     #[arg(long, value_name = "SECONDS", value_parser = parse_wait, allow_negative_numbers = true)]
     wait: Option<Duration>,
-    #[arg(long, value_name = "PREFIX.key", hide = true)]
-    sign_with: Option<PathBuf>,
 }
 
-impl WriterArgs {
+impl CommitArgs {
     /// Options of a handle whose index is renewed and whose space is given back by the command, so that it can show a bar and stop.
-    pub(crate) fn options(&self, ui: &Ui) -> Result<OpenOptions, Failure> {
-        if self.sign_with.is_some() {
-            return Err(Failure::not_yet("--sign-with", "this version does not sign"));
-        }
+    pub(crate) fn options(&self, ui: &Ui) -> OpenOptions {
         let actor = self.actor.clone().or_else(|| std::env::var("RVF_ACTOR").ok());
-        let lock_wait = self.wait.unwrap_or_default();
-        let actor = actor.unwrap_or_default();
-        Ok(OpenOptions {
-            actor,
-            lock_wait,
+        OpenOptions {
+            actor: actor.unwrap_or_default(),
+            lock_wait: self.wait.unwrap_or_default(),
             parent_folders: ui.parent_folders.clone(),
             manual_index: true,
             manual_compaction: true,
             ..OpenOptions::default()
-        })
+        }
+    }
+}
+
+/// Arguments of commands that write.
+#[derive(Debug, Args)]
+pub(crate) struct WriterArgs {
+    #[command(flatten)]
+    commit: CommitArgs,
+    /// Sign every commit with this secret key, which `rvf key new` made
+    #[arg(long, value_name = "PREFIX.key")]
+    sign_with: Option<PathBuf>,
+}
+
+impl WriterArgs {
+    /// [`CommitArgs::options`] with the key that signs; nothing is opened or made where the key cannot be used.
+    pub(crate) fn options(&self, ui: &Ui) -> Result<OpenOptions, Failure> {
+        let load = |path: &PathBuf| SecretKey::load(path).map_err(cmd::key::failure_of(path));
+        let key = self.sign_with.as_ref().map(load).transpose()?;
+        let signer = key.map(|key| Arc::new(key) as Arc<dyn Signer>);
+        Ok(OpenOptions { signer, ..self.commit.options(ui) })
     }
 }
 

@@ -9,6 +9,8 @@ use std::path::Path;
 /// The answer of a command is no.
 pub(crate) const NO: u8 = 1;
 const USAGE: u8 = 2;
+const NOT_NOW: u8 = 3;
+const REFUSED: u8 = 4;
 
 /// Why a command failed.
 #[derive(Debug, Default)]
@@ -31,14 +33,19 @@ impl Failure {
         Self { exit: USAGE, kind, message: message.into(), hint: hint.into(), ..Self::default() }
     }
 
-    /// A part of the contract that comes in a later version.
-    pub(crate) fn not_yet(what: &str, why: &str) -> Self {
-        Self::usage("not_in_this_version", format!("{why} ({what})"), format!("leave out {what}"))
-    }
-
     /// The answer is no, and there is nothing else to print.
     pub(crate) fn no(kind: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { exit: NO, ..Self::usage(kind, message, hint) }
+    }
+
+    /// It cannot be done now.
+    pub(crate) fn not_now(kind: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { exit: NOT_NOW, ..Self::usage(kind, message, hint) }
+    }
+
+    /// A file is not what it has to be.
+    pub(crate) fn refused(kind: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { exit: REFUSED, ..Self::usage(kind, message, hint) }
     }
 
     /// An error of the engine, about the file at `path` unless it names another.
@@ -110,6 +117,11 @@ impl Failure {
     /// Another hint, where the command knows better what to do.
     pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
         Self { hint: hint.into(), ..self }
+    }
+
+    /// Another hint where there is no such file.
+    pub(crate) fn if_missing(self, hint: &str) -> Self {
+        if self.kind == "not_found" { self.with_hint(hint) } else { self }
     }
 
     /// What holds in spite of the failure.

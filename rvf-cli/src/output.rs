@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Where a command prints, and what else the global flags say.
@@ -21,6 +21,7 @@ pub(crate) struct Ui {
     out: RefCell<BufWriter<Stdout>>,
     /// With --json warnings wait for the end, so that stderr is one object.
     warnings: RefCell<Vec<String>>,
+    written: RefCell<Vec<PathBuf>>,
 }
 
 impl Ui {
@@ -45,7 +46,21 @@ impl Ui {
             color_err: wanted(io::stderr().is_terminal()),
             out: RefCell::new(BufWriter::new(io::stdout())),
             warnings: RefCell::default(),
+            written: RefCell::default(),
         }
+    }
+
+    /// Keeps in mind that the command writes to a store: when it ends, it says if that is left unsigned.
+    pub(crate) fn writes(&self, store: &Path) {
+        let mut written = self.written.borrow_mut();
+        if !written.iter().any(|known| known == store) {
+            written.push(store.to_owned());
+        }
+    }
+
+    /// The stores that the command wrote to.
+    pub(crate) fn written(&self) -> Vec<PathBuf> {
+        self.written.take()
     }
 
     /// One line of the result.

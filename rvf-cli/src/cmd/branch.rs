@@ -84,6 +84,8 @@ impl Made {
     fn now(args: &BranchArgs, ui: &Ui) -> Result<Self, Failure> {
         let filter = args.filter.as_deref().map(|text| filter_of(text, &args.parent)).transpose()?;
         let options = BranchOptions { at: args.at, filter, file_id: None, open: args.writer.options(ui)? };
+        // The commit that pins is one of the parent.
+        ui.writes(&args.parent);
         let done = branch_path(Arc::new(FilePlace), &args.parent, args.child(), &options);
         let Branched { file_id, parent_epoch, count, child_bytes, pinned } = done.map_err(Failure::of(&args.parent))?;
         let is_kept = pinned.is_kept();

@@ -36,6 +36,7 @@ pub(crate) fn run(args: &CompactArgs, ui: &Ui) -> Outcome {
     let done = match &args.output {
         Some(output) => {
             let reader = ModeArgs::default().open(&args.file, ui)?;
+            ui.writes(output);
             reader.compact_to_with(output, args.keep, &writer, &mut progress)
         }
         None => {

@@ -1,13 +1,14 @@
 //! `rvf info`: a store in a few numbers.
 
 use super::parents::{Parent, open_with_or_without, parent_of};
+use super::trusted::key_id;
 use super::{Outcome, warn_of_damage};
 use crate::args::ReadArgs;
 use crate::failure::Failure;
 use crate::output::{Ui, grouped, hex, size, time};
 use clap::Args;
 use rvf_engine::ingest::value_to_json;
-use rvf_engine::{FieldInfo, GraphInfo, Info, Kind, KnownBranch, Snapshot, Value as Field};
+use rvf_engine::{FieldInfo, GraphInfo, Info, Kind, KnownBranch, Policy, Snapshot, Value as Field};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
@@ -40,8 +41,44 @@ pub(crate) fn run(args: &InfoArgs, ui: &Ui) -> Outcome {
     if damaged > 0 && is_whole {
         warn_of_damage(damaged, &args.file, ui);
     }
-    ui.result(&to_json(args, &info, &kin, &fields), || tell(&info, &kin, &fields, ui))?;
+    let signed = Signed::of(&snapshot, ui).map_err(Failure::of(&args.file))?;
+    ui.result(&to_json(args, &info, &kin, &signed, &fields), || tell(&info, &kin, &signed, &fields, ui))?;
     Ok(0)
+}
+
+/// Which commit is signed, as the file says: nobody's signature is judged.
+struct Signed {
+    epoch: Option<u64>,
+    /// Whether that is the commit which is shown.
+    newest: bool,
+    signer: Option<String>,
+    policy: Option<&'static str>,
+}
+
+impl Signed {
+    fn of(snapshot: &Snapshot, ui: &Ui) -> rvf_engine::Result<Self> {
+        let epoch = snapshot.signed_epoch();
+        let notes = snapshot.notes().unwrap_or_else(|error| {
+            ui.warn(format!("the signed notes cannot be read: {error}; `rvf verify` tells more"));
+            Vec::new()
+        });
+        let name = |note: &rvf_engine::Note| note.signatures().first().map(|line| key_id(&line.name).to_owned());
+        Ok(Self {
+            epoch,
+            newest: epoch == Some(snapshot.epoch()),
+            signer: notes.last().and_then(name),
+            policy: snapshot.policy()?.map(Policy::name),
+        })
+    }
+
+    fn words(&self) -> String {
+        let Some(epoch) = self.epoch else { return "no".to_owned() };
+        let signer = self.signer.as_deref().unwrap_or("an unknown key");
+        match self.newest {
+            true => format!("by {signer}, as the file says (`rvf verify FILE --key PUB` judges that)"),
+            false => format!("epoch {epoch} by {signer}, as the file says; what came after is not signed"),
+        }
+    }
 }
 
 /// What a file is to others of its lineage.
@@ -77,13 +114,14 @@ impl Kin {
 const MOST_CHARS: usize = 44;
 
 /// What the live bytes are for.
-const PARTS: [(&str, Kind); 13] = [
+const PARTS: [(&str, Kind); 14] = [
     ("vectors", Kind::VEC),
     ("index", Kind::INDEX),
     ("codes", Kind::QUANT),
     ("deletions", Kind::JOURNAL),
     ("audit", Kind::WITNESS),
     ("trees", Kind::TREE),
+    ("signatures", Kind::CRYPTO),
     ("metadata", Kind::META),
     ("changed metadata", Kind::DELTA),
     ("metadata index", Kind::META_IDX),
@@ -129,8 +167,8 @@ fn graph_json(graph: &GraphInfo) -> Value {
     })
 }
 
-fn tell(info: &Info, kin: &Kin, fields: &[FieldInfo], ui: &Ui) -> Result<(), Failure> {
-    ui.facts(&[facts(info), kin.facts()].concat())?;
+fn tell(info: &Info, kin: &Kin, signed: &Signed, fields: &[FieldInfo], ui: &Ui) -> Result<(), Failure> {
+    ui.facts(&[facts(info, signed), kin.facts()].concat())?;
     let row = |(name, bytes): (&str, u64)| {
         let each = bytes as f64 / info.count.max(1) as f64;
         let share = bytes as f64 * 100.0 / info.live_bytes.max(1) as f64;
@@ -196,7 +234,7 @@ fn field_json(field: &FieldInfo) -> Value {
     value
 }
 
-fn to_json(args: &InfoArgs, info: &Info, kin: &Kin, fields: &[FieldInfo]) -> Value {
+fn to_json(args: &InfoArgs, info: &Info, kin: &Kin, signed: &Signed, fields: &[FieldInfo]) -> Value {
     let kinds: Map<String, Value> =
         info.bytes_by_kind.iter().map(|(kind, bytes)| (kind.to_string(), json!(bytes))).collect();
     let branch = |branch: &KnownBranch| json!({ "epoch": branch.epoch, "file_id": hex(&branch.file_id) });
@@ -221,7 +259,10 @@ fn to_json(args: &InfoArgs, info: &Info, kin: &Kin, fields: &[FieldInfo]) -> Val
         "fields": fields.iter().map(field_json).collect::<Vec<Value>>(),
         "indexed": info.indexed,
         "graphs": info.graphs.iter().map(graph_json).collect::<Vec<Value>>(),
-        "signed": false,
+        "signed": signed.newest,
+        "signed_epoch": signed.epoch,
+        "signer": signed.signer,
+        "policy": signed.policy,
         "frozen": info.frozen,
         "pinned_epochs": kin.pinned,
         "branches": kin.branches.iter().map(branch).collect::<Vec<Value>>(),
@@ -237,7 +278,7 @@ fn to_json(args: &InfoArgs, info: &Info, kin: &Kin, fields: &[FieldInfo]) -> Val
     value
 }
 
-fn facts(info: &Info) -> Vec<(&'static str, String)> {
+fn facts(info: &Info, signed: &Signed) -> Vec<(&'static str, String)> {
     let schema = &info.schema;
     let live = info.live_bytes as f64 * 100.0 / info.size_bytes.max(1) as f64;
     let index = match info.indexed {
@@ -253,7 +294,7 @@ fn facts(info: &Info) -> Vec<(&'static str, String)> {
         ("root hash", hex(&info.state_hash)),
         ("size", format!("{}, {live:.0} % live, {} segments", size(info.size_bytes), info.segments)),
         ("index", index),
-        ("signed", "no".to_owned()),
+        ("signed", signed.words()),
         ("created", time(info.created_ns)),
         ("modified", time(info.modified_ns)),
         ("format", format!("version {}", info.format_version)),

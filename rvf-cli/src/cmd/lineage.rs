@@ -1,6 +1,7 @@
 //! `rvf lineage`: a file and what it builds on.
 
 use super::Outcome;
+use super::custody::Custody;
 use super::parents::{Opened, open_with_or_without};
 use crate::args::ReadArgs;
 use crate::failure::Failure;
@@ -12,10 +13,16 @@ use std::path::{Path, PathBuf};
 
 /// Show what a store builds on: its parent, the parent's parent, and so on
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  rvf lineage draft.rvf\n\n`rvf log FILE --all` shows what builds on a store.")]
+#[command(
+    after_help = "Examples:\n  rvf lineage draft.rvf\n  rvf lineage draft.rvf --verify\n\n`rvf log FILE --all` shows what builds on a store."
+)]
 pub(crate) struct LineageArgs {
     /// The store
     file: PathBuf,
+    /// Also check that the audit entries of each file carry the commit of its parent, and that of the newest merge; exit code 1 if not.
+    /// `rvf verify` checks the bytes, and signatures
+    #[arg(long)]
+    verify: bool,
     #[command(flatten)]
     read: ReadArgs,
 }
@@ -24,12 +31,18 @@ pub(crate) fn run(args: &LineageArgs, ui: &Ui) -> Outcome {
     let Opened { snapshot, missing } = open_with_or_without(&args.file, &args.read, ui)?;
     let mut chain: Vec<Link> = snapshot.chain().map(|layer| Link::of(layer, &args.file)).collect();
     chain.extend(missing.iter().flat_map(|error| Link::needed(error)));
-    ui.result(&json!({ "chain": chain.iter().map(Link::to_json).collect::<Vec<Value>>() }), || {
-        chain.iter().enumerate().try_for_each(|(depth, link)| ui.line(link.line(depth)))
+    let custody = args.verify.then(|| Custody::of(&snapshot, &args.file));
+    let mut value = json!({ "chain": chain.iter().map(Link::to_json).collect::<Vec<Value>>() });
+    if let Some(custody) = &custody {
+        value["custody"] = custody.to_json();
+    }
+    ui.result(&value, || {
+        chain.iter().enumerate().try_for_each(|(depth, link)| ui.line(link.line(depth)))?;
+        custody.as_ref().map_or(Ok(()), |custody| custody.tell(ui))
     })?;
     match missing {
         Some(error) => Err(Failure::of(&args.file)(Error::Parent(error))),
-        None => Ok(0),
+        None => Ok(custody.map_or(0, |custody| custody.exit())),
     }
 }
 

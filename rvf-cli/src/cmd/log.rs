@@ -2,11 +2,12 @@
 
 use super::Outcome;
 use super::parents::open_with_or_without;
+use super::trusted::key_id;
 use crate::args::ReadArgs;
 use crate::failure::Failure;
 use crate::output::{Ui, grouped, hex, plain, short_hex, time};
 use clap::Args;
-use rvf_engine::{LogEntry, Relative, family};
+use rvf_engine::{LogEntry, Note, Relative, Snapshot, family};
 use rvf_format::lineage::ParentRef;
 use rvf_format::storage::FilePlace;
 use serde_json::{Value, json};
@@ -34,7 +35,8 @@ pub(crate) fn run(args: &LogArgs, ui: &Ui) -> Outcome {
     opened.warn(ui);
     let snapshot = opened.snapshot;
     let log = snapshot.log(args.limit.unwrap_or(usize::MAX)).map_err(Failure::of(&args.file))?;
-    let mut value = json!({ "commits": log.iter().map(to_json).collect::<Vec<Value>>() });
+    let signers = signers(&snapshot, ui);
+    let mut value = json!({ "commits": log.iter().map(|entry| to_json(entry, &signers)).collect::<Vec<Value>>() });
     let files = match args.all {
         true => family(&FilePlace, &args.file, &snapshot, &ui.parent_folders),
         false => Vec::new(),
@@ -43,14 +45,26 @@ pub(crate) fn run(args: &LogArgs, ui: &Ui) -> Outcome {
         value["files"] = files.iter().map(|file| file_json(file, &files)).collect();
     }
     ui.result(&value, || {
-        let rows: Vec<Vec<String>> = log.iter().map(cells).collect();
-        ui.table(&["epoch", "time", "operation", "added", "deleted", "records", "root hash", "kept", "actor"], &rows)?;
+        let rows: Vec<Vec<String>> = log.iter().map(|entry| cells(entry, &signers)).collect();
+        let mut head = vec!["epoch", "time", "operation", "added", "deleted", "records", "root hash", "kept", "actor"];
+        head.extend((!signers.is_empty()).then_some("signed by"));
+        ui.table(&head, &rows)?;
         match args.all {
             true => Tree::new(&files, &args.file).tell(ui),
             false => Ok(()),
         }
     })?;
     Ok(0)
+}
+
+/// Who signed which commit, as the file says: nobody's signature is judged.
+fn signers(snapshot: &Snapshot, ui: &Ui) -> BTreeMap<u64, String> {
+    let notes = snapshot.notes().unwrap_or_else(|error| {
+        ui.warn(format!("the signed notes cannot be read: {error}; `rvf verify` tells more"));
+        Vec::new()
+    });
+    let signer = |note: &Note| Some((note.statement().epoch, key_id(&note.signatures().first()?.name).to_owned()));
+    notes.iter().filter_map(signer).collect()
 }
 
 fn is_here(parent: &ParentRef, files: &[Relative]) -> bool {
@@ -156,8 +170,8 @@ impl Place {
     }
 }
 
-fn to_json(entry: &LogEntry) -> Value {
-    json!({
+fn to_json(entry: &LogEntry, signers: &BTreeMap<u64, String>) -> Value {
+    let mut value = json!({
         "epoch": entry.epoch,
         "time": time(entry.time_ns),
         "time_ns": entry.time_ns,
@@ -171,11 +185,15 @@ fn to_json(entry: &LogEntry) -> Value {
         "actor": entry.actor,
         "automatic": entry.automatic,
         "kept": entry.kept,
-    })
+    });
+    if let Some(signer) = signers.get(&entry.epoch) {
+        value["signer"] = json!(signer);
+    }
+    value
 }
 
-fn cells(entry: &LogEntry) -> Vec<String> {
-    vec![
+fn cells(entry: &LogEntry, signers: &BTreeMap<u64, String>) -> Vec<String> {
+    let mut cells = vec![
         entry.epoch.to_string(),
         time(entry.time_ns),
         format!("{}{}", entry.operation.name(), if entry.automatic { " (automatic)" } else { "" }),
@@ -185,5 +203,9 @@ fn cells(entry: &LogEntry) -> Vec<String> {
         short_hex(&entry.state_hash),
         if entry.kept { "yes" } else { "no" }.to_owned(),
         entry.actor.clone(),
-    ]
+    ];
+    if !signers.is_empty() {
+        cells.push(signers.get(&entry.epoch).cloned().unwrap_or_default());
+    }
+    cells
 }

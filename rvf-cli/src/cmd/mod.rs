@@ -1,6 +1,8 @@
 //! One file a command. What several need: opening files, naming records (`choose.rs`), what follows commits (`upkeep.rs`), telling of
-//! parents (`parents.rs`). What `merge` alone reads: `decisions.rs`.
+//! parents (`parents.rs`). What one command alone needs: `decisions.rs` (merge), `proofs.rs` (audit), `trusted.rs` (verify), `custody.rs`
+//! (lineage).
 
+pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod branch;
 pub(crate) mod bundle;
@@ -9,6 +11,7 @@ pub(crate) mod compact;
 pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod create;
+mod custody;
 mod decisions;
 pub(crate) mod delete;
 pub(crate) mod demo;
@@ -21,11 +24,15 @@ pub(crate) mod import;
 pub(crate) mod index;
 pub(crate) mod info;
 pub(crate) mod inspect;
+pub(crate) mod key;
 pub(crate) mod lineage;
 pub(crate) mod log;
 pub(crate) mod merge;
 mod parents;
+mod proofs;
 pub(crate) mod query;
+pub(crate) mod sign;
+mod trusted;
 pub(crate) mod update;
 pub(crate) mod upkeep;
 pub(crate) mod verify;
@@ -49,6 +56,12 @@ const WAIT_STEP: Duration = Duration::from_millis(100);
 pub(crate) type Outcome = Result<u8, Failure>;
 
 pub(crate) fn run(command: &Command, ui: &Ui) -> Outcome {
+    let outcome = dispatch(command, ui);
+    ui.written().iter().for_each(|store| sign::warn_if_unsigned(store, ui));
+    outcome
+}
+
+fn dispatch(command: &Command, ui: &Ui) -> Outcome {
     match command {
         Command::Demo(args) => demo::run(args, ui),
         Command::Create(args) => create::run(args, ui),
@@ -71,6 +84,9 @@ pub(crate) fn run(command: &Command, ui: &Ui) -> Outcome {
         Command::Lineage(args) => lineage::run(args, ui),
         Command::Flatten(args) => flatten::run(args, ui),
         Command::Freeze(args) => freeze::run(args, ui),
+        Command::Key(args) => key::run(args, ui),
+        Command::Sign(args) => sign::run(args, ui),
+        Command::Audit(args) => audit::run(args, ui),
         Command::Bundle(args) => bundle::run(args, ui),
         Command::Unbundle(args) => bundle::unbundle(args, ui),
         Command::Convert(args) => convert::run(args, ui),
@@ -101,6 +117,7 @@ fn at_epoch(snapshot: Arc<Snapshot>, path: &Path, args: &ReadArgs, ui: &Ui) -> R
 /// Opens a file for writing, and says so if that cut an uncommitted tail.
 fn open_writer(path: &Path, options: &OpenOptions, ui: &Ui) -> Result<Db, Failure> {
     let db = open_waiting(path, options).map_err(Failure::of(path))?;
+    ui.writes(path);
     if let Some(tail) = db.tail_report() {
         let length = size(tail.length);
         match &tail.saved {

@@ -1,6 +1,7 @@
 //! `rvf verify`: every byte of a file, then what the bytes mean.
 
 use super::Outcome;
+use super::trusted::{TrustArgs, Trusted};
 use crate::failure::{Failure, NO};
 use crate::output::{Ui, hex, plain, size};
 use crate::progress::Bar;
@@ -16,29 +17,28 @@ const PARENT_RULE: &str = "BRN-3";
 ///
 /// Of a branch also the parents: those of their segments that it uses, no others; `rvf verify PARENT` checks a parent as a whole.
 /// Exit code 0: sound. 1: something was found; an uncommitted tail is a finding, too, and leaves the store sound. 4: not an RVF file
-/// of this version, or a branch whose parent is missing.
+/// of this version, or a branch whose parent is missing; a key file or checkpoint that is none.
+///
+/// A sound store is one whose bytes are as whoever wrote it left them. Who that was only a key tells that you got from them by another
+/// way than the store (--key), and that no newer state was kept from you only what you saw of the store before: a checkpoint, or an
+/// earlier `rvf verify --key`, which remembers the newest state that it found good.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  rvf verify notes.rvf\n  rvf verify notes.rvf --deep")]
+#[command(
+    after_help = "Examples:\n  rvf verify notes.rvf\n  rvf verify notes.rvf --deep\n  rvf verify notes.rvf --key release.pub\n  \
+    rvf audit notes.rvf --checkpoint-out seen.txt    # later: rvf verify notes.rvf --key release.pub --checkpoint seen.txt"
+)]
 pub(crate) struct VerifyArgs {
     /// The store
     file: PathBuf,
     /// Also walk every graph of the index, and compare every code with its row
     #[arg(long)]
     deep: bool,
-    #[arg(long, hide = true)]
-    key: Vec<PathBuf>,
-    #[arg(long, hide = true)]
-    checkpoint: Option<PathBuf>,
-    #[arg(long, hide = true)]
-    trust: Option<PathBuf>,
+    #[command(flatten)]
+    trust: TrustArgs,
 }
 
 pub(crate) fn run(args: &VerifyArgs, ui: &Ui) -> Outcome {
-    let later = [("--key", !args.key.is_empty()), ("--checkpoint", args.checkpoint.is_some())];
-    let later = later.into_iter().chain([("--trust", args.trust.is_some())]).find(|(_, given)| *given);
-    if let Some((flag, _)) = later {
-        return Err(Failure::not_yet(flag, "no signatures in this version"));
-    }
+    let trust = args.trust.load(ui)?;
     let mut bar = Bar::bytes(ui, "verifying");
     let report = verify_path_with(
         &args.file,
@@ -49,11 +49,13 @@ pub(crate) fn run(args: &VerifyArgs, ui: &Ui) -> Outcome {
     );
     drop(bar);
     let report = report.map_err(Failure::of(&args.file))?;
-    ui.result(&to_json(args, &report), || tell(args, &report, ui))?;
+    let trusted = args.trust.judge(&report, trust, ui)?;
+    ui.result(&to_json(args, &report, &trusted), || tell(args, &report, &trusted, ui))?;
     if let Some(error) = report.parent_error {
         return Err(Failure::of(&args.file)(error));
     }
-    Ok(if report.sound && report.findings.is_empty() { 0 } else { NO })
+    let is_clean = report.findings.is_empty() && trusted.findings().is_empty();
+    Ok(if report.sound && is_clean { 0 } else { NO })
 }
 
 fn finding_json(finding: &Finding) -> Value {
@@ -86,29 +88,29 @@ fn parent_json(parent: &ParentReport) -> Value {
     })
 }
 
-fn to_json(args: &VerifyArgs, report: &VerifyReport) -> Value {
-    let mut findings: Vec<Value> = report.findings.iter().map(finding_json).collect();
+fn to_json(args: &VerifyArgs, report: &VerifyReport, trusted: &Trusted) -> Value {
+    let mut findings: Vec<Value> = report.findings.iter().chain(trusted.findings()).map(finding_json).collect();
     findings.extend(
         parent_finding(report)
             .map(|(offset, message)| json!({ "clause": PARENT_RULE, "offset": offset, "message": message })),
     );
-    json!({
+    let mut value = json!({
         "sound": report.sound,
         "findings": findings,
         "parents": report.parents.iter().map(parent_json).collect::<Vec<Value>>(),
         "bytes_checked": report.bytes_checked,
-        "signatures": [],
-        "freshness": "unknown",
         "epoch": report.epoch,
         "count": report.count,
         "epochs": report.epochs,
         "segments": report.segments,
         "deep": args.deep,
         "advice": advice(args, report),
-    })
+    });
+    trusted.add_to(&mut value);
+    value
 }
 
-fn tell(args: &VerifyArgs, report: &VerifyReport, ui: &Ui) -> Result<(), Failure> {
+fn tell(args: &VerifyArgs, report: &VerifyReport, trusted: &Trusted, ui: &Ui) -> Result<(), Failure> {
     let verdict = ui.verdict(report.sound, if report.sound { "sound" } else { "not sound" });
     let (bytes, segments, epochs) = (size(report.bytes_checked), report.segments, report.epochs);
     let deep = if args.deep { ", graphs and codes in depth" } else { "" };
@@ -122,7 +124,9 @@ fn tell(args: &VerifyArgs, report: &VerifyReport, ui: &Ui) -> Result<(), Failure
     let of_parent = parent_finding(report);
     let of_parent = of_parent
         .map(|(offset, message)| vec![PARENT_RULE.to_owned(), offset.to_string(), String::new(), plain(&message)]);
-    tell_findings(report.findings.iter().map(cells).chain(of_parent).collect(), ui)?;
+    let findings = report.findings.iter().chain(trusted.findings());
+    tell_findings(findings.map(cells).chain(of_parent).collect(), ui)?;
+    trusted.tell(report, ui)?;
     advice(args, report).into_iter().try_for_each(|advice| ui.line(advice))
 }
 

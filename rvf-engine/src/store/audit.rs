@@ -77,6 +77,16 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    /// All audit entries up to this commit, by index, as they are stored. That they are linked is not judged.
+    ///
+    /// # Errors
+    /// Corruption of roots, manifests and WITNESS segments on the way.
+    pub fn audit_entries(&self) -> Result<Vec<Entry>> {
+        self.settle_own(entries(self))
+    }
+}
+
 /// `kept` is descending.
 fn log_entry(entry: &Entry, kept: &[u64]) -> LogEntry {
     let fixed = &entry.fixed;

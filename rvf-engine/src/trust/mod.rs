@@ -13,14 +13,20 @@
 //! | `mod.rs` | [`Trust`], [`TrustReport`]: what is given, what comes of it |
 //! | `history.rs` | [`History`]: a file's audit entries beside a note that was seen |
 //! | `folder.rs` | [`TrustFolder`]: the newest note seen, by file and key |
+//! | `custody.rs` | [`custody`]: whether a file's audit entries say what it says of its parent and of merges |
+//! | `parent.rs` | [`covering_note`]: whether a signed note covers the commit that a branch uses |
 //! | `proof.rs` | [`EntryProof`], [`ExtensionProof`]: proofs that are checked without the file |
 
+mod custody;
 mod folder;
 mod history;
+mod parent;
 mod proof;
 
+pub use custody::{CustodyFault, custody};
 pub use folder::TrustFolder;
 pub use history::{Departure, History};
+pub use parent::covering_note;
 pub use proof::{EntryProof, ExtensionProof, ProofError};
 
 use crate::sign::{Algorithm, PublicKey, SignatureFault};

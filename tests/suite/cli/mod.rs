@@ -3,6 +3,7 @@
 //! | file | what it checks |
 //! | --- | --- |
 //! | `mod.rs` | running the command; a folder with a store in it |
+//! | `audit.rs` | keys, signing, verifying by keys and by what was seen before, checkpoints and proofs |
 //! | `branches.rs` | branches: made, found again, compared, merged, flattened, frozen |
 //! | `bundles.rs` | archives of branches, those of strangers too |
 //! | `change.rs` | metadata changed, records deleted by ranges and filters, space that comes back |
@@ -14,6 +15,7 @@
 //! | `refusal.rs` | bad input: exit code, kind, hint, and the store as it was |
 //! | `stream.rs` | pipes, terminals, read-only files, full disks |
 
+mod audit;
 mod branches;
 mod bundles;
 mod change;
@@ -88,6 +90,8 @@ impl Place {
         let mut command = Command::new(binary());
         command.args(arguments).current_dir(self.folder.path());
         command.env_remove("RVF_ACTOR").env_remove("RVF_PARENT_PATH");
+        // What is seen of stores is remembered here, and not among what the user has seen.
+        command.env("RVF_TRUST_DIR", self.path("trust"));
         command
     }
 

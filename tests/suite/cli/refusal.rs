@@ -177,7 +177,7 @@ fn wrong_command_lines_are_usage_errors() {
     refused(&place, "query a.rvf --id 1 --vector [1,2,3]", 2, "usage", "cannot be used with");
     refused(&place, "query a.rvf --id 1 -k 0", 2, "usage", "0");
     refused(&place, "query a.rvf --id 1 --filter a=", 2, "filter", "expected a value after '='");
-    refused(&place, "delete a.rvf --id 1 --sign-with k.key", 2, "not_in_this_version", "sign");
+    refused(&place, "delete a.rvf --id 1 --sign-with k.key", 3, "not_found", "(k.key)");
     refused(&place, "import a.rvf six.jsonl --batch 0", 2, "usage", "0");
     assert_eq!(place.run(&[]).exit, 2);
 }

@@ -1,6 +1,6 @@
 """The tree over the audit entries, signed notes and public keys. Written from `spec/audit.md` alone.
 
-Owns AUD-1, SIG-1, SIG-2, the proofs of RFC 6962, Ed25519 (RFC 8032) and what a note seen before shows (SIG-5). ML-DSA-65 is not verified here.
+Owns AUD-1, SIG-1, SIG-2, the proofs of RFC 6962, the Ed25519 half of signatures and what a note seen before shows (SIG-5). ML-DSA-65 is not verified.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from blake3 import blake3
 
+from rvf_ed25519 import ed25519_is_right, of_large_order
 from rvf_error import RvfError, ascends, check
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def root_by_path(one: bytes, index: int, size: int, path: Sequence[bytes]) -> by
     if size == 1 or not path:
         return one if size == 1 and not path and not index else None
     middle = half(size)
-    inner = root_by_path(one, index % middle if index < middle else index - middle, middle if index < middle else size - middle, path[:-1])
+    inner = root_by_path(one, *((index, middle) if index < middle else (index - middle, size - middle)), path[:-1])
     return inner and (node(inner, path[-1]) if index < middle else node(path[-1], inner))
 
 
@@ -217,67 +218,13 @@ def departs(seen: Statement, file_id: bytes, log: Sequence[LogEntry], tail: bool
     if len(log) < seen.size:
         return "truncation" if tail else "rollback"
     leaves = leaves_of(log)
-    if goes_on(seen.size, seen.root, len(log), tree_root(leaves), consistency(leaves, seen.size)):
+    if seen.size and goes_on(seen.size, seen.root, len(log), tree_root(leaves), consistency(leaves, seen.size)):
         return None
     there = log[seen.size - 1]
     return "rewrite" if (there.epoch, there.state_hash) == (seen.epoch, seen.state_hash) else "fork"
 
 
-# ---------------------------------------------------------------- Ed25519
-
-P, ORDER = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
-D, ROOT_OF_MINUS_1 = -121665 * pow(121666, -1, P) % P, pow(2, (P - 1) // 4, P)
-Point = tuple[int, int, int, int]  # X, Y, Z and T of RFC 8032, 5.1.4
-NEUTRAL: Point = (0, 1, 1, 0)
-
-
-def add(one: Point, other: Point) -> Point:
-    (x1, y1, z1, t1), (x2, y2, z2, t2) = one, other
-    a, b, c, d = (y1 - x1) * (y2 - x2), (y1 + x1) * (y2 + x2), 2 * t1 * t2 * D, 2 * z1 * z2
-    e, f, g, h = b - a, d - c, d + c, b + a
-    return e * f % P, g * h % P, f * g % P, e * h % P
-
-
-def times(number: int, point: Point) -> Point:
-    found = NEUTRAL
-    for bit in f"{number:b}":
-        found = add(found, found)
-        found = add(found, point) if bit == "1" else found
-    return found
-
-
-def same(one: Point, other: Point) -> bool:
-    return (one[0] * other[2] - other[0] * one[2]) % P == 0 == (one[1] * other[2] - other[1] * one[2]) % P
-
-
-def decode(stored: bytes) -> Point | None:
-    """The point of 32 bytes (RFC 8032, 5.1.3); None if they are not the canonical form of one."""
-    number = int.from_bytes(stored, "little")
-    sign, y = number >> 255, number & (1 << 255) - 1
-    square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
-    x = pow(square, (P + 3) // 8, P)
-    x = x if x * x % P == square else x * ROOT_OF_MINUS_1 % P
-    if len(stored) != 32 or y >= P or x * x % P != square or (sign and not x):
-        return None
-    x = x if x & 1 == sign else P - x
-    return x, y, 1, x * y % P
-
-
-def of_large_order(stored: bytes) -> Point | None:
-    point = decode(stored)
-    return point if point and not same(times(8, point), NEUTRAL) else None
-
-
-BASE = decode((4 * pow(5, -1, P) % P).to_bytes(32, "little")) or NEUTRAL
-
-
-def ed25519_is_right(public: bytes, message: bytes, signature: bytes) -> bool:
-    """Strict: S below the order, R and the key canonical and of no small order, the equation without the cofactor."""
-    key, r, s = of_large_order(public), of_large_order(signature[:32]), int.from_bytes(signature[32:], "little")
-    if len(signature) != 64 or not key or not r or s >= ORDER:
-        return False
-    challenge = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % ORDER
-    return same(times(s, BASE), add(r, times(challenge, key)))
+# ---------------------------------------------------------------- signatures and public keys
 
 
 def ed25519_key_hash(name: str, public: bytes) -> bytes:
@@ -289,8 +236,6 @@ def ed25519_half(note: Note, name: str, public: bytes) -> bool:
     lines = [line for line in note.signatures if (line.name, line.key_hash) == (name, ed25519_key_hash(name, public))]
     return len(lines) == 1 and ed25519_is_right(public, note.statement.text().encode(), lines[0].signature)
 
-
-# ---------------------------------------------------------------- public keys
 
 PUBLIC_KEY = struct.Struct("<8sH6s32s1952s16s32s")
 assert PUBLIC_KEY.size == 2048

@@ -158,7 +158,7 @@ def parse_signature(line: str) -> Signature:
     found = SIGNATURE.fullmatch(line)
     if not found or any(c.isspace() or c == "+" or unicodedata.category(c) == "Cc" for c in found[1]):
         raise ValueError("no signature line")
-    stored = b64decode(found[2], validate=True)
+    stored = b64decode(found[2])
     if len(stored) < 5:
         raise ValueError("a signature of no byte")
     return Signature(found[1], stored[:4], stored[4:])
@@ -172,7 +172,7 @@ def parse_note(stored: bytes) -> Note:
         raise ValueError("no statement, or too long")
     file_id, size, root, epoch, state_hash, previous = found.groups()
     lines = signatures.split("\n")[:-1]
-    parsed = Statement(bytes.fromhex(file_id), int(size), b64decode(root, validate=True), int(epoch), bytes.fromhex(state_hash), int(previous))
+    parsed = Statement(bytes.fromhex(file_id), int(size), b64decode(root), int(epoch), bytes.fromhex(state_hash), int(previous))
     note = Note(parsed, [parse_signature(line) for line in lines])
     if len(parsed.root) != 32 or max(parsed.size, parsed.epoch, parsed.previous) >= 1 << 64 or not 1 <= len(lines) <= MOST_SIGNATURES or note.text().encode() != stored:
         raise ValueError("not the one form of a note")

@@ -132,7 +132,20 @@ def tree() -> Iterator[Test]:
         for policy in b"\2\0\0\0", b"\1\0\0", b"\1\0\0\0\0":
             equal(findings(FileOf(1, 1, policy=policy)), {"MAN-9"}, f"policy {policy.hex()}")
 
+    def segments() -> None:
+        """Notes in several CRYPTO segments; this reader asks nowhere whether a note stands in the commit that it is about."""
+        for later, previous, expected in (2, 1, set()), (2, 0, {"SIG-2"}), (1, 0, {"SIG-1"}):
+            maker = Maker(FILE_ID, 2, features_read_only=audit.TREE_BIT)
+            maker.made()
+            for epoch, before in (1, 0), (later, previous):
+                root = maker.commits[epoch - 1]
+                lines = [audit.Signature("n", b"hash", b"s")] * 2
+                text = audit.Note(audit.Statement(FILE_ID, epoch, root.witness_tree, epoch, root.state_hash, before), lines).text().encode()
+                maker.add(audit.CRYPTO, {1: text, 2: len(text).to_bytes(4, "little")}, span=(epoch, 1)).made()
+            equal({finding.clause for finding in RvfFile(bytes(maker.data)).verify()}, expected, f"findings of notes about 1 and {later}, after {previous}")
+
     yield "tree: known answers", known
+    yield "notes in several segments", segments
     yield "tree: proofs", made
     yield "tree: roots", roots
 

@@ -15,6 +15,7 @@ import numpy as np
 import xxhash
 from blake3 import blake3
 
+import rvf_audit as audit
 import rvf_branch as branch
 import rvf_metadata as meta
 import rvf_reader as rvf
@@ -24,7 +25,7 @@ Rows = list[tuple[int, list[float]]]  # id and vector of each
 
 
 class Maker:
-    """A file while it is written. `root` holds fields of the root that are set after all others."""
+    """A file while it is written. `root` holds fields of the root that are set after all others; with the feature bit TREE in it the tree is made, too."""
 
     def __init__(self, file_id: bytes, dimension: int, metric: int = 0, **root: object) -> None:
         self.file_id, self.dimension, self.metric = file_id, dimension, metric
@@ -107,6 +108,9 @@ class Maker:
         body = bytearray(self.segment(rvf.MANIFEST, {1: added, 3: log} | ({2: b""} if last else {}) | self.facts, 2 if last else 1, (), more_pages=1))
         hashed = bytes(body[:0x28]) + bytes(16) + bytes(body[0x38 : -rvf.PAGE])
         root = root._replace(own_offset=at + len(body) - rvf.PAGE, manifest_length=len(body), manifest_hash=blake3(hashed).digest(), witness_head=hashlib.shake_256(log).digest(32))
+        if root.features_read_only & audit.TREE_BIT:
+            leaves = [audit.leaf(commit.witness_head) for commit in [*self.commits, root]]
+            root = root._replace(witness_tree=audit.tree_root(leaves), witness_edge=audit.edge(leaves))._replace(**self.root)
         page = rvf.ROOT.pack(*root)
         body[-rvf.PAGE :] = page[:-4] + struct.pack("<I", zlib.crc32(page[:-4]))
         self.data += self.sealed(rvf.MANIFEST, self.next_id, body)

@@ -26,6 +26,7 @@ import numpy as np
 import xxhash
 from blake3 import blake3
 
+from rvf_audit import BOTH_SIGNATURES, CRYPTO, POLICY, TREE_BIT, Note, check_tree, parse_notes, verify_notes
 from rvf_branch import BRANCH_BIT, COW_MAP, MEMBERSHIP, REFCOUNT, ParentError, ParentRef, RowSet, find_parent, merged, parent_fields, parent_of, parse_refcount
 from rvf_error import RvfError, ascends, caught, check
 from rvf_metadata import DELTA, Columns, Lookup, Value, fields_with_fractions, verify_kinds
@@ -35,9 +36,9 @@ Vector = np.ndarray[Any, Any]
 PAGE = 4096
 SEGMENT_MAGIC, ROOT_MAGIC, IDENTITY_MAGIC = 0x52564653, b"\x30\x4d\x56\x52", b"RVF single-file\0"
 VEC, INDEX, JOURNAL, MANIFEST, QUANT, META, WITNESS, META_IDX, FILE, FILLER, TREE = 0x01, 0x02, 0x04, 0x05, 0x06, 0x07, 0x0A, 0x0D, 0x40, 0x41, 0x43
-KNOWN_FORMS = dict.fromkeys((VEC, INDEX, JOURNAL, QUANT, WITNESS, META_IDX, DELTA, FILE, FILLER, TREE, COW_MAP, REFCOUNT), (1,)) | dict.fromkeys((MANIFEST, META, MEMBERSHIP), (1, 2))
+KNOWN_FORMS = dict.fromkeys((VEC, INDEX, JOURNAL, QUANT, WITNESS, META_IDX, DELTA, FILE, FILLER, TREE, CRYPTO, COW_MAP, REFCOUNT), (1,)) | dict.fromkeys((MANIFEST, META, MEMBERSHIP), (1, 2))
 NO_LINK, STORED_ROWS, SQ8, SQ4, FEW_CELLS = 0xFFFFFFFF, 0, 1, 2, 8
-STATELESS = {MANIFEST, WITNESS, 0x0C, FILLER}
+STATELESS = {MANIFEST, WITNESS, CRYPTO, FILLER}
 DTYPES = {0: "f32", 1: "f16", 3: "i8", 4: "u8", 6: "binary"}
 STORED = {"f32": "<f4", "f16": "<f2", "i8": "i1", "u8": "u1", "binary": "u1"}
 METRICS = {0: "l2", 1: "dot", 2: "cosine", 3: "hamming"}
@@ -73,7 +74,7 @@ class Root(NamedTuple):
     manifest_hash: bytes; state_hash: bytes
     next_row: int; next_id: int; next_segment_id: int; witness_size: int
     witness_head: bytes; witness_tree: bytes
-    parent_epoch: int; since_full: int; reserved_c: int; reserved_d: bytes
+    parent_epoch: int; since_full: int; reserved_c: int; witness_edge: bytes; reserved_d: bytes
     file_id: bytes; parent_id: bytes; parent_hash: bytes; lineage_depth: int; reserved_e: bytes
     checksum: int
 
@@ -105,7 +106,7 @@ class LogEntry:
 
 
 HEADER = struct.Struct("<IBBHQQQBBHI16sII")
-ROOT = struct.Struct("<4sHHQQQHBBIQQ96sHH100sQQIBBHQQQ32s32sQQQQ32s32sQII3360s16s16s32sI184sI")
+ROOT = struct.Struct("<4sHHQQQHBBIQQ96sHH100sQQIBBHQQQ32s32sQQQQ32s32sQII2048s1312s16s16s32sI184sI")
 IDENTITY = struct.Struct("<16sII16s20sI")
 PRELUDE, SECTION = struct.Struct("<HHIQ"), struct.Struct("<IIQQQ")
 ENTRY = struct.Struct("<QQQBBHIQIIQQ32s")
@@ -770,6 +771,26 @@ class Snapshot:
         check(len(entries) == self.root.witness_size, "WIT-2", at, f"{len(entries)} entries, not {self.root.witness_size}")
         return entries
 
+    @cached_property
+    def notes(self) -> list[tuple[Entry, Note]]:
+        """All signed notes, by ascending epoch, each with the CRYPTO segment that holds it (SIG-1)."""
+        notes = [(entry, note) for entry, p in self.payloads(CRYPTO) for note in parse_notes(p, entry, self.root.file_id)]
+        check(ascends([note.statement.epoch for _, note in notes]), "SIG-1", self.root.own_offset, "epochs of notes in several CRYPTO segments")
+        return notes
+
+    def verify_audit(self) -> Iterator[RvfError]:
+        """The tree over the audit entries and what notes state (AUD-1, SIG-2), as far as entries and notes can be read."""
+        for steps in (lambda: caught(partial(check_tree, self.root, self.log)), lambda: verify_notes(self.notes, self.log)):
+            try:
+                yield from steps()
+            except RvfError:
+                pass  # has been said
+
+    def check_signed(self) -> None:
+        """SIG-3, of the newest commit."""
+        if POLICY in self.facts:
+            check(any(note.statement.epoch == self.epoch for _, note in self.notes), "SIG-3", self.root.own_offset, "the newest commit is not signed")
+
     def trees(self) -> list[Tree]:
         return [Tree(self.data, entry) for entry in self.listed(TREE)]
 
@@ -783,7 +804,7 @@ class Snapshot:
             if any(a[0] == b[0] and b[1] < a[2] for a, b in pairwise(spans)):
                 yield RvfError(clause, at, "listed segments overlap" if kind is None else "row ranges overlap")
         broken_graphs: object = False
-        for parse in "vecs", "dead", "row_sets", "branches", "meta", "log", "indexes", "quants", "columns", "deltas", "lookups":
+        for parse in "vecs", "dead", "row_sets", "branches", "meta", "log", "notes", "indexes", "quants", "columns", "deltas", "lookups":
             yield from (broken := list(caught(partial(getattr, self, parse))))
             if broken and parse in ("vecs", "dead"):
                 return
@@ -793,6 +814,7 @@ class Snapshot:
         for index in () if broken_graphs else self.indexes:
             yield from index.verify()
         yield from self.verify_columns()
+        yield from self.verify_audit()
         yield from caught(self.check_apart)
         live = self.ids()
         if len(set(live)) != len(live):
@@ -963,8 +985,9 @@ class RvfFile:
         if at in self._snapshots:
             return self._snapshots[at]
         check(not root.features_incompatible & ~BRANCH_BIT, "VER-1", at, "made by a newer version")
-        unused = (root.hot_pointers, root.reserved_a, root.reserved_d, root.reserved_e, root.witness_tree)
-        featureless = not (root.features_compatible or root.features_read_only)
+        has_tree = bool(root.features_read_only & TREE_BIT)
+        unused = (root.hot_pointers, root.reserved_a, root.reserved_d, root.reserved_e, *(() if has_tree else (root.witness_tree, root.witness_edge)))
+        featureless = not (root.features_compatible or root.features_read_only & ~TREE_BIT)
         check(not featureless or not any(map(any, unused)) and not any((root.profile, root.signature_algorithm, root.signature_length, root.reserved_b, root.reserved_c, root.flags & ~1)), "ROOT-4", at, "a reserved field or unknown flag is set")
         check(root.dimension and root.dtype in DTYPES and root.metric in METRICS and root.id_type in ID_TYPES
               and (DTYPES[root.dtype] == "binary") == (METRICS[root.metric] == "hamming"), "ROOT-5", at, "schema")
@@ -974,6 +997,7 @@ class RvfFile:
         if before:
             check(before.schema == root.schema and before.created_ns == root.created_ns, "ROOT-8", at, "schema or time of creation changed")
             check(parent_fields(before) == parent_fields(root), "ROOT-8", at, "another parent than in the root before")
+            check(has_tree or not before.features_read_only & TREE_BIT, "ROOT-8", at, "the tree over the audit entries was taken back")
         segments: dict[int, Entry] = {}
         facts: dict[int, bytes] = {}
         own: dict[int, LogEntry] = {}
@@ -1001,6 +1025,7 @@ class RvfFile:
         own[root.epoch] = entries[0]
         snapshot = Snapshot(self.data, root, segments, facts, own, self.checked)
         check(len(facts.get(PINS, b"")) % 8 == 0 and ascends(snapshot.pins) and all(pin <= root.epoch for pin in snapshot.pins), "MAN-9", root.manifest_offset, "PINS")
+        check(facts.get(POLICY, BOTH_SIGNATURES) == BOTH_SIGNATURES, "MAN-9", root.manifest_offset, "POLICY")
         check(snapshot.state_hash() == root.state_hash, "MAN-7", at, "state hash")
         merged(facts, root.manifest_offset)
         parent_of(root, facts)
@@ -1062,6 +1087,7 @@ class RvfFile:
                 yield from snapshot.verify_graphs(deep)
                 yield from snapshot.verify_metadata()
                 yield from self.verify_branches()
+                yield from caught(snapshot.check_signed)
 
     def verify_branches(self) -> Iterator[RvfError]:
         """The newest commit with its branches (REF-1) and with its parents."""

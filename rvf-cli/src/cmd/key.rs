@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Make keys for signing stores, and tell which one a file holds
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  rvf key new release && rvf sign notes.rvf --key release.key")]
 pub(crate) struct KeyArgs {
     #[command(subcommand)]
     action: KeyAction,

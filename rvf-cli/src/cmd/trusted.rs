@@ -192,7 +192,8 @@ impl Trusted {
             (Some(note), ..) => (
                 true,
                 format!(
-                    "signed by {} at epoch {}, the newest: {}",
+                    "{} by {} at epoch {}, the newest: {}",
+                    if report.sound { "signed" } else { "what was committed, and the bytes no longer are, is signed" },
                     key_id(&note.signer),
                     note.epoch,
                     Algorithm::BOTH.map(Algorithm::name).join(" and ")

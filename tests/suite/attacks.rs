@@ -282,6 +282,18 @@ fn policies_cannot_be_taken_back_unseen() {
     let anybody = Trust::default();
     detected(&file, &anybody, Clause::Sig3, "is not signed, though the file asks for signatures");
     detected(&file, &by_key(), Clause::Sig4, "the newest that a given key signed is epoch 2");
+    // Taken back in a commit that is sound in all else, by whoever has no key: the fact's tag becomes one that nobody knows.
+    let place = MemoryPlace::default();
+    place.put(Path::new(PATH), signed()[1].clone());
+    let mut db = Db::open_with(Arc::new(place.clone()), PATH, &OpenOptions::default()).unwrap();
+    db.compact(&CompactOptions { keep: 1, output: None }).unwrap();
+    let mut gone = bytes(&place);
+    let manifest = roots(&gone)[0].manifest.clone().unwrap();
+    let entry =
+        (0..8).map(|row| manifest.start + 80 + 32 * row).find(|at| gone[*at..*at + 4] == [19, 0, 0, 0]).unwrap();
+    gone[entry] = 99;
+    reseal(&mut gone, &Repair::ALL);
+    detected(&gone, &anybody, Clause::Sig3, "does not ask for signatures");
     // Another policy in the manifest, with fresh hashes.
     let [.., mut third] = signed();
     let manifest = roots(&third)[0].manifest.clone().unwrap();

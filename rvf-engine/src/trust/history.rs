@@ -135,14 +135,13 @@ impl<'r> History<'r> {
                 false => Departure::RolledBack { epoch, seen: seen.epoch },
             });
         };
-        if merkle::extends((seen.size, &seen.root), (self.size(), &self.root()), &proof) {
-            return Ok(proof);
-        }
         let there = self.trail.last_of(seen.size);
         let is_seen = there.is_some_and(|entry| (entry.epoch, entry.state_hash) == (seen.epoch, seen.state_hash));
-        Err(match is_seen {
-            true => Departure::Rewritten { epoch: seen.epoch },
-            false => Departure::Forked { epoch: seen.epoch },
-        })
+        let extends = merkle::extends((seen.size, &seen.root), (self.size(), &self.root()), &proof);
+        match (is_seen, extends) {
+            (true, true) => Ok(proof),
+            (true, false) => Err(Departure::Rewritten { epoch: seen.epoch }),
+            (false, _) => Err(Departure::Forked { epoch: seen.epoch }),
+        }
     }
 }

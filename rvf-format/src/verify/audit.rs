@@ -150,7 +150,13 @@ fn check_tree(trail: &Trail, history: &History, notes: &[(u64, u64, &Note)], fin
 fn check_policy(notes: &[(u64, u64, &Note)], history: &History, walked: &Walked, findings: &mut Findings) {
     let Some(newest) = history.newest_root().filter(|_| history.resolved) else { return };
     let at = newest.own_offset.get();
-    let Some(Some(policy)) = findings.check(None, policy(&history.newest.facts, at)) else { return };
+    let Some(asked) = findings.check(None, policy(&history.newest.facts, at)) else { return };
+    let Some(policy) = asked else {
+        if !notes.is_empty() {
+            findings.add(Clause::Sig3, at, None, "the file holds signed notes, and does not ask for signatures");
+        }
+        return;
+    };
     // A damaged segment is a finding of its own.
     let crypto = history.newest.live.values().filter(|entry| entry.kind() == Kind::CRYPTO);
     let is_damaged = crypto.into_iter().any(|entry| walked.damaged.contains(&entry.segment_id.get()));

@@ -4,7 +4,7 @@ use super::{Findings, branch};
 use crate::chain::{Replay, check_rows};
 use crate::limits::PAGE;
 use crate::lineage::ParentRef;
-use crate::manifest::ManifestEntry;
+use crate::manifest::{FACT_POLICY, ManifestEntry};
 use crate::recover::{Commit, commit_at};
 use crate::root::{FEATURE_BRANCH, RootPage};
 use crate::state::state_hash;
@@ -163,9 +163,13 @@ fn replay(history: &mut History, findings: &mut Findings) {
         if !whole {
             continue;
         }
+        let asked = replay.facts.contains_key(&FACT_POLICY);
         if findings.check(None, replay.apply(commit)).is_none() {
             whole = false;
             continue;
+        }
+        if asked && !replay.facts.contains_key(&FACT_POLICY) {
+            findings.add(Clause::Sig3, at, None, "the file asked for signatures, and its manifest does not any more");
         }
         let live: Vec<ManifestEntry> = replay.live.values().copied().collect();
         findings.check(None, check_rows(&live));

@@ -152,6 +152,11 @@ pub(crate) struct WriterArgs {
 }
 
 impl WriterArgs {
+    /// Whether a key to sign with is given.
+    pub(crate) fn signs(&self) -> bool {
+        self.sign_with.is_some()
+    }
+
     /// [`CommitArgs::options`] with the key that signs; nothing is opened or made where the key cannot be used.
     pub(crate) fn options(&self, ui: &Ui) -> Result<OpenOptions, Failure> {
         let load = |path: &PathBuf| SecretKey::load(path).map_err(cmd::key::failure_of(path));

@@ -104,7 +104,7 @@ pub fn verify_path_with(
         }
         let parents_are_sound = report.parents.iter().all(|parent| parent.findings.is_empty());
         report.file.sound &= report.parent_error.is_none() && parents_are_sound;
-        report.file.sound &= report.file.findings.iter().all(Finding::is_tail);
+        report.file.sound &= report.file.findings.iter().all(Finding::leaves_sound);
     }
     Ok(report)
 }
@@ -116,7 +116,7 @@ fn check_lineage(snapshot: &Snapshot, report: &mut VerifyReport) -> Result<()> {
     }
     snapshot.check()?;
     // What is damaged does not tell how many records there are.
-    let sound = report.file.findings.iter().all(Finding::is_tail);
+    let sound = report.file.findings.iter().all(Finding::leaves_sound);
     if sound && report.parents.iter().all(|parent| parent.findings.is_empty()) {
         let findings = check_records(snapshot).or_else(|error| match error {
             Error::Corrupt { clause, at, what } => {

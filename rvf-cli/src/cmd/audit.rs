@@ -35,7 +35,7 @@ The proof of an entry is a JSON object:
 ///
 /// Each entry carries the hash of the one before, and a tree over all of them has one root, which is what `rvf sign` signs.
 #[derive(Debug, Args)]
-#[command(after_help = AFTER_HELP, override_usage = "rvf audit FILE [OPTIONS]\n       rvf audit --check PROOF [--key PUB]")]
+#[command(after_help = AFTER_HELP, override_usage = "rvf audit FILE [OPTIONS]\n       rvf audit --check PROOF --key PUB")]
 pub(crate) struct AuditArgs {
     /// The store
     #[arg(required_unless_present = "check")]
@@ -62,7 +62,7 @@ pub(crate) struct AuditArgs {
     #[arg(long, value_name = "PROOF", conflicts_with_all = ["file", "limit", "checkpoint_out", "proof", "prove", "out", "force", "at"])]
     check: Option<PathBuf>,
     /// With --check: the public key that has to have signed the proof's note
-    #[arg(long, value_name = "PUB", requires = "check")]
+    #[arg(long, value_name = "PUB", requires = "check", required_unless_present = "file")]
     key: Option<PathBuf>,
     #[command(flatten)]
     read: ReadArgs,

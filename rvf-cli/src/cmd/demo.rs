@@ -63,17 +63,25 @@ pub(crate) fn run(args: &DemoArgs, ui: &Ui) -> Outcome {
     Ok(u8::from(!demo.report.sound))
 }
 
-/// Refuses to replace a file that the demo did not make.
+/// Commits of a demo store that nobody went on from: creation, import, index.
+const EPOCHS: u64 = 3;
+
+/// Refuses to replace a file that the demo did not make, or that was changed, signed, branched from or frozen since.
 fn check_ours(path: &Path) -> Result<(), Failure> {
     if path.symlink_metadata().is_err() {
         return Ok(());
     }
-    let info = Reader::open(path).and_then(|reader| reader.info());
-    if info.is_ok_and(|info| info.model.as_deref() == Some(MODEL) && info.count == COUNT) {
+    let as_made = || {
+        let reader = Reader::open(path)?;
+        let info = reader.info()?;
+        let is_own = info.model.as_deref() == Some(MODEL) && info.count == COUNT;
+        Ok::<bool, Error>(is_own && reader.epoch() <= EPOCHS)
+    };
+    if as_made().is_ok_and(|as_made| as_made) {
         return Ok(());
     }
     let exists = Failure::of(path)(Error::Exists { path: path.to_owned() });
-    Err(exists.with_hint("the demo did not make this file: choose another folder with --dir"))
+    Err(exists.with_hint("the demo did not make this file, or it was changed since: choose another folder with --dir"))
 }
 
 /// How long the store took to be built, microseconds.

@@ -22,6 +22,12 @@ pub(crate) struct FreezeArgs {
 
 pub(crate) fn run(args: &FreezeArgs, ui: &Ui) -> Outcome {
     let mut db = open_writer(&args.file, &args.writer.options(ui)?, ui)?;
+    let is_frozen = db.snapshot().root().is_frozen();
+    if !is_frozen && !args.writer.signs() && db.snapshot().policy().map_err(Failure::of(&args.file))?.is_some() {
+        let message =
+            format!("the store is signed, and a frozen one cannot be signed afterwards ({})", args.file.display());
+        return Err(Failure::usage("unsigned", message, "freeze it with --sign-with PREFIX.key"));
+    }
     let epoch = db.freeze().map_err(Failure::of(&args.file))?;
     let file = args.file.display().to_string();
     ui.result(&json!({ "file": file, "epoch": epoch, "frozen": true }), || {

@@ -35,10 +35,14 @@ impl TrustArgs {
         if self.key.is_empty() && self.trust.is_some() {
             ui.warn("--trust does nothing without --key");
         }
+        let folder = self.trust.as_ref().map_or_else(TrustFolder::of_user, |path| Some(TrustFolder::at(path)));
+        if !self.key.is_empty() && folder.is_none() {
+            ui.warn("no folder to remember in what is seen: set RVF_TRUST_DIR or give --trust DIR");
+        }
         Ok(Trust {
             keys: self.key.iter().map(key).collect::<Result<Vec<PublicKey>, Failure>>()?,
             checkpoint: self.checkpoint.as_deref().map(read_note).transpose()?,
-            folder: self.trust.as_ref().map_or_else(TrustFolder::of_user, |path| Some(TrustFolder::at(path))),
+            folder,
         })
     }
 
@@ -109,6 +113,20 @@ impl Trusted {
         Ok(())
     }
 
+    /// Why what was seen could not be remembered.
+    pub(super) fn memory_error(&self) -> Option<Failure> {
+        let why = self.judged.memory_error.as_ref()?;
+        let folder = self.trust.folder.as_ref().map_or(Path::new(""), TrustFolder::path).display();
+        let hint = "--trust DIR or RVF_TRUST_DIR names another folder for what is remembered";
+        Some(Failure::not_now("trust_folder", format!("what was seen is not remembered: {why} ({folder})"), hint))
+    }
+
+    /// Whether all that the given keys, and what was seen before, were to show is shown; `None` where neither was given.
+    pub(super) fn is_trusted(&self) -> Option<bool> {
+        let is_asked = !self.trust.keys.is_empty() || self.trust.checkpoint.is_some();
+        is_asked.then(|| self.judged.findings.is_empty())
+    }
+
     pub(super) fn findings(&self) -> &[Finding] {
         &self.judged.findings
     }
@@ -127,6 +145,7 @@ impl Trusted {
         value["freshness"] = json!(self.judged.freshness.name());
         value["backwards"] = json!(self.judged.backwards);
         value["remembered"] = json!(self.judged.remembered);
+        value["unsigned_epochs"] = json!(self.judged.unsigned);
         value["signed_parents"] = self.parents.iter().map(signed).collect();
     }
 
@@ -155,6 +174,14 @@ impl Trusted {
             let folder = self.trust.folder.as_ref().map_or(Path::new(""), TrustFolder::path).display();
             ui.line(format!("remembered for key {key}: an older state of this store is told from now on ({folder})"))?;
         }
+        if !self.judged.unsigned.is_empty() {
+            let epochs: Vec<String> = self.judged.unsigned.iter().take(20).map(u64::to_string).collect();
+            let more = if self.judged.unsigned.len() > epochs.len() { ", …" } else { "" };
+            ui.line(format!(
+                "remark: none of the given keys signed what these epochs did, whoever signed later took it over: {}{more}; `rvf log` and `rvf diff` show it",
+                epochs.join(", ")
+            ))?;
+        }
         for epoch in &self.judged.backwards {
             ui.line(format!(
                 "remark: epoch {epoch} is dated earlier than the one before, {}; a clock was wrong, or set",
@@ -165,7 +192,15 @@ impl Trusted {
     }
 
     fn bytes(&self, report: &VerifyReport) -> Vec<(bool, String)> {
-        let bytes = match report.sound {
+        let is_whole = report.findings.iter().all(|finding| finding.clause != Clause::Tail2);
+        let bytes = match report.sound && is_whole {
+            true if report.findings.iter().any(Finding::is_tail) => (
+                true,
+                format!(
+                    "every byte up to epoch {} is as it was committed; what follows belongs to no commit",
+                    newest(report)
+                ),
+            ),
             true => (true, "every byte is as it was committed".to_owned()),
             false => (false, "that the bytes are as they were committed: see the findings".to_owned()),
         };
@@ -192,7 +227,7 @@ impl Trusted {
             (Some(note), ..) => (
                 true,
                 format!(
-                    "{} by {} at epoch {}, the newest: {}",
+                    "{} by {} at epoch {}, the newest in the file: {}",
                     if report.sound { "signed" } else { "what was committed, and the bytes no longer are, is signed" },
                     key_id(&note.signer),
                     note.epoch,
@@ -234,7 +269,7 @@ impl Trusted {
             ),
             (Freshness::Current, Some(epoch)) => (true, format!("it goes on from the checkpoint, epoch {epoch}")),
             (Freshness::Current, None) => {
-                (true, "it goes on from the newest state that was seen of it before".to_owned())
+                (true, "it goes on from the newest state that was seen of it before under the given key".to_owned())
             }
             _ => (
                 false,

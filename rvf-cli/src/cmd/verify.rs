@@ -54,6 +54,9 @@ pub(crate) fn run(args: &VerifyArgs, ui: &Ui) -> Outcome {
     if let Some(error) = report.parent_error {
         return Err(Failure::of(&args.file)(error));
     }
+    if let Some(failure) = trusted.memory_error() {
+        return Err(failure);
+    }
     let is_clean = report.findings.is_empty() && trusted.findings().is_empty();
     Ok(if report.sound && is_clean { 0 } else { NO })
 }
@@ -96,6 +99,8 @@ fn to_json(args: &VerifyArgs, report: &VerifyReport, trusted: &Trusted) -> Value
     );
     let mut value = json!({
         "sound": report.sound,
+        "trusted": trusted.is_trusted(),
+        "file_id": report.file_id.map(|id| hex(&id)),
         "findings": findings,
         "parents": report.parents.iter().map(parent_json).collect::<Vec<Value>>(),
         "bytes_checked": report.bytes_checked,
@@ -111,11 +116,17 @@ fn to_json(args: &VerifyArgs, report: &VerifyReport, trusted: &Trusted) -> Value
 }
 
 fn tell(args: &VerifyArgs, report: &VerifyReport, trusted: &Trusted, ui: &Ui) -> Result<(), Failure> {
-    let verdict = ui.verdict(report.sound, if report.sound { "sound" } else { "not sound" });
+    let verdict = match (report.sound, trusted.is_trusted()) {
+        (true, Some(false)) => ui.verdict(false, "not to be trusted, though its bytes are sound"),
+        (sound, _) => ui.verdict(sound, if sound { "sound" } else { "not sound" }),
+    };
     let (bytes, segments, epochs) = (size(report.bytes_checked), report.segments, report.epochs);
     let deep = if args.deep { ", graphs and codes in depth" } else { "" };
     ui.line(format!("{verdict}: {}", args.file.display()))?;
     ui.line(format!("{bytes}, {segments} segments, {epochs} epochs, {} records checked{deep}", report.count))?;
+    if let Some(id) = report.file_id {
+        ui.line(format!("file id {}", hex(&id)))?;
+    }
     for parent in &report.parents {
         let found = if parent.findings.is_empty() { "as it was committed" } else { "damaged" };
         ui.line(format!("parent {}, epoch {}: {found}", parent.path.display(), parent.commit.epoch))?;
@@ -161,6 +172,9 @@ fn words(advice: Advice, args: &VerifyArgs) -> String {
         ),
         Advice::Index => {
             format!("the index is damaged, searches compare its records instead: `rvf index {file}` builds it anew")
+        }
+        Advice::Sign => {
+            format!("the newest commit is not signed, and the store asks for it: `rvf sign {file} --key PREFIX.key`")
         }
         Advice::Branches => format!(
             "the list of branches is damaged, no record and no branch is: `rvf compact {file}` drops it; where a pinned epoch needs it still, `rvf branch --unpin {file} EPOCH` comes first"

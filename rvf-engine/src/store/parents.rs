@@ -220,7 +220,7 @@ impl Snapshot {
 fn refuse_unsound(file: &Bytes, extent: &Extent) -> Result<()> {
     let report: Report = verify_within(file, extent, &Options::default(), &mut |_, _| {})?;
     // A tail that holds a manifest may be a commit that was damaged: the one before it is not what was asked for.
-    let is_harmless = |finding: &rvf_format::verify::Finding| finding.is_tail() && finding.clause != Clause::Tail2;
+    let is_harmless = |finding: &rvf_format::verify::Finding| finding.leaves_sound() && finding.clause != Clause::Tail2;
     if report.sound && report.findings.iter().all(is_harmless) {
         return Ok(());
     }

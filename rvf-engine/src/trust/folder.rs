@@ -79,6 +79,8 @@ impl TrustFolder {
     /// [`Error::Io`].
     pub(super) fn remember(&self, key: &PublicKey, note: &Note) -> Result<bool> {
         let file_id = note.statement().file_id;
+        // Of two that verify at once the one that saw less must not come last.
+        let _lock = self.lock()?;
         if let Some(Ok(known)) = self.recall(file_id, key)?
             && known.statement().size >= note.statement().size
         {
@@ -86,11 +88,23 @@ impl TrustFolder {
         }
         let path = self.file(file_id, key);
         let wrong = |error| Error::io("remembering the checkpoint in", &path, error);
-        fs::create_dir_all(&self.path).map_err(wrong)?;
         let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
         let written = write(&temporary, note.render().as_bytes()).and_then(|()| fs::rename(&temporary, &path));
         written.inspect_err(|_| drop(fs::remove_file(&temporary))).map_err(wrong)?;
         Ok(true)
+    }
+}
+
+impl TrustFolder {
+    /// Makes the folder, and keeps others from writing to it while the file is held.
+    fn lock(&self) -> Result<File> {
+        let wrong = |error| Error::io("making the folder of what was seen,", &self.path, error);
+        fs::create_dir_all(&self.path).map_err(wrong)?;
+        let path = self.path.join(".lock");
+        let wrong = |error| Error::io("locking the folder of what was seen by", &path, error);
+        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(wrong)?;
+        file.lock().map_err(wrong)?;
+        Ok(file)
     }
 }
 

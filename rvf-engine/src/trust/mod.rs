@@ -33,6 +33,8 @@ use crate::sign::{Algorithm, PublicKey, SignatureFault};
 use crate::{Finding, Report, Result};
 use rvf_format::Clause;
 use rvf_format::note::Note;
+use rvf_format::verify::Trail;
+use std::collections::BTreeSet;
 
 /// What a file is judged by.
 #[derive(Clone, Debug, Default)]
@@ -101,6 +103,11 @@ pub struct TrustReport {
     pub backwards: Vec<u64>,
     /// Notes that are newly remembered, by the id of the key.
     pub remembered: Vec<String>,
+    /// Why what was seen could not be remembered.
+    pub memory_error: Option<String>,
+    /// Where keys are given: commits after the first that one of them signed which none of them signed. A later signature covers that they
+    /// are there, whoever made them.
+    pub unsigned: Vec<u64>,
 }
 
 /// Judges a file by what verifying its bytes found. What was seen of it is remembered only if nothing at all was found.
@@ -114,6 +121,7 @@ pub fn judge(file: &Report, trust: &Trust) -> Result<TrustReport> {
         trail.entries.windows(2).filter(|pair| pair[1].time_ns < pair[0].time_ns).map(|pair| pair[1].epoch).collect();
     if !trust.keys.is_empty() {
         report.findings.extend(unsigned(file, &report.signatures));
+        report.unsigned = signed_by_none(trail, &report.signatures);
     }
     let Some(history) = History::of(file) else { return Ok(report) };
     if let Some(seen) = &trust.checkpoint {
@@ -128,8 +136,8 @@ pub fn judge(file: &Report, trust: &Trust) -> Result<TrustReport> {
                 Some(Err(what)) => report.findings.push(finding(Clause::Sig5, what)),
             }
         }
-        if file.sound && report.findings.is_empty() {
-            remember(file, trust, folder, &mut report)?;
+        if file.sound && file.findings.is_empty() && report.findings.is_empty() {
+            report.memory_error = remember(file, trust, folder, &mut report).err().map(|error| error.to_string());
         }
     }
     Ok(report)
@@ -178,6 +186,13 @@ fn unsigned(file: &Report, signatures: &[SignatureReport]) -> Vec<Finding> {
     };
     findings.push(finding(Clause::Sig4, message));
     findings
+}
+
+fn signed_by_none(trail: &Trail, signatures: &[SignatureReport]) -> Vec<u64> {
+    let signed: BTreeSet<u64> = signatures.iter().filter(|note| note.is_valid()).map(|note| note.epoch).collect();
+    let Some(first) = signed.first() else { return Vec::new() };
+    let epochs = trail.entries.iter().map(|entry| entry.epoch);
+    epochs.filter(|epoch| epoch > first && !signed.contains(epoch)).collect()
 }
 
 /// SIG-5: the file goes on from a note that was seen.

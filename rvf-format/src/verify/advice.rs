@@ -17,6 +17,8 @@ pub enum Advice {
     Branches,
     /// The newest epoch does not need what is damaged: compaction removes it.
     Compact,
+    /// The newest commit is not signed, and has to be: sign it.
+    Sign,
     /// An uncommitted tail: the next writer cuts it.
     Tail,
     /// A tail with a manifest: perhaps a commit that was damaged. Salvage reads it, the next writer moves it aside.
@@ -45,6 +47,7 @@ pub(super) fn advise(history: &History, findings: &mut [Finding]) -> Vec<Advice>
 fn judge(history: &History, listed: &BTreeSet<u64>, finding: &Finding) -> Advice {
     match finding.clause {
         Clause::Tail1 if !history.commits.is_empty() => return Advice::Tail,
+        Clause::Sig3 => return Advice::Sign,
         Clause::Tail2 if !history.commits.is_empty() => return Advice::LostCommit,
         _ => {}
     }

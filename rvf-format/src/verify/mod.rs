@@ -53,12 +53,17 @@ impl Finding {
     pub fn is_tail(&self) -> bool {
         matches!(self.clause, Clause::Tail1 | Clause::Tail2)
     }
+
+    /// Whether what is committed is all the same as it was written: an uncommitted tail, a signature that is asked for and missing.
+    pub fn leaves_sound(&self) -> bool {
+        self.is_tail() || self.clause == Clause::Sig3
+    }
 }
 
 /// What verification found.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// Whether what is committed is as it was written: nothing was found but, perhaps, an uncommitted tail.
+    /// Whether what is committed is as it was written: nothing was found but, perhaps, an uncommitted tail or a missing signature.
     pub sound: bool,
     /// Everything found, by offset.
     pub findings: Vec<Finding>,
@@ -191,7 +196,7 @@ pub fn verify_within(file: &Bytes, extent: &Extent, options: &Options, progress:
     findings.list.sort_by_key(|finding| (finding.offset, finding.clause));
     findings.list.dedup();
     report.findings = findings.list;
-    report.sound = report.findings.iter().all(Finding::is_tail);
+    report.sound = report.findings.iter().all(Finding::leaves_sound);
     report.sound &= report.epoch.is_some();
     Ok(report)
 }

@@ -124,7 +124,7 @@ impl Trusted {
     /// Whether all that the given keys, and what was seen before, were to show is shown; `None` where neither was given.
     pub(super) fn is_trusted(&self) -> Option<bool> {
         let is_asked = !self.trust.keys.is_empty() || self.trust.checkpoint.is_some();
-        is_asked.then(|| self.judged.findings.is_empty())
+        is_asked.then_some(self.judged.findings.is_empty())
     }
 
     pub(super) fn findings(&self) -> &[Finding] {

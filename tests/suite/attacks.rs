@@ -412,8 +412,7 @@ fn every_bit_of_a_signed_file_is_detected() {
     store(&place, Some(Arc::new(signing_key())));
     let mut file = bytes(&place);
     assert!(file.len() <= 32 << 10, "{}", file.len());
-    let step = if std::env::var_os("RVF_ALL_BITS").is_some() { 1 } else { 7 };
-    for bit in (0..file.len() * 8).step_by(step) {
+    for bit in 0..file.len() * 8 {
         file[bit / 8] ^= 1 << (bit % 8);
         let detected = match verify(&Bytes::from(&file[..]), &mut |_, _| {}) {
             Err(_) => true,

@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn edges_are_kept() {
-        for count in 0..70 {
+        for count in 0..if cfg!(miri) { 5 } else { 70 } {
             let edge = Edge::of(&leaves(count));
             assert_eq!(edge.root(), defined(&leaves(count)), "{count}");
             assert_eq!(Edge::from_bytes(count as u64, &edge.to_bytes()), Some(edge.clone()));
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn every_proof_of_small_trees_checks_and_no_other_does() {
-        for size in 1..=33usize {
+        for size in 1..=if cfg!(miri) { 3 } else { 33usize } {
             let all = leaves(size);
             let root = Edge::of(&all).root();
             for index in 0..size {
@@ -265,8 +265,10 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 256 }))]
+
         #[test]
-        fn altered_proofs_do_not_check(size in 2usize..300, at in any::<prop::sample::Index>(), bit in 0usize..256, cut: bool) {
+        fn altered_proofs_do_not_check(size in 2usize..if cfg!(miri) { 12 } else { 300 }, at in any::<prop::sample::Index>(), bit in 0usize..256, cut: bool) {
             let all = leaves(size);
             let (index, root) = (at.index(size), Edge::of(&all).root());
             let spoil = |proof: &[Hash]| {

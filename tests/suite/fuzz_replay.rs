@@ -1,12 +1,14 @@
 //! Replays the saved inputs of the fuzz targets, and holds `reseal`, `mutate` and the samples to what they promise.
 
+use rvf_engine::trust::EntryProof;
 use rvf_engine::{ReadMode, Reader};
 use rvf_format::storage::MemoryPlace;
 use rvf_format::verify::{Options, verify, verify_with};
 use rvf_format::{Clause, Kind};
-use rvf_tests::focus::{BRANCH, Focus, structures};
+use rvf_tests::focus::{BRANCH, Focus, SIGNED, structures};
 use rvf_tests::properties::{self, TARGETS};
 use rvf_tests::reseal::{Repair, reseal, roots};
+use rvf_tests::signed::{key, proofs};
 use rvf_tests::{mutate, samples};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,6 +64,20 @@ fn the_branch_among_the_samples_has_all_that_branches_have() {
         assert!(structures(&file, focus).len() > 20 && focus.sample(BRANCH.start) == file, "{focus:?}");
     }
     properties::exercise(&file);
+}
+
+/// Catches a sample without what signatures add, and proofs for the fuzz target that prove nothing.
+#[test]
+fn the_signed_sample_is_signed_and_chosen() {
+    let file = samples::signed();
+    let report = verify(&file.as_slice().into(), &mut |_, _| {}).unwrap();
+    let epochs: Vec<u64> = report.notes.iter().map(|note| note.statement().epoch).collect();
+    assert!(epochs.len() > 1 && epochs.last() == report.epoch.as_ref(), "{epochs:?}");
+    let proven = |proof: &EntryProof, number| proof.check(Some(key(number).public())).is_ok();
+    assert!(proofs().iter().all(|proof| proven(proof, samples::SIGNER) && !proven(proof, 1)));
+    for focus in [Focus::Whole, Focus::Roots, Focus::Segments] {
+        assert!(focus.sample(SIGNED.start) == file && structures(&file, focus).len() > 20, "{focus:?}");
+    }
 }
 
 #[test]

@@ -21,6 +21,9 @@ use std::ops::Range;
 /// Words of an unstructured section that are offered as fields, from its start and from its end.
 const WORDS: usize = 6;
 
+/// Numbers that choose the signed sample.
+pub const SIGNED: Range<u8> = 230..240;
+
 /// Numbers that choose the branch.
 pub const BRANCH: Range<u8> = 240..250;
 
@@ -50,12 +53,16 @@ enum Area {
 }
 
 impl Focus {
-    /// The sample that a number chooses; large ones are chosen seldom. Ten numbers choose the branch, where there are no graphs to change.
+    /// The sample that a number chooses; large ones are chosen seldom. Ten numbers choose the branch and ten
+    /// the signed sample, where there are no graphs to change.
     pub fn sample(self, choice: u8) -> &'static [u8] {
         if BRANCH.contains(&choice) && !matches!(self, Focus::Index | Focus::Codes) {
             return &samples::lineage().branch;
         }
         let all = samples::all();
+        if SIGNED.contains(&choice) && !matches!(self, Focus::Index | Focus::Codes) {
+            return &all[9];
+        }
         let (often, seldom): (&[usize], &[usize]) = match self {
             // Six and seven are large.
             Focus::Whole => (&[0, 1, 2, 3, 4, 5, 8], &[2, 3, 4, 5, 6, 7]),
@@ -98,7 +105,7 @@ impl Focus {
             Focus::Whole | Focus::Index => &[Kind::INDEX, Kind::INDEX, Kind::INDEX, Kind::QUANT],
             Focus::Codes => &[Kind::QUANT, Kind::QUANT, Kind::QUANT, Kind::INDEX],
             Focus::Roots => &[Kind::MANIFEST, Kind::MANIFEST, Kind::MANIFEST, Kind::WITNESS],
-            Focus::Segments => &[Kind::VEC, Kind::JOURNAL, Kind::META, Kind::META_IDX],
+            Focus::Segments => &[Kind::VEC, Kind::JOURNAL, Kind::META, Kind::META_IDX, Kind::CRYPTO],
         }
     }
 }

@@ -41,7 +41,7 @@ pub fn input(target: &Target, corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8
     match target.name {
         "open" if random.below(4) == 0 => noise(&script, random),
         "open" => scattered(&script),
-        "importers" | "filters" | "note" | "key_file" => havoc(corpus, random),
+        "importers" | "filters" | "note" | "proof" | "key_file" => havoc(corpus, random),
         // Half of the scripts carry on from one that is worth to be kept.
         _ if random.below(2) == 0 => havoc(corpus, random),
         _ => script,
@@ -52,7 +52,8 @@ pub fn input(target: &Target, corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8
 fn scattered(script: &[u8]) -> Vec<u8> {
     let mut script = Script::new(script);
     let all = samples::all();
-    let mut file = all.get(script.below(6)).cloned().unwrap_or_default();
+    // Small ones, the signed one among them.
+    let mut file = all.get([0, 1, 2, 3, 4, 5, 9][script.below(7)]).cloned().unwrap_or_default();
     while !script.is_empty() {
         let page = script.below(file.len() / 4096) * 4096;
         // Most of a page is padding; its first bytes matter.

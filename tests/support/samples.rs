@@ -1,6 +1,7 @@
 //! Small valid files, built by the engine in memory. Time and file id are fixed: the same bytes in every run.
 
 use crate::oracle::Rng;
+use crate::signed::key;
 use rvf_engine::filter::Filter;
 use rvf_engine::store::{Context, Edit, Store};
 use rvf_engine::{
@@ -136,9 +137,36 @@ pub fn long() -> Vec<u8> {
 pub fn all() -> &'static [Vec<u8>] {
     static ALL: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
     ALL.get_or_init(|| {
-        vec![small(), strings(), bits(), compacted(), indexed(), indexed_bits(), with_tree(), long(), with_fields()]
+        vec![
+            small(),
+            strings(),
+            bits(),
+            compacted(),
+            indexed(),
+            indexed_bits(),
+            with_tree(),
+            long(),
+            with_fields(),
+            signed(),
+        ]
     })
 }
+
+/// Every commit signed by [`SIGNER`], one after compaction among them: CRYPTO segments, a policy, several notes.
+pub fn signed() -> Vec<u8> {
+    let place = MemoryPlace::default();
+    let open = OpenOptions { signer: Some(Arc::new(key(SIGNER))), ..open_options() };
+    let options = CreateOptions { model: None, file_id: Some([7; 16]), open };
+    let mut db = Db::create_with(Arc::new(place.clone()), PATH, &Schema::new(4, Metric::L2), &options).unwrap();
+    commit(&mut db, &[(1, [1.0, 0.0, 0.0, 0.0]), (2, [0.0, 1.0, 0.0, 0.0])]);
+    commit(&mut db, &[(3, [0.0, 0.0, 1.0, 0.0])]);
+    db.compact(&CompactOptions { keep: 1, output: None }).unwrap();
+    db.delete(&[2.into()]).unwrap();
+    bytes(&place)
+}
+
+/// The number of the key pair that signs [`signed`], and nothing else.
+pub const SIGNER: u8 = 3;
 
 /// Fields of most types with an index of them; some records are changed, some deleted.
 pub fn with_fields() -> Vec<u8> {

@@ -1,9 +1,10 @@
 //! The inputs that a corpus of each fuzz target begins with: named, small, each about something else.
 
-use crate::focus::BRANCH;
+use crate::focus::{BRANCH, SIGNED};
 use crate::inputs::Random;
 use crate::samples;
 use crate::signed::{self, key, note, public_file, statement};
+use rvf_engine::trust::EntryProof;
 use rvf_engine::{Note, SignatureLine};
 use rvf_format::key_file::{PublicKeyFile, SecretKeyFile};
 use std::ops::Range;
@@ -19,13 +20,14 @@ pub fn seeds(target: &str) -> Vec<Seed> {
         "importers" => imports(),
         "filters" => filters(),
         "note" => notes(),
+        "proof" => proofs(),
         "key_file" => key_files(),
         "legacy" => scripts(0..9, &[]),
         "index_search" => [scripts(0..2, &[]), scripts(0..2, &[0xA8, 0xC0, 0xE0, 0xF0])].concat(),
         "codes" => [scripts(0..1, &[]), scripts(0..1, &[0xA8, 0xC0, 0xE0, 0xF0])].concat(),
         // The samples with graphs too, with sections filled or made narrower.
-        "open_fixed" => [scripts(0..6, &[]), scripts(0..6, &[0xF6, 0xF8]), branch(&[0x20, 0x60, 0xE0, 0xF0])].concat(),
-        _ => [scripts(0..4, &[]), scripts(0..4, &[0xA8, 0xC0, 0xF0]), branch(&[0xA8, 0xC0, 0xF0])].concat(),
+        "open_fixed" => [scripts(0..6, &[]), scripts(0..6, &[0xF6, 0xF8]), special(&[0x20, 0x60, 0xE0, 0xF0])].concat(),
+        _ => [scripts(0..4, &[]), scripts(0..4, &[0xA8, 0xC0, 0xF0]), special(&[0xA8, 0xC0, 0xF0])].concat(),
     }
 }
 
@@ -56,6 +58,30 @@ fn largest(note: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(note);
     let most = u64::MAX.to_string();
     text.replace("\n12\n", &format!("\n{most}\n")).replace("epoch 11\n", &format!("epoch {most}\n")).into_bytes()
+}
+
+/// Proofs that hold, and such that do not: of another entry, cut, longer, with numbers that no tree has.
+fn proofs() -> Vec<Seed> {
+    let (first, last) = (&signed::proofs()[0], &signed::proofs()[1]);
+    let with = |change: &dyn Fn(&mut EntryProof)| {
+        let mut proof = last.clone();
+        change(&mut proof);
+        proof.to_json().into_bytes()
+    };
+    let text = last.to_json();
+    let found = [
+        ("first", first.to_json().into_bytes()),
+        ("last", text.clone().into_bytes()),
+        ("another-entry", with(&|proof| proof.entry.clone_from(&first.entry))),
+        ("another-path", with(&|proof| proof.path.clone_from(&first.path))),
+        ("short-path", with(&|proof| proof.path.truncate(proof.path.len() - 1))),
+        ("long-path", with(&|proof| proof.path.extend([[0; 32]; 64]))),
+        ("large-index", with(&|proof| proof.index = u64::MAX)),
+        ("no-entry", with(&|proof| proof.entry.clear())),
+        ("twice", text.replacen('{', "{\"index\": 0,", 1).into_bytes()),
+        ("unknown", text.replacen('{', "{\"x\": [[[[0]]]],", 1).into_bytes()),
+    ];
+    found.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect()
 }
 
 /// Secret and public keys, among them public ones that must not load.
@@ -91,10 +117,10 @@ fn filters() -> Vec<Seed> {
     named.map(|(at, text)| (format!("filter-{at}"), text.as_bytes().to_vec())).collect()
 }
 
-/// Scripts that change the branch.
-fn branch(changes: &[u8]) -> Vec<Seed> {
-    let first = BRANCH.start;
-    [scripts(first..first + 2, &[]), scripts(first..first + 2, changes)].concat()
+/// Scripts that change the branch and the signed sample.
+fn special(changes: &[u8]) -> Vec<Seed> {
+    let of = |first: u8| [scripts(first..first + 2, &[]), scripts(first..first + 2, changes)].concat();
+    [of(BRANCH.start), of(SIGNED.start)].concat()
 }
 
 /// For each of these samples: a script that changes nothing, and one for each first change of `changes`.
@@ -117,11 +143,12 @@ fn scripts(samples: Range<u8>, changes: &[u8]) -> Vec<Seed> {
 
 fn files() -> Vec<Seed> {
     let bits = samples::bits();
-    let files: [(&str, Vec<u8>); 10] = [
+    let files: [(&str, Vec<u8>); 11] = [
         ("empty", Vec::new()),
         ("noise", b"not a vector store".to_vec()),
         ("bits", bits.clone()),
         ("strings", samples::strings()),
+        ("signed", samples::signed()),
         ("branch", samples::lineage().branch.clone()),
         ("identity-only", bits[..4096].to_vec()),
         ("first-header-only", bits[..64].to_vec()),

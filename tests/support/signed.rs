@@ -1,7 +1,13 @@
 //! Key pairs told by numbers, statements, and what of them is signed: the same in every run.
 
-use rvf_engine::{Note, Policy, SecretKey, Statement};
+use crate::samples;
+use rvf_engine::trust::{EntryProof, History};
+use rvf_engine::{Note, Policy, ReadMode, Reader, SecretKey, Statement};
 use rvf_format::digest::blake3;
+use rvf_format::storage::MemoryPlace;
+use rvf_format::verify::verify;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
 
 /// The key pair of a number.
 pub fn key(number: u8) -> SecretKey {
@@ -30,6 +36,20 @@ pub fn statement(number: u8) -> Statement {
 /// Statement 7, signed by key 1: the only one that this key signs here.
 pub fn note() -> Note {
     key(1).sign(&statement(7)).unwrap()
+}
+
+/// Proofs of the first and of the last entry of [`samples::signed`], by its last note: key [`samples::SIGNER`].
+pub fn proofs() -> &'static [EntryProof; 2] {
+    static PROOFS: LazyLock<[EntryProof; 2]> = LazyLock::new(|| {
+        let place = MemoryPlace::default();
+        place.put(Path::new(samples::PATH), samples::signed());
+        let reader = Reader::open_with(Arc::new(place), samples::PATH, ReadMode::Mapped).unwrap();
+        let report = verify(&samples::signed().as_slice().into(), &mut |_, _| {}).unwrap();
+        let (history, snapshot) = (History::of(&report).unwrap(), reader.snapshot());
+        let (entries, note) = (snapshot.audit_entries().unwrap(), snapshot.notes().unwrap().pop().unwrap());
+        [entries.first(), entries.last()].map(|entry| EntryProof::new(&history, entry.unwrap(), &note).unwrap())
+    });
+    &PROOFS
 }
 
 /// The public key file of a key pair.

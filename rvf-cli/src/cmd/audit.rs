@@ -1,5 +1,6 @@
 //! `rvf audit`: the chain of audit entries, the checkpoint that is signed, and proofs by it.
 
+use super::log::entry_json;
 use super::parents::open_with_or_without;
 use super::proofs::{self, Extension, Proved, write_new};
 use super::trusted::key_id;
@@ -41,7 +42,7 @@ pub(crate) struct AuditArgs {
     #[arg(required_unless_present = "check")]
     file: Option<PathBuf>,
     /// Show at most so many entries
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     limit: Option<usize>,
     /// Write the newest signed note to F: what `rvf verify --checkpoint F` compares with later
     #[arg(long, value_name = "F")]
@@ -106,22 +107,8 @@ impl Chain {
     }
 
     fn to_json(&self, limit: Option<usize>, done: &Done) -> Value {
-        let entry = |entry: &LogEntry| {
-            json!({
-                "index": entry.index,
-                "epoch": entry.epoch,
-                "time": time(entry.time_ns),
-                "time_ns": entry.time_ns,
-                "operation": entry.operation.name(),
-                "actor": entry.actor,
-                "added": entry.added,
-                "deleted": entry.deleted,
-                "root_hash": hex(&entry.state_hash),
-                "entry_hash": hex(&entry.entry_hash),
-            })
-        };
         let mut value = json!({
-            "entries": self.shown(limit).map(entry).collect::<Vec<Value>>(),
+            "entries": self.shown(limit).map(entry_json).collect::<Vec<Value>>(),
             "size": self.entries.len(),
             "head": hex(&self.head),
             "tree_root": hex(&self.tree_root),
@@ -221,7 +208,8 @@ pub(super) fn signer(note: &Note) -> &str {
 /// The newest signed note; says so where commits came after it.
 fn newest_note(snapshot: &Snapshot, path: &Path, ui: &Ui) -> Result<Note, Failure> {
     let newest = snapshot.notes().map_err(Failure::of(path))?.pop();
-    let note = newest.ok_or_else(|| proofs::not_signed(path, "no commit is signed"))?;
+    let note = newest
+        .ok_or_else(|| proofs::not_signed(path, &format!("no commit is signed, up to epoch {}", snapshot.epoch())))?;
     if note.statement().epoch != snapshot.epoch() {
         ui.warn(format!(
             "epoch {} is signed, and the newest, {}, is not: `rvf sign {} --key PREFIX.key` signs it",

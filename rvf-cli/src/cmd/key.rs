@@ -59,6 +59,10 @@ pub(super) fn algorithms() -> [&'static str; 2] {
 }
 
 fn new(args: &NewArgs, ui: &Ui) -> Outcome {
+    if args.prefix.file_name().is_none() {
+        let message = format!("{} names a folder, not the files to make", args.prefix.display());
+        return Err(Failure::usage("prefix", message, "give their path without the ending: `rvf key new release`"));
+    }
     let key = SecretKey::generate().map_err(Failure::of(&args.prefix))?;
     let (secret, public) = key.save(&args.prefix).map_err(Failure::of(&args.prefix))?;
     let (key_id, secret, public) = (key.public().id().to_string(), secret.display(), public.display());

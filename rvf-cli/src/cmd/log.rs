@@ -21,7 +21,7 @@ pub(crate) struct LogArgs {
     /// The store
     file: PathBuf,
     /// At most so many commits
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     limit: Option<usize>,
     /// Also show the files that build on the store, or that it builds on: those in its folder and in --parent-dir
     #[arg(long)]
@@ -170,22 +170,27 @@ impl Place {
     }
 }
 
-fn to_json(entry: &LogEntry, signers: &BTreeMap<u64, String>) -> Value {
-    let mut value = json!({
+/// What `log` and `audit` both say of an entry.
+pub(super) fn entry_json(entry: &LogEntry) -> Value {
+    json!({
         "epoch": entry.epoch,
         "time": time(entry.time_ns),
         "time_ns": entry.time_ns,
         "operation": entry.operation.name(),
         "added": entry.added,
         "deleted": entry.deleted,
-        "count": entry.count,
         "root_hash": hex(&entry.state_hash),
         "entry_hash": hex(&entry.entry_hash),
         "index": entry.index,
         "actor": entry.actor,
-        "automatic": entry.automatic,
-        "kept": entry.kept,
-    });
+    })
+}
+
+fn to_json(entry: &LogEntry, signers: &BTreeMap<u64, String>) -> Value {
+    let mut value = entry_json(entry);
+    value["count"] = json!(entry.count);
+    value["automatic"] = json!(entry.automatic);
+    value["kept"] = json!(entry.kept);
     if let Some(signer) = signers.get(&entry.epoch) {
         value["signer"] = json!(signer);
     }

@@ -6,18 +6,16 @@ use super::trusted::key_id;
 use crate::failure::{Failure, NO};
 use crate::output::{Ui, grouped, hex, plain, time};
 use crate::progress::Bar;
-use rvf_engine::trust::{Departure, EntryProof, History};
+use rvf_engine::trust::{Departure, EntryProof, History, MOST_PROOF_BYTES};
 use rvf_engine::{Error, Note, PublicKey, Snapshot, Statement, VerifyOptions, VerifyReport, verify_path_with};
 use rvf_format::digest::{Hash, shake256};
+use rvf_format::key_file::SECRET_MAGIC;
+use rvf_format::limits::SEGMENT_MAGIC;
 use rvf_format::payload::witness::Entry;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-
-/// Longest proof file, bytes: a note, an entry and a path of 64 hashes are far shorter.
-const MOST_PROOF_BYTES: u64 = 1 << 20;
 
 /// A store whose bytes were verified.
 pub(super) struct Verified(VerifyReport);
@@ -92,50 +90,6 @@ impl Extension {
     }
 }
 
-/// The proof of one entry, as a file holds it.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ProofFile {
-    entry: String,
-    index: u64,
-    path: Vec<String>,
-    note: String,
-}
-
-impl ProofFile {
-    fn of(proof: &EntryProof) -> Self {
-        Self {
-            entry: hex(&proof.entry),
-            index: proof.index,
-            path: proof.path.iter().map(|hash| hex(hash)).collect(),
-            note: proof.note.render(),
-        }
-    }
-
-    /// The proof, or what is wrong with the file.
-    fn proof(&self) -> Result<EntryProof, String> {
-        let hash = |text: &String| bytes_of(text)?.try_into().ok();
-        let path: Option<Vec<Hash>> = self.path.iter().map(hash).collect();
-        Ok(EntryProof {
-            entry: bytes_of(&self.entry).ok_or("entry is not hexadecimal")?,
-            index: self.index,
-            path: path.ok_or("path holds something else than hashes of 64 hexadecimal digits")?,
-            note: Note::parse(self.note.as_bytes()).map_err(|error| format!("note: {error}"))?,
-        })
-    }
-}
-
-/// The bytes of hexadecimal digits in lower case.
-fn bytes_of(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: &u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
-    pairs.iter().map(|[high, low]| Some(digit(high)? << 4 | digit(low)?)).collect()
-}
-
 /// The proof of an entry that was written.
 pub(super) struct Proved {
     out: PathBuf,
@@ -167,10 +121,7 @@ impl Proved {
             let message = format!("the newest signed note does not state this history ({})", path.display());
             Failure::no("history", message, format!("`rvf verify {}` tells more", path.display()))
         })?;
-        let mut text = serde_json::to_string_pretty(&ProofFile::of(&proof))
-            .map_err(|error| Failure::of_io("writing", out, error.into()))?;
-        text.push('\n');
-        write_new(out, text.as_bytes(), force, path)?;
+        write_new(out, proof.to_json().as_bytes(), force, path)?;
         let (epoch, signed_epoch) = (entry.fixed.epoch.get(), note.statement().epoch);
         Ok(Self { out: out.to_owned(), index, epoch, signed_epoch, signer: signer(&note).to_owned() })
     }
@@ -260,20 +211,16 @@ fn tell_checked(entry: &Entry, proof: &EntryProof, is_signed: bool, ui: &Ui) -> 
 fn read(path: &Path) -> Result<EntryProof, Failure> {
     let makes = "check the path; `rvf audit FILE --prove INDEX --out F` writes a proof";
     let wrong = |error: io::Error| Failure::of_io("reading", path, error).if_missing(makes);
-    let refuse = |why: String| {
+    let mut bytes = Vec::new();
+    // One byte more than any proof has: enough to be refused.
+    File::open(path).and_then(|file| file.take(MOST_PROOF_BYTES as u64 + 1).read_to_end(&mut bytes)).map_err(wrong)?;
+    EntryProof::from_json(&bytes).map_err(|why| {
         Failure::refused(
             "proof_file",
-            format!("not a proof of an audit entry: {} ({})", plain(&why), path.display()),
+            format!("not a proof of an audit entry: {} ({})", plain(&why.to_string()), path.display()),
             "`rvf audit FILE --prove INDEX --out F` writes one; `rvf audit --help` says what it holds",
         )
-    };
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(MOST_PROOF_BYTES + 1).read_to_end(&mut bytes)).map_err(wrong)?;
-    if bytes.len() as u64 > MOST_PROOF_BYTES {
-        return Err(refuse("it is longer than 1 MiB".to_owned()));
-    }
-    let file: ProofFile = serde_json::from_slice(&bytes).map_err(|error| refuse(error.to_string()))?;
-    file.proof().map_err(refuse)
+    })
 }
 
 /// That something cannot be proven because nobody signed it.
@@ -288,6 +235,11 @@ pub(super) fn write_new(path: &Path, bytes: &[u8], force: bool, store: &Path) ->
     if path.canonicalize().is_ok_and(|path| store.canonicalize().ok() == Some(path)) {
         return Err(exists().with_hint("name another file: this one is the store"));
     }
+    if force && is_precious(path) {
+        return Err(
+            exists().with_hint("name another file: this one is a secret key or a store, which nothing replaces")
+        );
+    }
     let target = if force { beside(path) } else { path.to_owned() };
     let mut file = File::create_new(&target).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => exists().with_hint("choose another name, or give --force to replace it"),
@@ -300,6 +252,13 @@ pub(super) fn write_new(path: &Path, bytes: &[u8], force: bool, store: &Path) ->
         let _ = fs::remove_file(&target);
         Failure::of_io("writing", path, error)
     })
+}
+
+/// Whether a file is a secret key or a store: nobody means to replace one by a proof.
+fn is_precious(path: &Path) -> bool {
+    let mut start = [0; 8];
+    let is_read = File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok();
+    is_read && (start == SECRET_MAGIC || start.starts_with(&SEGMENT_MAGIC.to_le_bytes()))
 }
 
 /// A name beside a file's that is this process's.

@@ -15,7 +15,8 @@ use std::sync::Arc;
 /// Sign the newest state of a store, and its whole history with it
 ///
 /// A small commit of its own. From then on `rvf verify FILE --key PREFIX.pub` tells whether the newest commit is signed by that key, so
-/// sign again after each change, or let commands that change the store sign with --sign-with.
+/// sign again after each change, or let commands that change the store sign with --sign-with. What is signed is what was committed; whether
+/// the bytes are still so `rvf verify` tells, before and after.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  rvf key new release && rvf sign notes.rvf --key release.key")]
 pub(crate) struct SignArgs {
@@ -64,7 +65,7 @@ pub(super) fn warn_if_unsigned(path: &Path, ui: &Ui) {
     let asks = matches!(snapshot.policy(), Ok(Some(_)));
     if asks && snapshot.signed_epoch() != Some(snapshot.epoch()) {
         ui.warn(format!(
-            "the newest commit of {path}, epoch {}, is not signed: `rvf sign {path} --key PREFIX.key` signs it, --sign-with PREFIX.key signs while writing",
+            "the newest commit of {path}, epoch {}, is not signed: `rvf sign {path} --key PREFIX.key` signs it, --sign-with PREFIX.key signs what a command commits",
             snapshot.epoch(),
             path = path.display()
         ));

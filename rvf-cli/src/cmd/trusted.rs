@@ -69,11 +69,11 @@ pub(super) fn read_note(path: &Path) -> Result<Note, Failure> {
     let most = rvf_format::note::MAX_NOTE as u64 + 1;
     File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(wrong)?;
     Note::parse(&bytes).map_err(|error| {
-        Failure::refused(
-            "checkpoint_file",
-            format!("not a signed note: {error} ({})", path.display()),
-            "`rvf audit FILE --checkpoint-out F` writes one; not a byte of it may change",
-        )
+        let hint = match bytes.windows(2).any(|pair| pair == b"\r\n") {
+            true => "its line ends were changed to CR LF: get it anew as a file of bytes, not of text",
+            false => "`rvf audit FILE --checkpoint-out F` writes one; not a byte of it may change",
+        };
+        Failure::refused("checkpoint_file", format!("not a signed note: {error} ({})", path.display()), hint)
     })
 }
 
@@ -131,8 +131,19 @@ impl Trusted {
         &self.judged.findings
     }
 
+    /// What is proven, and what is not and why: of the bytes, of who made them, of whether they are the newest.
+    fn claims(&self, report: &VerifyReport) -> Vec<(bool, String)> {
+        [self.bytes(report), self.maker(report), self.age(report)].concat()
+    }
+
     /// Adds what it found to the result of verifying.
-    pub(super) fn add_to(&self, value: &mut Value) {
+    pub(super) fn add_to(&self, report: &VerifyReport, value: &mut Value) {
+        let claims = self.claims(report);
+        let those = |proven: bool| -> Value {
+            claims.iter().filter(|(is_proven, _)| *is_proven == proven).map(|(_, what)| json!(what)).collect()
+        };
+        value["proven"] = those(true);
+        value["not_proven"] = those(false);
         let signed = |parent: &SignedParent| {
             json!({
                 "path": parent.path.display().to_string(),
@@ -166,7 +177,7 @@ impl Trusted {
 
     /// In plain words: what is proven, what is not and why.
     pub(super) fn tell(&self, report: &VerifyReport, ui: &Ui) -> Result<(), Failure> {
-        for (is_proven, what) in self.bytes(report).into_iter().chain(self.maker(report)).chain(self.age(report)) {
+        for (is_proven, what) in self.claims(report) {
             let label = ui.verdict(is_proven, if is_proven { "proven" } else { "not proven" });
             ui.line(format!("{label}: {}", plain(&what)))?;
         }
@@ -193,7 +204,8 @@ impl Trusted {
 
     fn bytes(&self, report: &VerifyReport) -> Vec<(bool, String)> {
         let is_whole = report.findings.iter().all(|finding| finding.clause != Clause::Tail2);
-        let bytes = match report.sound && is_whole {
+        let own_is_sound = report.findings.iter().all(Finding::leaves_sound);
+        let bytes = match own_is_sound && is_whole {
             true if report.findings.iter().any(Finding::is_tail) => (
                 true,
                 format!(
@@ -204,6 +216,12 @@ impl Trusted {
             true => (true, "every byte is as it was committed".to_owned()),
             false => (false, "that the bytes are as they were committed: see the findings".to_owned()),
         };
+        let parent = (own_is_sound && !report.sound).then(|| {
+            (
+                false,
+                "what it takes from its parent, which is missing, another one or damaged: see the findings".to_owned(),
+            )
+        });
         let history = match &report.trail {
             Some(trail) => {
                 let entries = trail.entries.len();
@@ -217,18 +235,19 @@ impl Trusted {
             }
             None => (false, "how the store came about: its audit entries are not all there and linked".to_owned()),
         };
-        vec![bytes, history]
+        [bytes, history].into_iter().chain(parent).collect()
     }
 
     fn maker(&self, report: &VerifyReport) -> Vec<(bool, String)> {
         let signatures = &self.judged.signatures;
+        let own_is_sound = report.findings.iter().all(Finding::leaves_sound);
         let valid = signatures.iter().rev().find(|note| note.is_valid() && Some(note.epoch) == report.epoch);
         let own = match (valid, self.trust.keys.is_empty(), signatures.last()) {
             (Some(note), ..) => (
                 true,
                 format!(
                     "{} by {} at epoch {}, the newest in the file: {}",
-                    if report.sound { "signed" } else { "what was committed, and the bytes no longer are, is signed" },
+                    if own_is_sound { "signed" } else { "what was committed, and the bytes no longer are, is signed" },
                     key_id(&note.signer),
                     note.epoch,
                     Algorithm::BOTH.map(Algorithm::name).join(" and ")

@@ -6,7 +6,7 @@ use crate::failure::{Failure, NO};
 use crate::output::{Ui, hex, plain, size};
 use crate::progress::Bar;
 use clap::Args;
-use rvf_engine::{Advice, Error, Finding, ParentReport, VerifyOptions, VerifyReport, verify_path_with};
+use rvf_engine::{Advice, Clause, Error, Finding, ParentReport, VerifyOptions, VerifyReport, verify_path_with};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -111,7 +111,7 @@ fn to_json(args: &VerifyArgs, report: &VerifyReport, trusted: &Trusted) -> Value
         "deep": args.deep,
         "advice": advice(args, report),
     });
-    trusted.add_to(&mut value);
+    trusted.add_to(report, &mut value);
     value
 }
 
@@ -143,7 +143,10 @@ fn tell(args: &VerifyArgs, report: &VerifyReport, trusted: &Trusted, ui: &Ui) ->
 
 fn cells(finding: &Finding) -> Vec<String> {
     let segment = finding.segment.map_or_else(String::new, |segment| segment.to_string());
-    vec![finding.clause.to_string(), finding.offset.to_string(), segment, finding.message.clone()]
+    // What signatures and earlier states say is about the whole file.
+    let has_place = !matches!(finding.clause, Clause::Sig3 | Clause::Sig4 | Clause::Sig5);
+    let offset = if has_place { finding.offset.to_string() } else { String::new() };
+    vec![finding.clause.to_string(), offset, segment, finding.message.clone()]
 }
 
 fn tell_findings(rows: Vec<Vec<String>>, ui: &Ui) -> Result<(), Failure> {
@@ -183,7 +186,7 @@ fn words(advice: Advice, args: &VerifyArgs) -> String {
             format!("earlier epochs are damaged, the newest is not: `rvf compact {file}` removes what it does not need")
         }
         Advice::Tail => {
-            "bytes behind the newest root: the next command that writes to the file cuts them off".to_owned()
+            "bytes behind the newest root: the next command that writes to the file cuts them off; if one is at work now, verify again when it has ended".to_owned()
         }
         Advice::LostCommit => format!(
             "a commit behind the newest root may be damaged: before anything is written to the file, `rvf export {file} OUT --salvage` writes what is intact of it, too"

@@ -1,6 +1,7 @@
 //! Key files: read up to their length and no further, never overwritten, secret ones for their owner only.
 
 use crate::{Error, Result};
+use rvf_format::key_file::SECRET_MAGIC;
 use rvf_format::storage::{FilePlace, Place};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -22,11 +23,12 @@ pub(super) fn read(path: &Path, length: usize, readers: Readers) -> Result<Zeroi
         return Err(reading(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
     }
     let file = File::open(path).map_err(reading)?;
-    if readers == Readers::OwnerOnly {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(length + 1));
+    (&file).take(length as u64 + 1).read_to_end(&mut bytes).map_err(reading)?;
+    // Anything else that all may read is refused for what it is.
+    if readers == Readers::OwnerOnly && bytes.starts_with(&SECRET_MAGIC) {
         refuse_exposed(&file, path)?;
     }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(length + 1));
-    file.take(length as u64 + 1).read_to_end(&mut bytes).map_err(reading)?;
     Ok(bytes)
 }
 

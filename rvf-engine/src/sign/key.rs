@@ -69,10 +69,7 @@ impl SecretKey {
     /// write; [`Error::Io`].
     pub fn load(path: &Path) -> Result<Self> {
         let refuse = |fault| Error::key(path, KeyFault::File(fault));
-        let bytes = file::read(path, size_of::<SecretKeyFile>(), file::Readers::OwnerOnly).map_err(|error| {
-            // A public key may be read by all: that is not what is wrong with it.
-            if PublicKey::load(path).is_ok() { refuse(KeyFileFault::IsPublic) } else { error }
-        })?;
+        let bytes = file::read(path, size_of::<SecretKeyFile>(), file::Readers::OwnerOnly)?;
         let view = SecretKeyFile::view(&bytes).map_err(refuse)?;
         let key = Self::from_seeds(&view.ed25519_seed.0, &view.ml_dsa_seed.0);
         if view.key_id == key.public.id.0 { Ok(key) } else { Err(refuse(KeyFileFault::KeyId)) }

@@ -81,7 +81,10 @@ impl fmt::Display for Departure {
                 write!(f, "the file was cut behind epoch {epoch}, and epoch {seen} was seen")
             }
             Departure::Forked { epoch } => {
-                write!(f, "another commit stands where epoch {epoch} was: the file does not go on from it")
+                write!(
+                    f,
+                    "another commit stands where epoch {epoch} was: two copies of the file went on separately, or the note was altered"
+                )
             }
             Departure::Rewritten { epoch } => {
                 write!(

@@ -16,18 +16,21 @@
 //! | `custody.rs` | [`custody`]: whether a file's audit entries say what it says of its parent and of merges |
 //! | `parent.rs` | [`covering_note`]: whether a signed note covers the commit that a branch uses |
 //! | `proof.rs` | [`EntryProof`], [`ExtensionProof`]: proofs that are checked without the file |
+//! | `proof_file.rs` | [`EntryProof`] as JSON |
 
 mod custody;
 mod folder;
 mod history;
 mod parent;
 mod proof;
+mod proof_file;
 
 pub use custody::{CustodyFault, custody};
 pub use folder::TrustFolder;
 pub use history::{Departure, History};
 pub use parent::covering_note;
 pub use proof::{EntryProof, ExtensionProof, ProofError};
+pub use proof_file::{MOST_PROOF_BYTES, ProofFileError};
 
 use crate::sign::{Algorithm, PublicKey, SignatureFault};
 use crate::{Finding, Report, Result};
@@ -157,6 +160,11 @@ fn signatures(file: &Report, trust: &Trust) -> Vec<SignatureReport> {
     file.notes.iter().map(judged).collect()
 }
 
+/// The id of the key in the name of a signer of ours.
+fn key_of(signer: &str) -> &str {
+    signer.strip_prefix("rvf-").unwrap_or(signer)
+}
+
 /// SIG-4: the newest commit is signed by a key that was given; and no note in the name of such a key is wrong.
 fn unsigned(file: &Report, signatures: &[SignatureReport]) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -164,7 +172,7 @@ fn unsigned(file: &Report, signatures: &[SignatureReport]) -> Vec<Finding> {
         if let Some(Err(fault)) = signature.judged {
             findings.push(finding(
                 Clause::Sig4,
-                format!("the note of epoch {}: {fault} ({})", signature.epoch, signature.signer),
+                format!("the note of epoch {}: {fault} ({})", signature.epoch, key_of(&signature.signer)),
             ));
         }
     }
@@ -177,7 +185,7 @@ fn unsigned(file: &Report, signatures: &[SignatureReport]) -> Vec<Finding> {
     }
     let message = match (of_newest.first(), signatures.iter().rev().find(|signature| signature.is_valid())) {
         (Some(other), _) => {
-            format!("epoch {newest} is signed by {}, which is none of the keys that were given", other.signer)
+            format!("epoch {newest} is signed by {}, which is none of the keys that were given", key_of(&other.signer))
         }
         (None, Some(signed)) => {
             format!("epoch {newest} is not signed; the newest that a given key signed is epoch {}", signed.epoch)

@@ -8,7 +8,7 @@
 //! | `published.rs` | files of the published crates: reading, conversion |
 //! | `filters.rs` | the language of filters |
 //! | `imports.rs` | files of vectors and of ids: reading, importing |
-//! | `signatures.rs` | signed notes and key files |
+//! | `signatures.rs` | signed notes, proofs and key files |
 //!
 //! Hostile bytes lead to errors: no panic, no hang. Time and memory are watched by whoever calls.
 
@@ -23,7 +23,7 @@ pub use filters::filter;
 pub use graphs::{Then, search_changed};
 pub use imports::import;
 pub use published::convert;
-pub use signatures::{read_key_file, read_note};
+pub use signatures::{read_key_file, read_note, read_proof};
 pub use store::{exercise, survey};
 
 use crate::focus::Focus;
@@ -39,7 +39,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     Target { name: "open", run: open },
     Target { name: "open_fixed", run: open_fixed },
     Target { name: "root_manifest", run: root_manifest },
@@ -50,6 +50,7 @@ pub const TARGETS: [Target; 11] = [
     Target { name: "importers", run: importers },
     Target { name: "filters", run: filters },
     Target { name: "note", run: note },
+    Target { name: "proof", run: proof },
     Target { name: "key_file", run: key_file },
 ];
 
@@ -106,6 +107,12 @@ pub fn filters(input: &[u8]) -> usize {
 /// The input is a signed note.
 pub fn note(input: &[u8]) -> usize {
     read_note(input);
+    input.len()
+}
+
+/// The input is a proof of an audit entry.
+pub fn proof(input: &[u8]) -> usize {
+    read_proof(input);
     input.len()
 }
 

@@ -1,8 +1,11 @@
-//! Signed notes and key files: what is read is written the same, no changed note is taken for signed, no changed key for another.
+//! Signed notes, proofs and key files: what is read is written the same, no changed note is taken for signed, no changed key for another,
+//! nothing proven of an entry that is not in the signed tree.
 
 use super::scratch;
-use crate::signed::{key, note, statement};
+use crate::samples;
+use crate::signed::{key, note, proofs, statement};
 use rvf_engine::sign::algorithm::{Ed25519Public, MlDsa65Public};
+use rvf_engine::trust::{EntryProof, ExtensionProof};
 use rvf_engine::{Error, KeyFault, Note, PublicKey, SecretKey, Statement};
 use rvf_format::key_file::{KeyFileFault, PublicKeyFile, SecretKeyFile};
 use std::path::Path;
@@ -12,6 +15,7 @@ use zerocopy::IntoBytes;
 /// The only note that key 1 signs.
 static SIGNED: LazyLock<Note> = LazyLock::new(note);
 static SIGNER: LazyLock<PublicKey> = LazyLock::new(|| key(1).public().clone());
+static PROVER: LazyLock<PublicKey> = LazyLock::new(|| key(samples::SIGNER).public().clone());
 
 /// Reads a note: it has one form only, and is signed only if its statement is the one that was signed.
 pub fn read_note(bytes: &[u8]) {
@@ -22,6 +26,22 @@ pub fn read_note(bytes: &[u8]) {
     assert_eq!(Note::new(note.statement().clone(), note.signatures().to_vec()).as_ref(), Ok(&note));
     let forged = SIGNER.verify(&note).is_ok() && *note.statement() != statement(7);
     assert!(!forged, "a forgery");
+}
+
+/// Reads a proof of an entry: whatever is proven under the key of the signed sample is an entry of [`proofs`], bit for bit.
+pub fn read_proof(bytes: &[u8]) {
+    let Ok(proof) = EntryProof::from_json(bytes) else { return };
+    assert_eq!(EntryProof::from_json(proof.to_json().as_bytes()).unwrap(), proof);
+    let extends = ExtensionProof { path: proof.path.clone() }.check(&proof.note, &proof.note);
+    assert!(!extends || proof.path.is_empty());
+    // Without a key, the note may state anything, but the entry has to be one.
+    if let Ok(entry) = proof.check(None) {
+        assert_eq!((entry.encode(), entry.fixed.index.get()), (proof.entry.clone(), proof.index));
+    }
+    if proof.check(Some(&PROVER)).is_ok() {
+        let known = proofs().iter().any(|known| (&known.entry, &known.path) == (&proof.entry, &proof.path));
+        assert!(known && proof.note.statement() == proofs()[0].note.statement(), "a forgery");
+    }
 }
 
 /// Reads a key file: as it is, and what stands in its place as seeds and keys, with right checksums.

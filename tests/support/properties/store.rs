@@ -5,6 +5,7 @@ use crate::samples;
 use rvf_engine::filter::Filter;
 use rvf_engine::salvage::salvage;
 use rvf_engine::{CompactOptions, Db, Dtype, Effort, Hit, Id, IdType, ReadMode, Reader, Schema, Snapshot};
+use rvf_format::Clause;
 use rvf_format::storage::{Bytes, MemoryPlace};
 use rvf_format::verify::{Options, Report, verify, verify_with};
 use std::ops::ControlFlow;
@@ -175,7 +176,9 @@ fn write(bytes: &[u8], sound: bool) {
     if sound && written.is_some() {
         let after = Bytes::from(place.bytes(Path::new(samples::PATH)).unwrap_or_default());
         let report = verify(&after, &mut |_, _| {}).unwrap();
-        assert!(report.sound && report.findings.is_empty(), "a write made a sound file unsound: {:?}", report.findings);
+        // Nobody signs here: what is asked for is missing then.
+        let unsigned = report.findings.iter().all(|finding| finding.clause == Clause::Sig3);
+        assert!(report.sound && unsigned, "a write made a sound file unsound: {:?}", report.findings);
     }
 }
 

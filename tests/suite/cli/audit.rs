@@ -462,3 +462,53 @@ fn lineage_checks_that_what_was_taken_over_is_recorded() {
     let answer = place.run(&["lineage", "a.rvf", "--verify"]);
     assert!(answer.exit == 1 && answer.stdout.contains("\nnot recorded: a.rvf"), "{answer:?}");
 }
+
+/// Catches a proof or checkpoint that takes the place of what cannot be made again.
+#[test]
+fn nothing_replaces_a_secret_key_or_a_store() {
+    let place = signed();
+    place.ok("create b.rvf --dim 2 --metric l2");
+    let before = ["k.key", "b.rvf", "a.rvf"].map(|file| place.bytes(file));
+    for file in ["k.key", "b.rvf", "a.rvf"] {
+        refused(&place, &format!("audit a.rvf --checkpoint-out {file} --force"), 2, "exists", "exists already");
+        refused(&place, &format!("audit a.rvf --prove 0 --out {file} --force"), 2, "exists", "exists already");
+    }
+    assert_eq!(before, ["k.key", "b.rvf", "a.rvf"].map(|file| place.bytes(file)));
+    place.ok("audit a.rvf --checkpoint-out seen.txt");
+    place.ok("audit a.rvf --checkpoint-out seen.txt --force");
+}
+
+/// Catches words about permissions or stores where a file is no key, and about damage where line ends were changed.
+#[test]
+fn what_is_taken_for_a_key_or_a_checkpoint_is_told() {
+    let place = signed();
+    refused(&place, "sign a.rvf --key a.rvf", 4, "key_file", "not a key file");
+    refused(&place, "sign a.rvf --key k.pub", 4, "key_file", "public");
+    for prefix in ["/", ".."] {
+        refused(&place, &format!("key new {prefix}"), 2, "prefix", "names a folder");
+    }
+    place.ok("audit a.rvf --checkpoint-out seen.txt");
+    let text = String::from_utf8(place.bytes("seen.txt")).unwrap().replace('\n', "\r\n");
+    place.write("crlf.txt", text);
+    refused(&place, "verify a.rvf --checkpoint crlf.txt", 4, "checkpoint_file", "not a signed note");
+    assert!(place.run(&["verify", "a.rvf", "--checkpoint", "crlf.txt"]).stderr.contains("CR LF"));
+    refused(&place, "audit a.rvf --checkpoint-out early.txt --at 2", 3, "not_signed", "up to epoch 2");
+    refused(&place, "audit a.rvf --limit -1", 2, "usage", "invalid value '-1'");
+}
+
+/// Catches JSON that says less than the lines for a person.
+#[test]
+fn what_is_proven_stands_in_json_too() {
+    let place = signed();
+    let report = place.ok("verify a.rvf --key k.pub");
+    let told = place.run(&["verify", "a.rvf", "--key", "k.pub"]).stdout;
+    for (key, label) in [("proven", "proven: "), ("not_proven", "not proven: ")] {
+        for line in report[key].as_array().unwrap() {
+            let age = told.contains("goes on from");
+            let is_told = told.contains(&format!("{label}{}", line.as_str().unwrap()));
+            // The second run remembers the first.
+            assert!(is_told || age, "{line}: {told}");
+        }
+    }
+    assert!(report["proven"].as_array().unwrap().len() >= 3, "{report}");
+}

@@ -57,6 +57,7 @@ mod index;
 pub mod ingest;
 mod inspect;
 pub mod kernel;
+pub mod learn;
 mod quant;
 mod random;
 pub mod salvage;

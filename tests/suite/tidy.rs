@@ -40,6 +40,8 @@ const FLOORS: [(&str, &[Floor]); 2] = [
             ("sign", &[]),
             // 3
             ("store", &["hnsw", "kernel", "quant", "sign", "value"]),
+            // Sees vectors and numbers, no store.
+            ("learn", &["random"]),
             // 4: from snapshots to hits, edits, findings.
             ("trust", &["sign"]),
             ("search", &["filter", "hnsw", "kernel", "quant", "store", "value"]),

@@ -1,0 +1,315 @@
+//! How much the order of results gains from feedback, beside the baselines that are hard to beat; exact search, nDCG@10 on queries whose
+//! feedback was not seen.
+//!
+//! `cargo run --release -p rvf-engine --example learn_bench -- FOLDER...`
+//!
+//! A folder holds `docs.npy`, `train_queries.npy` and `train.tsv` (query row, document row, grade), perhaps `test_queries.npy` and
+//! `test.tsv`: without these, five folds of the training queries are judged, each by what the others chose.
+//!
+//! Every method is measured on the same folds. "new" are queries none of whose right documents was ever chosen: no memory can help them, and
+//! what they lose is the price of learning. The frontier is the ranker at several margins.
+
+use rvf_engine::learn::{
+    Candidate, Choice, Interval, List, Memory, Ranker, Recalled, bootstrap, dot, ndcg10, normalise, rows,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Instant;
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+/// Most candidates by similarity; what was chosen for like queries comes on top.
+const CANDIDATES: usize = 50;
+const EPOCHS: usize = 25;
+/// Most that new queries may lose.
+const MOST_LOSS: f64 = 0.005;
+
+/// Vectors of unit length, one after another.
+struct Vectors {
+    dimension: usize,
+    values: Vec<f32>,
+}
+
+impl Vectors {
+    fn read(path: &Path) -> Outcome<Self> {
+        let bytes = std::fs::read(path)?;
+        let length = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+        let header = std::str::from_utf8(&bytes[10..10 + length])?;
+        let after = |key: &str| header.split(key).nth(1).ok_or(format!("no {key} in {}", path.display()));
+        let shape = after("'shape': (")?.split(')').next().unwrap_or_default();
+        let dimension: usize = shape.split(',').nth(1).unwrap_or_default().trim().parse()?;
+        let data = &bytes[10 + length..];
+        let mut values: Vec<f32> = match after("'descr': '")?.get(..3) {
+            Some("<f4") => data.as_chunks::<4>().0.iter().map(|x| f32::from_le_bytes(*x)).collect(),
+            Some("<f2") => {
+                data.as_chunks::<2>().0.iter().map(|x| rvf_engine::f16::from_le_bytes(*x).to_f32()).collect()
+            }
+            other => return Err(format!("{other:?} in {}", path.display()).into()),
+        };
+        values.chunks_exact_mut(dimension).for_each(normalise);
+        Ok(Self { dimension, values })
+    }
+
+    fn len(&self) -> usize {
+        self.values.len() / self.dimension
+    }
+
+    fn row(&self, at: usize) -> &[f32] {
+        &self.values[at * self.dimension..(at + 1) * self.dimension]
+    }
+}
+
+/// What is right for each query.
+type Right = Vec<BTreeMap<u64, f32>>;
+
+fn read_right(path: &Path, queries: usize) -> Outcome<Right> {
+    let mut right = vec![BTreeMap::new(); queries];
+    for line in std::fs::read_to_string(path)?.lines().skip(1) {
+        let mut parts = line.split('\t');
+        let mut next = || parts.next().ok_or(format!("a short line: {line}"));
+        let (query, document, grade): (usize, u64, f32) = (next()?.parse()?, next()?.parse()?, next()?.parse()?);
+        right[query].insert(document, grade);
+    }
+    Ok(right)
+}
+
+/// Queries whose feedback is seen, and those that are judged.
+struct Fold<'d> {
+    documents: &'d Vectors,
+    seen: Vec<(&'d [f32], &'d BTreeMap<u64, f32>)>,
+    judged: Vec<(&'d [f32], &'d BTreeMap<u64, f32>)>,
+}
+
+impl Fold<'_> {
+    fn similarities(&self, query: &[f32]) -> Vec<f32> {
+        (0..self.documents.len()).map(|at| dot(self.documents.row(at), query)).collect()
+    }
+
+    fn memory(&self) -> Memory {
+        let mut memory = Memory::new(self.documents.dimension);
+        for (query, right) in &self.seen {
+            let chosen: Vec<Choice> =
+                right.iter().map(|(document, grade)| Choice { document: *document, grade: *grade }).collect();
+            assert!(memory.push(query, &chosen));
+        }
+        memory
+    }
+
+    /// Queries that chose each document.
+    fn choosers(&self) -> BTreeMap<u64, Vec<usize>> {
+        let mut choosers: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+        for (at, (_, right)) in self.seen.iter().enumerate() {
+            right.keys().for_each(|document| choosers.entry(*document).or_default().push(at));
+        }
+        choosers
+    }
+}
+
+/// nDCG@10 of scores over all documents.
+fn judge(scores: &[f32], right: &BTreeMap<u64, f32>) -> f64 {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    let by_score = |a: &usize, b: &usize| scores[*b].total_cmp(&scores[*a]).then(a.cmp(b));
+    order.select_nth_unstable_by(10, by_score);
+    order.truncate(10);
+    order.sort_by(by_score);
+    let grade = |at: &usize| right.get(&(*at as u64)).copied().unwrap_or(0.0);
+    let (ranked, grades): (Vec<f32>, Vec<f32>) = (order.iter().map(grade).collect(), right.values().copied().collect());
+    ndcg10(&ranked, &grades)
+}
+
+/// Scores of all documents for a query.
+type Scorer<'f> = Box<dyn Fn(&[f32], &[f32]) -> Vec<f32> + 'f>;
+
+fn prior<'f>(fold: &'f Fold<'_>, weight: f32) -> Scorer<'f> {
+    let choosers = fold.choosers();
+    Box::new(move |_, similarities| {
+        let mut scores = similarities.to_vec();
+        for (document, queries) in &choosers {
+            scores[*document as usize] += weight * (queries.len() as f32).ln_1p();
+        }
+        scores
+    })
+}
+
+fn query_memory<'f>(fold: &'f Fold<'_>, least: f32, weight: f32) -> Scorer<'f> {
+    Box::new(move |query, similarities| {
+        let mut scores = similarities.to_vec();
+        let mut near: Vec<(f32, usize)> =
+            fold.seen.iter().enumerate().map(|(at, (past, _))| (dot(past, query), at)).collect();
+        near.sort_by(|a, b| b.0.total_cmp(&a.0));
+        for (similarity, at) in near.into_iter().take(5).filter(|(similarity, _)| *similarity >= least) {
+            fold.seen[at].1.keys().for_each(|document| scores[*document as usize] += weight * similarity);
+        }
+        scores
+    })
+}
+
+/// Documents moved by the mean of the queries that chose them.
+fn rocchio<'f>(fold: &'f Fold<'_>, weight: f32) -> Scorer<'f> {
+    let mut moved: BTreeMap<u64, Vec<f32>> = BTreeMap::new();
+    for (document, queries) in fold.choosers() {
+        let mut vector = fold.documents.row(document as usize).to_vec();
+        for at in &queries {
+            let share = weight / queries.len() as f32;
+            vector.iter_mut().zip(fold.seen[*at].0).for_each(|(x, query)| *x += share * query);
+        }
+        normalise(&mut vector);
+        moved.insert(document, vector);
+    }
+    Box::new(move |query, similarities| {
+        let mut scores = similarities.to_vec();
+        moved.iter().for_each(|(document, vector)| scores[*document as usize] = dot(vector, query));
+        scores
+    })
+}
+
+/// Candidates of a query: the most similar documents, and what was chosen for like queries.
+fn candidates(recalled: &Recalled<'_>, similarities: &[f32]) -> Vec<u64> {
+    let mut order: Vec<u64> = (0..similarities.len() as u64).collect();
+    let by_similarity = |a: &u64, b: &u64| similarities[*b as usize].total_cmp(&similarities[*a as usize]);
+    order.select_nth_unstable_by(CANDIDATES, by_similarity);
+    order.truncate(CANDIDATES);
+    let mut found: BTreeSet<u64> = order.into_iter().collect();
+    found.extend(recalled.documents());
+    let mut found: Vec<u64> = found.into_iter().collect();
+    found.sort_by(by_similarity);
+    found
+}
+
+fn list(fold: &Fold<'_>, memory: &Memory, query: &[f32], right: &BTreeMap<u64, f32>, own: Option<usize>) -> List {
+    let similarities = fold.similarities(query);
+    let recalled = memory.recall(query, own);
+    let documents = candidates(&recalled, &similarities);
+    let of = |document: &u64| Candidate {
+        document: *document,
+        similarity: similarities[*document as usize],
+        vector: fold.documents.row(*document as usize),
+    };
+    let chosen: Vec<Candidate<'_>> = documents.iter().map(of).collect();
+    List {
+        rows: rows(query, &recalled, &chosen),
+        grades: documents.iter().map(|document| right.get(document).copied().unwrap_or(0.0)).collect(),
+        right: right.values().copied().collect(),
+        is_new: !right.keys().any(|document| recalled.evidence(*document).is_some()),
+    }
+}
+
+/// Results of one method: gains over similarity of all queries, and of the new ones.
+#[derive(Default)]
+struct Gains {
+    all: Vec<f64>,
+    new: Vec<f64>,
+}
+
+impl Gains {
+    fn add(&mut self, gain: f64, is_new: bool) {
+        self.all.push(gain);
+        if is_new {
+            self.new.push(gain);
+        }
+    }
+
+    fn tell(&self, name: &str) {
+        let text = |gains: &[f64]| match gains {
+            [] => "none".to_owned(),
+            gains => {
+                let Interval { mean, low, high } = bootstrap(gains, 1);
+                format!("{mean:+.4} [{low:+.4}, {high:+.4}]")
+            }
+        };
+        println!("| {name:<34} | {:>27} | {:>27} |", text(&self.all), text(&self.new));
+    }
+}
+
+fn measure(folds: &[Fold<'_>]) {
+    let mut table: Vec<(String, Gains)> = Vec::new();
+    let mut add = |name: &str, gain: f64, is_new: bool| match table.iter_mut().find(|(known, _)| known == name) {
+        Some((_, gains)) => gains.add(gain, is_new),
+        None => {
+            let mut gains = Gains::default();
+            gains.add(gain, is_new);
+            table.push((name.to_owned(), gains));
+        }
+    };
+    let (mut trained, mut kept) = (0.0, 0);
+    for fold in folds {
+        let mut methods: Vec<(String, Scorer<'_>)> = vec![("click prior, 0.1".to_owned(), prior(fold, 0.1))];
+        for (least, weight) in [(0.3, 2.0), (0.5, 1.0), (0.6, 1.0), (0.7, 1.0), (0.8, 1.0)] {
+            methods.push((format!("query memory, from {least}"), query_memory(fold, least, weight)));
+        }
+        for weight in [0.5, 1.0, 2.0] {
+            methods.push((format!("document Rocchio, {weight}"), rocchio(fold, weight)));
+        }
+        let memory = fold.memory();
+        let start = Instant::now();
+        let lists: Vec<List> = fold
+            .seen
+            .iter()
+            .enumerate()
+            .map(|(at, (query, right))| list(fold, &memory, query, right, Some(at)))
+            .collect();
+        // Two thirds train, one third chooses the margin.
+        let (to_tune, to_train): (Vec<_>, Vec<_>) = lists.iter().cloned().enumerate().partition(|(at, _)| at % 3 == 0);
+        let [to_tune, to_train] =
+            [to_tune, to_train].map(|part| part.into_iter().map(|(_, list)| list).collect::<Vec<_>>());
+        let Some(mut ranker) = Ranker::train(&to_train, EPOCHS, 1) else { continue };
+        kept += usize::from(ranker.tune(&to_tune, MOST_LOSS));
+        trained += start.elapsed().as_secs_f64();
+        for (query, right) in &fold.judged {
+            let similarities = fold.similarities(query);
+            let list = list(fold, &memory, query, right, None);
+            let before = judge(&similarities, right);
+            for (name, method) in &methods {
+                add(name, judge(&method(query, &similarities), right) - before, list.is_new);
+            }
+            let scores = ranker.scores(&list.rows);
+            add("ranker, margin as tuned", list.by(&scores) - before, list.is_new);
+            for margin in [0.0, 0.5, 1.0, 1.5, 2.0, 3.0] {
+                let by = margin - ranker.margin();
+                let moved: Vec<f32> = scores.iter().zip(&list.rows).map(|(score, row)| score - by * row[5]).collect();
+                add(&format!("frontier: ranker, margin {margin}"), list.by(&moved) - before, list.is_new);
+            }
+        }
+    }
+    println!("| method                             | gain, all queries           | gain, new queries           |");
+    println!("| --- | --- | --- |");
+    table.iter().for_each(|(name, gains)| gains.tell(name));
+    println!(
+        "{} folds, {kept} margins that keep the bound; features, training and tuning: {trained:.1} s",
+        folds.len()
+    );
+}
+
+fn run(folder: &Path) -> Outcome<()> {
+    let documents = Vectors::read(&folder.join("docs.npy"))?;
+    let queries = Vectors::read(&folder.join("train_queries.npy"))?;
+    let right = read_right(&folder.join("train.tsv"), queries.len())?;
+    let pairs = |at: usize| (queries.row(at), &right[at]);
+    println!("\n## {}: {} documents, {} training queries", folder.display(), documents.len(), queries.len());
+    if folder.join("test.tsv").exists() {
+        let tests = Vectors::read(&folder.join("test_queries.npy"))?;
+        let of_tests = read_right(&folder.join("test.tsv"), tests.len())?;
+        let judged = (0..tests.len()).map(|at| (tests.row(at), &of_tests[at])).collect();
+        measure(&[Fold { documents: &documents, seen: (0..queries.len()).map(pairs).collect(), judged }]);
+        return Ok(());
+    }
+    // Which fold a query is in: a fixed shuffle.
+    let fold_of = |at: usize| (at as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
+    let folds: Vec<Fold<'_>> = (0..5)
+        .map(|fold| {
+            let (judged, seen): (Vec<usize>, Vec<usize>) = (0..queries.len()).partition(|at| fold_of(*at) % 5 == fold);
+            let of = |part: Vec<usize>| part.into_iter().map(pairs).collect();
+            Fold { documents: &documents, seen: of(seen), judged: of(judged) }
+        })
+        .collect();
+    measure(&folds);
+    Ok(())
+}
+
+fn main() -> Outcome<()> {
+    let folders: Vec<String> = std::env::args().skip(1).collect();
+    if folders.is_empty() {
+        return Err("usage: learn_bench FOLDER...".into());
+    }
+    folders.iter().try_for_each(|folder| run(Path::new(folder)))
+}

@@ -1,0 +1,30 @@
+//! Learning from what people choose: what is learned changes the order of results and nothing else, and is shown to be better first.
+//!
+//! ```text
+//! past queries, what was chosen -> Memory -> recall(query, without itself) -> features of candidates -> Ranker -> scores
+//!                                                  lists of such, split by query -> train, tune, measure
+//! ```
+//! Pure: it sees vectors and numbers, no store. Sums and exponentials are the same on every machine, so are the weights.
+//!
+//! | file | owns |
+//! | --- | --- |
+//! | `memory.rs` | [`Memory`]: past queries and choices, and what a new query finds in them |
+//! | `features.rs` | [`rows`]: what the re-ranker sees of a candidate |
+//! | `network.rs` | [`Network`]: a perceptron, its loss and gradients |
+//! | `ranker.rs` | [`Ranker`]: training, and the margin by which evidence has to convince |
+//! | `measure.rs` | [`ndcg10`], [`bootstrap`]: how good an order is, and whether one is better |
+//! | `math.rs` | sums that are the same everywhere |
+
+mod features;
+mod math;
+mod measure;
+mod memory;
+mod network;
+mod ranker;
+
+pub use features::{Candidate, FEATURES, Row, rows};
+pub use math::{dot, normalise};
+pub use measure::{DEPTH, Interval, bootstrap, ndcg10};
+pub use memory::{Choice, Evidence, Memory, Recalled};
+pub use network::{Network, Scale};
+pub use ranker::{List, Ranker};

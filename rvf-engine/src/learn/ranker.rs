@@ -1,0 +1,228 @@
+//! [`Ranker`]: networks that are trained on lists of candidates, and the margin by which evidence has to convince.
+
+use super::features::{FEATURES, Row, WAS_CHOSEN};
+use super::measure::ndcg10;
+use super::network::{Network, Scale, WEIGHTS};
+use crate::random::Random;
+
+/// Networks whose scores are averaged: what one sees by chance the others do not.
+const MEMBERS: u64 = 3;
+/// Step of Adam at the start; it falls to 0 evenly.
+const STEP: f32 = 0.01;
+/// Pull of the weights towards 0.
+const DECAY: f32 = 1e-4;
+/// Margins that are tried, and how far they lie apart.
+const MARGINS: usize = 17;
+const MARGIN_STEP: f32 = 0.25;
+
+/// The candidates of one query, by descending similarity.
+#[derive(Clone, Debug, Default)]
+pub struct List {
+    /// Their features.
+    pub rows: Vec<Row>,
+    /// How right each is, 0 where it is not.
+    pub grades: Vec<f32>,
+    /// Grades of everything that is right, also of what is no candidate.
+    pub right: Vec<f32>,
+    /// Whether nothing that is right was ever chosen before, so that no memory can help.
+    pub is_new: bool,
+}
+
+impl List {
+    /// nDCG@10 in the order of similarity.
+    pub fn before(&self) -> f64 {
+        ndcg10(&self.grades, &self.right)
+    }
+
+    /// nDCG@10 in the order of these scores; equal ones stay as they stand.
+    pub fn by(&self, scores: &[f32]) -> f64 {
+        let mut order: Vec<usize> = (0..self.rows.len()).collect();
+        order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+        let ranked: Vec<f32> = order.iter().map(|at| self.grades[*at]).collect();
+        ndcg10(&ranked, &self.right)
+    }
+}
+
+/// A trained order of candidates.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ranker {
+    members: Vec<Network>,
+    /// What the score of a document loses that was chosen before: by how much its evidence has to outweigh its rivals.
+    margin: f32,
+}
+
+impl Ranker {
+    /// Trains on lists whose evidence leaves each query out of itself, `epochs` times over all; the same lists and seed give the same ranker.
+    /// `None` where nothing that is right is a candidate.
+    pub fn train(lists: &[List], epochs: usize, seed: u64) -> Option<Self> {
+        if !lists.iter().any(|list| list.grades.iter().any(|grade| *grade > 0.0)) {
+            return None;
+        }
+        let scale = Scale::of(lists.iter().flat_map(|list| &list.rows));
+        let member = |at| train_one(Network::new(scale.clone(), seed + at), lists, epochs, seed + at);
+        Some(Self { members: (0..MEMBERS).map(member).collect(), margin: 0.0 })
+    }
+
+    /// The score of a candidate: larger is better.
+    pub fn score(&self, row: &Row) -> f32 {
+        let sum: f32 = self.members.iter().map(|member| member.score(row)).sum();
+        sum / self.members.len() as f32 - self.margin * row[WAS_CHOSEN]
+    }
+
+    /// The scores of all candidates.
+    pub fn scores(&self, rows: &[Row]) -> Vec<f32> {
+        rows.iter().map(|row| self.score(row)).collect()
+    }
+
+    /// The margin.
+    pub fn margin(&self) -> f32 {
+        self.margin
+    }
+
+    /// Chooses the margin by lists that were not trained on: the best of those with which queries whose right answers were never chosen lose
+    /// at most `most_loss` nDCG@10. `false` where none keeps that: such a ranker is not to be used.
+    pub fn tune(&mut self, lists: &[List], most_loss: f64) -> bool {
+        self.margin = 0.0;
+        let scores: Vec<Vec<f32>> = lists.iter().map(|list| self.scores(&list.rows)).collect();
+        let new = lists.iter().filter(|list| list.is_new).count().max(1) as f64;
+        let gains = |margin: f32| {
+            let (mut all, mut of_new) = (0.0, 0.0);
+            for (list, scores) in lists.iter().zip(&scores) {
+                let moved: Vec<f32> =
+                    scores.iter().zip(&list.rows).map(|(score, row)| score - margin * row[WAS_CHOSEN]).collect();
+                let gain = list.by(&moved) - list.before();
+                all += gain;
+                of_new += if list.is_new { gain } else { 0.0 };
+            }
+            (all, of_new / new)
+        };
+        let tried = (0..MARGINS).map(|step| step as f32 * MARGIN_STEP).map(|margin| (margin, gains(margin)));
+        let kept = tried.filter(|(_, (_, of_new))| *of_new >= -most_loss);
+        let best = kept.max_by(|(_, (a, _)), (_, (b, _))| a.total_cmp(b));
+        self.margin = best.map_or(0.0, |(margin, _)| margin);
+        best.is_some()
+    }
+}
+
+/// Adam (Kingma and Ba 2015, algorithm 1), one query a step, in another order each time.
+fn train_one(mut network: Network, lists: &[List], epochs: usize, seed: u64) -> Network {
+    let mut random = Random(seed);
+    let (mut first, mut second) = (vec![0f32; WEIGHTS], vec![0f32; WEIGHTS]);
+    let (mut first_left, mut second_left) = (1f32, 1f32);
+    let mut order: Vec<usize> = (0..lists.len()).collect();
+    let mut gradient = vec![0f32; WEIGHTS];
+    for epoch in 0..epochs {
+        random.shuffle(&mut order);
+        let step = STEP * (1.0 - epoch as f32 / epochs as f32);
+        for at in &order {
+            let List { rows, grades, .. } = &lists[*at];
+            gradient.fill(0.0);
+            if network.loss(rows, grades, &mut gradient) == 0.0 {
+                continue;
+            }
+            first_left *= 0.9;
+            second_left *= 0.999;
+            for (weight, slope) in gradient.iter().enumerate() {
+                let value = &mut network.weights[weight];
+                // The linear part is not pulled: similarity has to stay.
+                let slope = slope + if weight < WEIGHTS - FEATURES { DECAY * *value } else { 0.0 };
+                first[weight] = 0.9 * first[weight] + 0.1 * slope;
+                second[weight] = 0.999 * second[weight] + 0.001 * slope * slope;
+                let mean = first[weight] / (1.0 - first_left);
+                *value -= step * mean / ((second[weight] / (1.0 - second_left)).sqrt() + 1e-8);
+            }
+        }
+    }
+    network
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lists where what was chosen for a query very much like this one is right, and else what is most similar.
+    fn lists(count: usize, seed: u64) -> Vec<List> {
+        let mut random = Random(seed);
+        (0..count)
+            .map(|_| {
+                let mut list = List::default();
+                let has_evidence = random.below(2) == 0;
+                let right = if has_evidence { 5 } else { 0 };
+                for at in 0..10 {
+                    let mut row: Row = [0.0; FEATURES];
+                    row[0] = 0.9 - at as f32 * 0.05;
+                    if at == 5 || (at == 7 && random.below(2) == 0) {
+                        row[WAS_CHOSEN] = 1.0;
+                        row[1] = if at == 5 && has_evidence { 0.9 } else { random.below(100) as f32 / 200.0 };
+                    }
+                    list.rows.push(row);
+                    list.grades.push(f32::from(u8::from(at == right)));
+                }
+                list.right = vec![1.0];
+                list.is_new = !has_evidence;
+                list
+            })
+            .collect()
+    }
+
+    fn mean(lists: &[List], of: impl Fn(&List) -> f64) -> f64 {
+        lists.iter().map(of).sum::<f64>() / lists.len() as f64
+    }
+
+    /// Catches a trainer that does nothing, and one that takes everything chosen before for right.
+    #[test]
+    fn what_evidence_is_worth_is_learned() {
+        let (known, unseen) = (lists(200, 1), lists(200, 2));
+        let mut ranker = Ranker::train(&known, 10, 5).unwrap();
+        assert!(ranker.tune(&known, 0.005));
+        let after = mean(&unseen, |list| list.by(&ranker.scores(&list.rows)));
+        assert!(mean(&unseen, List::before) < 0.75 && after > 0.98, "{after}");
+        let popular = mean(&unseen, |list| list.by(&list.rows.iter().map(|row| row[0] + row[5]).collect::<Vec<f32>>()));
+        assert!(popular < 0.9, "{popular}");
+        let new: Vec<List> = unseen.into_iter().filter(|list| list.is_new).collect();
+        assert!(mean(&new, |list| list.by(&ranker.scores(&list.rows))) > 0.99);
+    }
+
+    #[test]
+    fn the_same_feedback_gives_the_same_ranker() {
+        let known = lists(50, 1);
+        assert_eq!(Ranker::train(&known, 3, 5), Ranker::train(&known, 3, 5));
+        assert_ne!(Ranker::train(&known, 3, 5), Ranker::train(&known, 3, 6));
+        let nothing = List { rows: vec![[0.0; FEATURES]], grades: vec![0.0], right: vec![1.0], is_new: true };
+        assert_eq!(Ranker::train(&[nothing], 3, 5), None);
+    }
+
+    /// Catches a bound that is not kept, and one that nothing can break.
+    #[test]
+    fn a_margin_keeps_new_queries_from_harm_or_the_ranker_is_refused() {
+        let known = lists(100, 1);
+        let trained = Ranker::train(&known, 4, 5).unwrap();
+        let loss = |ranker: &Ranker, lists: &[List]| {
+            let new: Vec<&List> = lists.iter().filter(|list| list.is_new).collect();
+            new.iter().map(|list| list.before() - list.by(&ranker.scores(&list.rows))).sum::<f64>() / new.len() as f64
+        };
+        // Evidence that is weaker than what was seen in training misleads; the margin outweighs it.
+        let misled = |similarity: f32| {
+            let mut lists = lists(100, 3);
+            for list in lists.iter_mut().filter(|list| list.is_new) {
+                list.rows[5][1] = similarity;
+                list.rows[5][WAS_CHOSEN] = 1.0;
+            }
+            lists
+        };
+        let mut refused = trained.clone();
+        assert!(!refused.tune(&misled(0.95), 0.005) && loss(&refused, &misled(0.95)) > 0.1);
+        let kept: Vec<(f32, f32)> = (50..90)
+            .map(|percent| percent as f32 / 100.0)
+            .filter_map(|similarity| {
+                let mut ranker = trained.clone();
+                let lists = misled(similarity);
+                ranker.tune(&lists, 0.005).then(|| {
+                    assert!(loss(&ranker, &lists) <= 0.005, "{similarity}");
+                    (similarity, ranker.margin())
+                })
+            })
+            .collect();
+        assert!(kept.iter().any(|(_, margin)| *margin > 0.0), "{kept:?}");
+    }
+}

@@ -12,17 +12,23 @@
 //! | `features.rs` | [`rows`]: what the re-ranker sees of a candidate |
 //! | `network.rs` | [`Network`]: a perceptron, its loss and gradients |
 //! | `ranker.rs` | [`Ranker`]: training, and the margin by which evidence has to convince |
+//! | `impressions.rs` | [`Impressions`]: what was shown at which place, and what was chosen |
+//! | `clicks.rs` | [`ClickModel`]: what makes a document be chosen apart from its place; feedback that foretells nothing is distrusted |
 //! | `measure.rs` | [`ndcg10`], [`bootstrap`]: how good an order is, and whether one is better |
 //! | `math.rs` | sums that are the same everywhere |
 
+mod clicks;
 mod features;
+mod impressions;
 mod math;
 mod measure;
 mod memory;
 mod network;
 mod ranker;
 
+pub use clicks::{ClickFit, ClickModel};
 pub use features::{Candidate, FEATURES, Row, rows};
+pub use impressions::{Impressions, PLACES, SIGNALS, Shown, Signals};
 pub use math::{dot, normalise};
 pub use measure::{DEPTH, Interval, bootstrap, ndcg10};
 pub use memory::{Choice, Evidence, Memory, Recalled};

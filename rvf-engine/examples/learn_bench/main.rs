@@ -7,71 +7,22 @@
 //! `test.tsv`: without these, five folds of the training queries are judged, each by what the others chose.
 //!
 //! Every method is measured on the same folds. "new" are queries none of whose right documents was ever chosen: no memory can help them, and
-//! what they lose is the price of learning. The frontier is the ranker at several margins.
+//! what they lose is the price of learning. The frontier is the ranker at several margins. A second table has feedback after each query.
 
-use rvf_engine::learn::{
-    Candidate, Choice, Interval, List, Memory, Ranker, Recalled, bootstrap, dot, ndcg10, normalise, rows,
-};
+mod data;
+mod online;
+
+use data::{Outcome, Vectors, judge, read_right};
+use rvf_engine::learn::{Candidate, Choice, Interval, List, Memory, Ranker, Recalled, bootstrap, dot, normalise, rows};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Instant;
-
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Most candidates by similarity; what was chosen for like queries comes on top.
 const CANDIDATES: usize = 50;
 const EPOCHS: usize = 25;
 /// Most that new queries may lose.
 const MOST_LOSS: f64 = 0.005;
-
-/// Vectors of unit length, one after another.
-struct Vectors {
-    dimension: usize,
-    values: Vec<f32>,
-}
-
-impl Vectors {
-    fn read(path: &Path) -> Outcome<Self> {
-        let bytes = std::fs::read(path)?;
-        let length = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
-        let header = std::str::from_utf8(&bytes[10..10 + length])?;
-        let after = |key: &str| header.split(key).nth(1).ok_or(format!("no {key} in {}", path.display()));
-        let shape = after("'shape': (")?.split(')').next().unwrap_or_default();
-        let dimension: usize = shape.split(',').nth(1).unwrap_or_default().trim().parse()?;
-        let data = &bytes[10 + length..];
-        let mut values: Vec<f32> = match after("'descr': '")?.get(..3) {
-            Some("<f4") => data.as_chunks::<4>().0.iter().map(|x| f32::from_le_bytes(*x)).collect(),
-            Some("<f2") => {
-                data.as_chunks::<2>().0.iter().map(|x| rvf_engine::f16::from_le_bytes(*x).to_f32()).collect()
-            }
-            other => return Err(format!("{other:?} in {}", path.display()).into()),
-        };
-        values.chunks_exact_mut(dimension).for_each(normalise);
-        Ok(Self { dimension, values })
-    }
-
-    fn len(&self) -> usize {
-        self.values.len() / self.dimension
-    }
-
-    fn row(&self, at: usize) -> &[f32] {
-        &self.values[at * self.dimension..(at + 1) * self.dimension]
-    }
-}
-
-/// What is right for each query.
-type Right = Vec<BTreeMap<u64, f32>>;
-
-fn read_right(path: &Path, queries: usize) -> Outcome<Right> {
-    let mut right = vec![BTreeMap::new(); queries];
-    for line in std::fs::read_to_string(path)?.lines().skip(1) {
-        let mut parts = line.split('\t');
-        let mut next = || parts.next().ok_or(format!("a short line: {line}"));
-        let (query, document, grade): (usize, u64, f32) = (next()?.parse()?, next()?.parse()?, next()?.parse()?);
-        right[query].insert(document, grade);
-    }
-    Ok(right)
-}
 
 /// Queries whose feedback is seen, and those that are judged.
 struct Fold<'d> {
@@ -103,18 +54,6 @@ impl Fold<'_> {
         }
         choosers
     }
-}
-
-/// nDCG@10 of scores over all documents.
-fn judge(scores: &[f32], right: &BTreeMap<u64, f32>) -> f64 {
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    let by_score = |a: &usize, b: &usize| scores[*b].total_cmp(&scores[*a]).then(a.cmp(b));
-    order.select_nth_unstable_by(10, by_score);
-    order.truncate(10);
-    order.sort_by(by_score);
-    let grade = |at: &usize| right.get(&(*at as u64)).copied().unwrap_or(0.0);
-    let (ranked, grades): (Vec<f32>, Vec<f32>) = (order.iter().map(grade).collect(), right.values().copied().collect());
-    ndcg10(&ranked, &grades)
 }
 
 /// Scores of all documents for a query.
@@ -291,6 +230,8 @@ fn run(folder: &Path) -> Outcome<()> {
         let of_tests = read_right(&folder.join("test.tsv"), tests.len())?;
         let judged = (0..tests.len()).map(|at| (tests.row(at), &of_tests[at])).collect();
         measure(&[Fold { documents: &documents, seen: (0..queries.len()).map(pairs).collect(), judged }]);
+        let all = [online::queries(&queries, &right), online::queries(&tests, &of_tests)].concat();
+        online::measure(&documents, &all);
         return Ok(());
     }
     // Which fold a query is in: a fixed shuffle.
@@ -303,6 +244,7 @@ fn run(folder: &Path) -> Outcome<()> {
         })
         .collect();
     measure(&folds);
+    online::measure(&documents, &online::queries(&queries, &right));
     Ok(())
 }
 

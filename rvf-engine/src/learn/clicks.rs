@@ -17,6 +17,8 @@ const STEPS: usize = 12;
 const FOLDS: usize = 3;
 /// How sure it must be that choices are foretold better than by similarity and place alone: standard errors.
 const SURE: f64 = 1.65;
+/// How sure it must be that of two documents at one place the one more like the query is chosen more often: standard errors.
+const SURE_OF_LIKENESS: f64 = 2.0;
 /// Least queries with feedback.
 const LEAST: usize = 50;
 
@@ -52,7 +54,8 @@ impl ClickModel {
         if impressions.len() < LEAST {
             return unknown;
         }
-        let examples = examples(impressions);
+        let mut examples = examples(impressions);
+        let spreads = spread(&mut examples);
         let gains = foretold(&examples, impressions.len());
         let count = gains.len() as f64;
         let mean = gains.iter().sum::<f64>() / count;
@@ -60,10 +63,11 @@ impl ClickModel {
         let error = SURE * spread / count.sqrt();
         let gain = Interval { mean, low: mean - error, high: mean + error };
         let all: Vec<&Example> = examples.iter().collect();
-        let terms = regress(&all, SIGNALS);
-        let weights: [f64; SIGNALS] = std::array::from_fn(|at| terms[at]);
-        // Where likeness speaks against a document, choices do not tell what is right.
-        let is_sane = weights[0] > 0.0 && weights.iter().all(|weight| weight.is_finite());
+        let ((terms, _), (alone, error)) = (regress(&all, SIGNALS), regress(&all, 1));
+        let weights: [f64; SIGNALS] = std::array::from_fn(|at| terms[at] / spreads[at]);
+        // What is like the query is chosen more often, or choices do not tell what is right.
+        let is_sane =
+            terms[0] > 0.0 && alone[0] > SURE_OF_LIKENESS * error && weights.iter().all(|weight| weight.is_finite());
         ClickFit { model: (gain.low > 0.0 && is_sane).then_some(Self { weights }), gain }
     }
 
@@ -86,13 +90,27 @@ fn examples(impressions: &Impressions) -> Vec<Example> {
     examples
 }
 
+/// Brings signals to a standard deviation of 1; returns what they were divided by.
+fn spread(examples: &mut [Example]) -> [f64; SIGNALS] {
+    let count = examples.len().max(1) as f64;
+    let spreads: [f64; SIGNALS] = std::array::from_fn(|at| {
+        let mean = examples.iter().map(|example| example.signals[at]).sum::<f64>() / count;
+        let square = examples.iter().map(|example| (example.signals[at] - mean).powi(2)).sum::<f64>() / count;
+        if square > 1e-12 { square.sqrt() } else { 1.0 }
+    });
+    for example in examples {
+        example.signals.iter_mut().zip(spreads).for_each(|(signal, spread)| *signal /= spread);
+    }
+    spreads
+}
+
 /// For each query that was shown something: the squared error (Brier 1950) of similarity and place, less that of all signals, each fitted
 /// without its part.
 fn foretold(examples: &[Example], queries: usize) -> Vec<f64> {
     let (mut gains, mut is_shown) = (vec![0.0; queries], vec![false; queries]);
     for fold in 0..FOLDS {
         let known: Vec<&Example> = examples.iter().filter(|example| example.query % FOLDS != fold).collect();
-        let (all, alone) = (regress(&known, SIGNALS), regress(&known, 1));
+        let ((all, _), (alone, _)) = (regress(&known, SIGNALS), regress(&known, 1));
         for example in examples.iter().filter(|example| example.query % FOLDS == fold) {
             let right = f64::from(u8::from(example.chosen));
             let error = |terms: &[f64; TERMS]| (chance(terms, example) - right).powi(2);
@@ -111,9 +129,9 @@ fn chance(terms: &[f64; TERMS], example: &Example) -> f64 {
     if sum >= 0.0 { 1.0 / (1.0 + power) } else { power / (1.0 + power) }
 }
 
-/// Logistic regression by Newton's method, with the first `signals` signals; the other terms stay 0.
-fn regress(examples: &[&Example], signals: usize) -> [f64; TERMS] {
-    let mut terms = [0.0; TERMS];
+/// Logistic regression by Newton's method, with the first `signals` signals; the other terms stay 0. And the standard error of the first.
+fn regress(examples: &[&Example], signals: usize) -> ([f64; TERMS], f64) {
+    let (mut terms, mut error_of_first) = ([0.0; TERMS], 0.0);
     let pull = |at: usize| if at < SIGNALS { PULL } else { PLACE_PULL };
     let mut seen = [0.0; TERMS];
     for _ in 0..STEPS {
@@ -136,10 +154,12 @@ fn regress(examples: &[&Example], signals: usize) -> [f64; TERMS] {
                 curve[at][place] += weight * x;
             }
         }
+        let first = std::array::from_fn(|at| f64::from(u8::from(at == 0)));
+        error_of_first = solve(curve, first)[0].max(0.0).sqrt();
         let step = solve(curve, slope);
         terms.iter_mut().zip(step).for_each(|(term, step)| *term -= step);
     }
-    terms
+    (terms, error_of_first)
 }
 
 /// Solves a system of equations whose matrix is symmetric and positive definite, by Gauss's elimination, which needs no exchange of rows

@@ -9,7 +9,7 @@ use crate::progress::Bar;
 use rvf_engine::trust::{Departure, EntryProof, History, MOST_PROOF_BYTES};
 use rvf_engine::{Error, Note, PublicKey, Snapshot, Statement, VerifyOptions, VerifyReport, verify_path_with};
 use rvf_format::digest::{Hash, shake256};
-use rvf_format::key_file::SECRET_MAGIC;
+use rvf_format::key_file::{PUBLIC_MAGIC, SECRET_MAGIC};
 use rvf_format::limits::SEGMENT_MAGIC;
 use rvf_format::payload::witness::Entry;
 use serde_json::{Value, json};
@@ -211,9 +211,7 @@ fn tell_checked(entry: &Entry, proof: &EntryProof, is_signed: bool, ui: &Ui) -> 
 fn read(path: &Path) -> Result<EntryProof, Failure> {
     let makes = "check the path; `rvf audit FILE --prove INDEX --out F` writes a proof";
     let wrong = |error: io::Error| Failure::of_io("reading", path, error).if_missing(makes);
-    let mut bytes = Vec::new();
-    // One byte more than any proof has: enough to be refused.
-    File::open(path).and_then(|file| file.take(MOST_PROOF_BYTES as u64 + 1).read_to_end(&mut bytes)).map_err(wrong)?;
+    let bytes = read_at_most(path, MOST_PROOF_BYTES).map_err(wrong)?;
     EntryProof::from_json(&bytes).map_err(|why| {
         Failure::refused(
             "proof_file",
@@ -221,6 +219,17 @@ fn read(path: &Path) -> Result<EntryProof, Failure> {
             "`rvf audit FILE --prove INDEX --out F` writes one; `rvf audit --help` says what it holds",
         )
     })
+}
+
+/// The bytes of a file, one more than `most` where it is longer: enough to be refused. A pipe, which would keep whoever opens it waiting, is
+/// an error.
+pub(super) fn read_at_most(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// That something cannot be proven because nobody signed it.
@@ -235,10 +244,13 @@ pub(super) fn write_new(path: &Path, bytes: &[u8], force: bool, store: &Path) ->
     if path.canonicalize().is_ok_and(|path| store.canonicalize().ok() == Some(path)) {
         return Err(exists().with_hint("name another file: this one is the store"));
     }
-    if force && is_precious(path) {
-        return Err(
-            exists().with_hint("name another file: this one is a secret key or a store, which nothing replaces")
-        );
+    if force && path.exists() {
+        if !path.is_file() {
+            return Err(exists().with_hint("name another file: this one is a folder, device or pipe"));
+        }
+        if is_precious(path) {
+            return Err(exists().with_hint("name another file: this one is a key or a store, which nothing replaces"));
+        }
     }
     let target = if force { beside(path) } else { path.to_owned() };
     let mut file = File::create_new(&target).map_err(|error| match error.kind() {
@@ -254,11 +266,11 @@ pub(super) fn write_new(path: &Path, bytes: &[u8], force: bool, store: &Path) ->
     })
 }
 
-/// Whether a file is a secret key or a store: nobody means to replace one by a proof.
+/// Whether a file is a key or a store: nobody means to replace one by a proof.
 fn is_precious(path: &Path) -> bool {
     let mut start = [0; 8];
     let is_read = File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok();
-    is_read && (start == SECRET_MAGIC || start.starts_with(&SEGMENT_MAGIC.to_le_bytes()))
+    is_read && (start == SECRET_MAGIC || start == PUBLIC_MAGIC || start.starts_with(&SEGMENT_MAGIC.to_le_bytes()))
 }
 
 /// A name beside a file's that is this process's.

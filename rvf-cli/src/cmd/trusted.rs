@@ -1,13 +1,12 @@
 //! What `rvf verify` says of whose a store is and whether it is the newest: keys, checkpoints, what was seen before.
 
+use super::proofs::read_at_most;
 use crate::failure::Failure;
 use crate::output::{Ui, plain, time};
 use clap::Args;
 use rvf_engine::trust::{Freshness, Trust, TrustFolder, TrustReport, covering_note, judge};
 use rvf_engine::{Algorithm, Clause, Finding, KeyId, Note, ParentReport, PublicKey, VerifyOptions, VerifyReport};
 use serde_json::{Value, json};
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// What a store is judged by.
@@ -65,9 +64,7 @@ impl TrustArgs {
 pub(super) fn read_note(path: &Path) -> Result<Note, Failure> {
     let makes = "check the path; `rvf audit FILE --checkpoint-out F` writes a checkpoint";
     let wrong = |error| Failure::of_io("reading", path, error).if_missing(makes);
-    let mut bytes = Vec::new();
-    let most = rvf_format::note::MAX_NOTE as u64 + 1;
-    File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(wrong)?;
+    let bytes = read_at_most(path, rvf_format::note::MAX_NOTE).map_err(wrong)?;
     Note::parse(&bytes).map_err(|error| {
         let hint = match bytes.windows(2).any(|pair| pair == b"\r\n") {
             true => "its line ends were changed to CR LF: get it anew as a file of bytes, not of text",
@@ -205,7 +202,7 @@ impl Trusted {
     fn bytes(&self, report: &VerifyReport) -> Vec<(bool, String)> {
         let is_whole = report.findings.iter().all(|finding| finding.clause != Clause::Tail2);
         let own_is_sound = report.findings.iter().all(Finding::leaves_sound);
-        let bytes = match own_is_sound && is_whole {
+        let bytes = match own_is_sound && is_whole && report.epoch.is_some() {
             true if report.findings.iter().any(Finding::is_tail) => (
                 true,
                 format!(
@@ -216,7 +213,8 @@ impl Trusted {
             true => (true, "every byte is as it was committed".to_owned()),
             false => (false, "that the bytes are as they were committed: see the findings".to_owned()),
         };
-        let parent = (own_is_sound && !report.sound).then(|| {
+        let has_parent = report.parent_error.is_some() || !report.parents.is_empty();
+        let parent = (own_is_sound && has_parent && !report.sound).then(|| {
             (
                 false,
                 "what it takes from its parent, which is missing, another one or damaged: see the findings".to_owned(),

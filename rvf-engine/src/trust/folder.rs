@@ -102,18 +102,27 @@ impl TrustFolder {
         fs::create_dir_all(&self.path).map_err(wrong)?;
         let path = self.path.join(".lock");
         let wrong = |error| Error::io("locking the folder of what was seen by", &path, error);
+        if path.exists() {
+            refuse_special(&path).map_err(wrong)?;
+        }
         let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(wrong)?;
         file.lock().map_err(wrong)?;
         Ok(file)
     }
 }
 
+/// A pipe would keep whoever opens it waiting.
+fn refuse_special(path: &Path) -> io::Result<()> {
+    match fs::metadata(path)?.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+    }
+}
+
 /// At most one byte more than a note may have.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
+    refuse_special(path)?;
     let file = File::open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
     let mut bytes = Vec::new();
     file.take(MAX_NOTE as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)

@@ -512,3 +512,34 @@ fn what_is_proven_stands_in_json_too() {
     }
     assert!(report["proven"].as_array().unwrap().len() >= 3, "{report}");
 }
+
+/// Catches a command that waits for whoever never comes, or that puts a file in the place of a device.
+#[cfg(unix)]
+#[test]
+fn pipes_and_folders_are_refused_at_once() {
+    let place = signed();
+    let pipe = |name: &str| {
+        let made = std::process::Command::new("mkfifo").arg(place.path(name)).status().unwrap();
+        assert!(made.success());
+    };
+    pipe("pipe");
+    fs::create_dir(place.path("folder")).unwrap();
+    for special in ["pipe", "folder"] {
+        refused(&place, &format!("audit a.rvf --checkpoint-out {special} --force"), 2, "exists", special);
+        refused(&place, &format!("audit a.rvf --prove 0 --out {special} --force"), 2, "exists", special);
+        refused(&place, &format!("audit --check {special} --key k.pub"), 3, "io", special);
+        refused(&place, &format!("verify a.rvf --checkpoint {special}"), 3, "io", special);
+        refused(&place, &format!("audit a.rvf --proof {special}"), 3, "io", special);
+    }
+    // Public keys are no proofs either.
+    let before = place.bytes("k.pub");
+    refused(&place, "audit a.rvf --checkpoint-out k.pub --force", 2, "exists", "k.pub");
+    assert_eq!(place.bytes("k.pub"), before);
+    place.ok("verify a.rvf --key k.pub --trust seen");
+    let note = fs::read_dir(place.path("seen")).unwrap().map(|file| file.unwrap().path());
+    let note = note.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "checkpoint")).unwrap();
+    fs::remove_file(&note).unwrap();
+    pipe(&format!("seen/{}", note.file_name().unwrap().to_str().unwrap()));
+    let answer = place.run(&["verify", "a.rvf", "--key", "k.pub", "--trust", "seen"]);
+    assert!(answer.exit == 3 && answer.stderr.contains("not a regular file"), "{answer:?}");
+}

@@ -95,11 +95,13 @@ fn settle(guesses: &mut Vec<Replay>, root: &RootPage, work: &mut u64) -> Option<
     for mut guess in guesses.drain(..) {
         *work = work.checked_sub(2 * guess.live.len() as u64)?;
         let is_right = |guess: &Replay| state_hash(root, &guess.facts, guess.live.values()) == root.state_hash;
-        if !is_right(&guess) {
+        let mut is_proven = is_right(&guess);
+        if !is_proven {
             // A damaged manifest may have held the policy, of which there is one: it is tried.
             guess.facts.insert(FACT_POLICY, policy_fact(Policy::Ed25519AndMlDsa65).to_vec());
+            is_proven = is_right(&guess);
         }
-        if is_right(&guess) {
+        if is_proven {
             proven = Some(guess);
             break;
         }

@@ -15,6 +15,7 @@
 //! | `impressions.rs` | [`Impressions`]: what was shown at which place, and what was chosen |
 //! | `clicks.rs` | [`ClickModel`]: what makes a document be chosen apart from its place; feedback that foretells nothing is distrusted |
 //! | `measure.rs` | [`ndcg10`], [`bootstrap`]: how good an order is, and whether one is better |
+//! | `tensors.rs` | [`Tensors`]: learned weights by name, as they are kept |
 //! | `math.rs` | sums that are the same everywhere |
 
 mod clicks;
@@ -25,6 +26,7 @@ mod measure;
 mod memory;
 mod network;
 mod ranker;
+mod tensors;
 
 pub use clicks::{ClickFit, ClickModel};
 pub use features::{Candidate, FEATURES, Row, rows};
@@ -34,3 +36,4 @@ pub use measure::{DEPTH, Interval, bootstrap, ndcg10};
 pub use memory::{Choice, Evidence, Memory, Recalled};
 pub use network::{Network, Scale};
 pub use ranker::{List, Ranker};
+pub use tensors::{Tensor, Tensors};

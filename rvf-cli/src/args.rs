@@ -91,6 +91,8 @@ pub(crate) enum Command {
     Index(cmd::index::IndexArgs),
     Query(cmd::query::QueryArgs),
     Bench(cmd::bench::BenchArgs),
+    Feedback(cmd::feedback::FeedbackArgs),
+    Learn(cmd::learn::LearnArgs),
     Get(cmd::get::GetArgs),
     Update(cmd::update::UpdateArgs),
     Delete(cmd::delete::DeleteArgs),

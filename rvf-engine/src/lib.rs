@@ -36,6 +36,7 @@
 //! | `sign` | 2 | keys, signatures |
 //! | [`trust`] | 4 | a file's signatures and history judged by what the verifier was given |
 //! | [`store`] | 3 | snapshots, edits, the commit |
+//! | [`learn`] | 4 | learning from what people choose |
 //! | [`search`] | 4 | walks and scans |
 //! | `index` | 4 | building and renewing graphs |
 //! | [`ingest`] | 4 | what enters and leaves a store: checks, vector files, import, export, conversion |
@@ -75,10 +76,13 @@ pub use branch::{
 };
 pub use compact::{CompactOptions, Compacted};
 pub use db::{
-    Batch, BranchOptions, Committed, CreateOptions, Db, Flattened, OpenOptions, ReadMode, ReadOptions, Reader, Record,
+    Answer, Batch, BranchOptions, Committed, CreateOptions, Db, Feedback, Flattened, LearnOptions, Learned,
+    LearnedInfo, LearnedSearch, Learning, Moved, OpenOptions, QueryId, ReadMode, ReadOptions, Reader, Record, Session,
     Shared, branch_path, flatten, salvage_path,
 };
-pub use error::{ArchiveError, ArchiveFault, Error, KeyError, KeyFault, ParentError, ParentFault, Result};
+pub use error::{
+    ArchiveError, ArchiveFault, Error, FeedbackFault, KeyError, KeyFault, ParentError, ParentFault, Result,
+};
 pub use half::f16;
 pub use index::{IndexOptions, IndexProgress, Indexed, WalkCode};
 pub use inspect::{FieldInfo, GraphInfo, Info, SegmentInfo};
@@ -89,6 +93,6 @@ pub use rvf_format::verify::{Advice, Finding, Report};
 pub use rvf_format::{Clause, Dtype, IdType, Kind, Metric, Schema};
 pub use search::{Effort, Hit, Matches, QueryVector, Search, Strategy, Trace};
 pub use sign::{Algorithm, KeyId, PublicKey, SecretKey, SignatureFault, Signer};
-pub use store::{Clock, CommitId, Fields, Id, LogEntry, Snapshot, TailReport};
+pub use store::{Clock, CommitId, Event, Fields, Id, LogEntry, Snapshot, TailReport};
 pub use value::{FieldType, Metadata, Value};
 pub use verify::{ParentReport, VerifyOptions, VerifyReport, verify_path, verify_path_with};

@@ -78,6 +78,8 @@ clauses! {
     Brn2 "BRN-2" "inherited rows and those of a branch's own are apart",
     Cow1 "COW-1" "a set of rows is well-formed",
     Ref1 "REF-1" "entries of a REFCOUNT are in order, their epochs pinned",
+    Fbk1 "FBK-1" "feedback is well-formed and fits the file",
+    Tns1 "TNS-1" "learned tensors are well-formed",
     Root1 "ROOT-1" "the root has a known version",
     Root2 "ROOT-2" "the root's checksum is right",
     Root3 "ROOT-3" "the root names its own place, file and manifest",

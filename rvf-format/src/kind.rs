@@ -50,6 +50,7 @@ kinds! {
     0x41 FILLER "FILLER" false,
     0x42 GRAPH "GRAPH" true,
     0x43 TREE "TREE" true,
+    0x44 FEEDBACK "FEEDBACK" true,
 }
 
 impl Kind {
@@ -83,6 +84,9 @@ impl Kind {
                 | Kind::COW_MAP
                 | Kind::MEMBERSHIP
                 | Kind::REFCOUNT
+                | Kind::FEEDBACK
+                | Kind::GRAPH
+                | Kind::OVERLAY
         )
     }
 }

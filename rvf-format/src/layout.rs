@@ -71,7 +71,7 @@ macro_rules! layout {
 
 /// Every structure of the format, for the test that compares them with the specification.
 pub fn all() -> Vec<Layout> {
-    use crate::payload::{index, journal, meta, quant, refcount, tree, vec, witness};
+    use crate::payload::{feedback, index, journal, meta, quant, refcount, tensors, tree, vec, witness};
     vec![
         crate::segment::SegmentHeader::LAYOUT,
         crate::segment::PayloadPrelude::LAYOUT,
@@ -91,6 +91,9 @@ pub fn all() -> Vec<Layout> {
         index::EffortPoint::LAYOUT,
         quant::QuantFacts::LAYOUT,
         refcount::BranchEntry::LAYOUT,
+        feedback::FeedbackFacts::LAYOUT,
+        feedback::FeedbackEvent::LAYOUT,
+        tensors::TensorEntry::LAYOUT,
         crate::payload::columns::ColumnsFacts::LAYOUT,
         crate::payload::columns::FieldFacts::LAYOUT,
         crate::payload::lookup::LookupFacts::LAYOUT,

@@ -58,6 +58,9 @@ pub const FACT_PINS: u32 = 16;
 /// Fact: which signatures the newest commit has to have.
 pub const FACT_POLICY: u32 = 19;
 
+/// Fact: number of the first event of feedback that counts.
+pub const FACT_FEEDBACK: u32 = 20;
+
 /// Facts by tag.
 pub type Facts = BTreeMap<u32, Vec<u8>>;
 
@@ -222,6 +225,16 @@ pub fn policy(facts: &Facts, at: u64) -> Result<Option<Policy>> {
         Some(bytes) if bytes == policy_fact(Policy::Ed25519AndMlDsa65) => Ok(Some(Policy::Ed25519AndMlDsa65)),
         Some(_) => Err(Error::corrupt(Clause::Man9, at, "an unknown policy of signatures")),
     }
+}
+
+/// Number of the first event of feedback that counts; 0 without the fact.
+///
+/// # Errors
+/// MAN-9, at file offset `at`, if it is not one number.
+pub fn first_feedback(facts: &Facts, at: u64) -> Result<u64> {
+    let Some(bytes) = facts.get(&FACT_FEEDBACK) else { return Ok(0) };
+    let number = <[u8; 8]>::try_from(&bytes[..]).map(u64::from_le_bytes);
+    number.map_err(|_| Error::corrupt(Clause::Man9, at, "the first event of feedback is not one number"))
 }
 
 /// The value of [`FACT_POLICY`].

@@ -131,6 +131,12 @@ def golden(path: Path) -> Iterator[Test]:
         equal(now.root.witness_tree.hex(), truth.get("tree_root", bytes(32).hex()), "root of the tree")
         equal(now.root.features_read_only & audit.TREE_BIT, int("tree_root" in truth), "feature bit TREE")
 
+    def learned() -> None:
+        found = [event._asdict() for event in now.feedback]
+        equal(found, truth.get("feedback", []), "feedback")
+        for kind, name in (rvf.GRAPH, "graph"), (rvf.OVERLAY, "overlay"):
+            equal({tensor: one._asdict() for tensor, one in now.tensors(kind).items()}, truth.get(name, {}), name)
+
     def search() -> None:
         for query in truth["queries"]:
             compare_hits(now, query)
@@ -170,6 +176,7 @@ def golden(path: Path) -> Iterator[Test]:
     if "indexes" in truth:
         yield "graphs", graphs
         yield "walks", walks
+    yield "what is learned", learned
     yield "records", records
     yield "look-up", lookup
     yield "metadata", metadata

@@ -20,6 +20,7 @@ mod group;
 mod guard;
 mod history;
 mod hostile;
+mod learned;
 mod locks;
 mod model;
 mod processes;

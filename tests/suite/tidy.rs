@@ -53,7 +53,13 @@ const FLOORS: [(&str, &[Floor]); 2] = [
             ("branch", &["filter", "ingest", "search", "store", "value"]),
             ("verify", &["store"]),
             // 5: the front door wires the parts.
-            ("db", &["branch", "compact", "filter", "index", "ingest", "salvage", "search", "sign", "store", "value"]),
+            (
+                "db",
+                &[
+                    "branch", "compact", "filter", "index", "ingest", "learn", "salvage", "search", "sign", "store",
+                    "value",
+                ],
+            ),
         ],
     ),
     (

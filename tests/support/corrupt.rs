@@ -25,6 +25,7 @@ pub fn fixture(clause: Clause) -> Vec<u8> {
         Clause::Tree1 | Clause::Tree2 => hash_tree(clause),
         Clause::Vec1 | Clause::Vec2 | Clause::Vec3 | Clause::Vec4 | Clause::Vec5 => vectors(clause),
         Clause::Jnl1 | Clause::Meta1 | Clause::Fill1 => small_payload(clause),
+        Clause::Fbk1 | Clause::Tns1 => learned(clause),
         Clause::Meta2 | Clause::Meta3 | Clause::Meta4 | Clause::Meta5 | Clause::Mix1 | Clause::Mix2 => metadata(clause),
         Clause::Wit1 | Clause::Wit2 | Clause::Wit3 => audit(clause),
         Clause::Aud1 => {
@@ -170,7 +171,7 @@ fn file(clause: Clause) -> Vec<u8> {
     match clause {
         Clause::File1 => {
             let entry = broken.entry(Kind::FILE);
-            broken.put(5, &[Kind::GRAPH.0]).put(entry + 0x18, &[Kind::GRAPH.0]).sealed()
+            broken.put(5, &[Kind::HOT.0]).put(entry + 0x18, &[Kind::HOT.0]).sealed()
         }
         Clause::File2 => broken.flip(COPIES[1] + 0x20).sealed_but(|repair| repair.identity = false),
         Clause::File3 => COPIES.iter().fold(broken, |broken, at| broken.put(at + 0x10, &[2])).sealed(),
@@ -290,6 +291,21 @@ fn small_payload(clause: Clause) -> Vec<u8> {
     }
 }
 
+/// An event that counts for nothing; a value that is no number.
+fn learned(clause: Clause) -> Vec<u8> {
+    let broken = Broken::new(&crate::golden_learned::model());
+    match clause {
+        Clause::Fbk1 => {
+            let events = broken.section(Kind::FEEDBACK, 2);
+            broken.put(events + 8, &[0; 4]).sealed()
+        }
+        _ => {
+            let values = broken.section(Kind::GRAPH, 3);
+            broken.put(values, &f32::NAN.to_le_bytes()).sealed()
+        }
+    }
+}
+
 fn audit(clause: Clause) -> Vec<u8> {
     let broken = Broken::compacted(small());
     match clause {
@@ -343,7 +359,7 @@ fn manifest(clause: Clause) -> Vec<u8> {
         }
         Clause::Man4 => {
             let entry = broken.entry(Kind::META);
-            broken.put(entry + 0x18, &[Kind::GRAPH.0]).sealed()
+            broken.put(entry + 0x18, &[Kind::HOT.0]).sealed()
         }
         _ => {
             let entry = broken.entry(Kind::META);

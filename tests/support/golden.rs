@@ -1,5 +1,6 @@
 //! The golden files of `fixtures/v1`: built from fixed input, with their truth beside them as JSON (tests/python/README.md).
 
+use crate::golden_learned::learned_json;
 use crate::oracle::{self, Records, Rng};
 use rvf_engine::filter::Filter;
 use rvf_engine::ingest::door::Vectors;
@@ -107,7 +108,7 @@ impl Model {
         model
     }
 
-    fn note(&mut self) {
+    pub(crate) fn note(&mut self) {
         let snapshot = self.db.snapshot();
         let (epoch, hash) = (snapshot.epoch(), digest::hex(&snapshot.root().state_hash));
         self.epochs.push(json!({"epoch": epoch, "count": self.records.len(), "root_hash": hash}));
@@ -202,7 +203,7 @@ impl Model {
         self.place.bytes(Path::new(self.path)).unwrap()
     }
 
-    fn finish(self, name: &'static str) -> Golden {
+    pub(crate) fn finish(self, name: &'static str) -> Golden {
         self.finish_with(name, 4, 3)
     }
 
@@ -236,6 +237,7 @@ impl Model {
             truth["ed25519_public"] = json!(digest::hex(&public));
             truth["notes"] = notes.iter().map(|note| json!(note.render())).collect();
         }
+        learned_json(&snapshot, &mut truth);
         let indexes = indexes_json(&snapshot);
         if !indexes.is_empty() {
             truth["indexes"] = json!(indexes);
@@ -298,7 +300,7 @@ fn id_of(schema: &Schema, n: u64) -> Id {
     }
 }
 
-fn id_json(id: &Id) -> Value {
+pub(crate) fn id_json(id: &Id) -> Value {
     match id {
         Id::U64(number) => json!(number),
         Id::Str(text) => json!(text),
@@ -356,7 +358,7 @@ pub fn all() -> Vec<Golden> {
         numbers_of_both_kinds().finish("metadata-numbers"),
         signed().finish("signed"),
     ];
-    alone.into_iter().chain(crate::golden_branches::all()).collect()
+    alone.into_iter().chain(crate::golden_branches::all()).chain(crate::golden_learned::all()).collect()
 }
 
 /// The key of golden files that are signed.

@@ -3,7 +3,8 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `samples.rs` | small valid files, built by the engine, the same bytes in every run |
-//! | `golden.rs`, `golden_branches.rs`, `golden_sets.rs`, `oracle.rs` | golden fixtures and the truth about them |
+//! | `taste.rs` | a store whose right answers are not the nearest records: what learning has to find out |
+//! | `golden.rs`, `golden_branches.rs`, `golden_learned.rs`, `golden_sets.rs`, `oracle.rs` | golden fixtures and the truth about them |
 //! | `fields.rs` | metadata at random, and how it is compared |
 //! | `reseal.rs` | hashes and checksums of a changed file made right again |
 //! | `corrupt.rs`, `corrupt_branch.rs` | one broken file a clause |
@@ -32,6 +33,7 @@ pub mod fields;
 pub mod focus;
 pub mod golden;
 pub mod golden_branches;
+pub mod golden_learned;
 pub mod golden_sets;
 pub mod hand;
 pub mod heap;
@@ -48,6 +50,7 @@ pub mod script;
 pub mod seeds;
 pub mod signed;
 pub mod sim;
+pub mod taste;
 
 use std::path::{Path, PathBuf};
 

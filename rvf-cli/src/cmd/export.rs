@@ -6,7 +6,7 @@ use crate::failure::{Failure, NO};
 use crate::output::{self, Ui, plain};
 use crate::progress::{Bar, catch_interrupts};
 use clap::Args;
-use rvf_engine::ingest::{Exported, Format, ids_companion, metadata_companion};
+use rvf_engine::ingest::{Exported, Format, feedback_companion, ids_companion, metadata_companion};
 use rvf_engine::salvage::{Loss, Salvaged};
 use rvf_engine::{Error, salvage_path};
 use serde_json::{Value, json};
@@ -43,7 +43,9 @@ pub(crate) struct ExportArgs {
     /// Write every record of a damaged store that is intact, and list what is lost
     #[arg(long, conflicts_with = "at")]
     salvage: bool,
-    #[arg(long, hide = true)]
+    /// Leave out the feedback, which is written to OUT's name with .feedback.jsonl otherwise, as `rvf feedback --input` reads it; with
+    /// --filter or --salvage it is left out anyway
+    #[arg(long)]
     no_feedback: bool,
 }
 
@@ -55,7 +57,9 @@ pub(crate) fn run(args: &ExportArgs, ui: &Ui) -> Outcome {
     let snapshot = open_reader(&args.file, &args.read, ui)?;
     let fields = !snapshot.fields().map_err(Failure::of(&args.file))?.is_empty();
     let matches = args.filter.as_ref().map(|text| matches_of(text, &snapshot, &args.file, ui)).transpose()?;
-    check_targets(args, fields)?;
+    let takes_feedback = !args.no_feedback && args.filter.is_none();
+    let feedback = takes_feedback && !snapshot.feedback().map_err(Failure::of(&args.file))?.is_empty();
+    check_targets(args, fields, feedback)?;
     let mut bar = Bar::items(ui, "exporting");
     let progress = &mut |done, total| bar.update(done, total);
     let done = match &matches {
@@ -64,13 +68,20 @@ pub(crate) fn run(args: &ExportArgs, ui: &Ui) -> Outcome {
     };
     drop(bar);
     let done = done.map_err(Failure::of(&args.file))?;
+    let beside = feedback.then(|| feedback_companion(&args.out));
+    let queries = beside.as_ref().map(|path| snapshot.export_feedback(path)).transpose();
+    let queries = queries.map_err(Failure::of(&args.file))?.unwrap_or(0);
     let value = json!({
         "exported": done.exported, "out": args.out.display().to_string(), "ids": text_of(done.ids.as_deref()),
-        "metadata": text_of(done.metadata.as_deref()), "epoch": snapshot.epoch(),
+        "metadata": text_of(done.metadata.as_deref()), "epoch": snapshot.epoch(), "feedback": text_of(beside.as_deref()), "feedback_queries": queries,
     });
     ui.result(&value, || {
         ui.line(format!("exported {} records to {}", done.exported, args.out.display()))?;
-        tell_companions(&done, ui)
+        tell_companions(&done, ui)?;
+        match &beside {
+            Some(path) => ui.line(format!("feedback on {queries} queries is in {}", path.display())),
+            None => Ok(()),
+        }
     })?;
     Ok(0)
 }
@@ -78,7 +89,7 @@ pub(crate) fn run(args: &ExportArgs, ui: &Ui) -> Outcome {
 /// Writes what is intact of a damaged store.
 fn save(args: &ExportArgs, ui: &Ui) -> Outcome {
     let saved = salvage_path(&args.file).map_err(Failure::of(&args.file))?;
-    check_targets(args, !saved.fields().is_empty())?;
+    check_targets(args, !saved.fields().is_empty(), false)?;
     let mut bar = Bar::items(ui, "exporting");
     let done = saved.export(&args.out, args.format, &mut |done, total| bar.update(done, total));
     drop(bar);
@@ -183,7 +194,7 @@ fn tell_ids(saved: &Salvaged, ui: &Ui) -> Result<(), Failure> {
 }
 
 /// Nothing is replaced unless that is asked; the store itself never.
-fn check_targets(args: &ExportArgs, fields: bool) -> Result<(), Failure> {
+fn check_targets(args: &ExportArgs, fields: bool, feedback: bool) -> Result<(), Failure> {
     let exists = |path: &Path| Failure::of(path)(Error::Exists { path: path.to_owned() });
     let same = |path: &Path| path.canonicalize().ok().is_some_and(|out| args.file.canonicalize().ok() == Some(out));
     if same(&args.out) {
@@ -193,7 +204,8 @@ fn check_targets(args: &ExportArgs, fields: bool) -> Result<(), Failure> {
     let beside = !format.is_some_and(Format::holds_records);
     let ids = beside.then(|| ids_companion(&args.out));
     let metadata = (beside && fields).then(|| metadata_companion(&args.out));
-    for path in [Some(args.out.clone()), ids, metadata].into_iter().flatten() {
+    let feedback = feedback.then(|| feedback_companion(&args.out));
+    for path in [Some(args.out.clone()), ids, metadata, feedback].into_iter().flatten() {
         if !args.force && path.exists() && !path.is_dir() {
             return Err(exists(&path).with_hint("choose another name, or give --force to replace it"));
         }

@@ -1,5 +1,6 @@
 //! `rvf info`: a store in a few numbers.
 
+use super::learned::{self, info_json};
 use super::parents::{Parent, open_with_or_without, parent_of};
 use super::trusted::key_id;
 use super::{Outcome, warn_of_damage};
@@ -18,6 +19,9 @@ use std::path::PathBuf;
 pub(crate) struct InfoArgs {
     /// The store
     file: PathBuf,
+    /// Show what was recorded of choices and learned from them, and what that gains
+    #[arg(long)]
+    learned: bool,
     #[command(flatten)]
     read: ReadArgs,
 }
@@ -26,6 +30,14 @@ pub(crate) fn run(args: &InfoArgs, ui: &Ui) -> Outcome {
     let opened = open_with_or_without(&args.file, &args.read, ui)?;
     opened.warn(ui);
     let snapshot = opened.snapshot;
+    if args.learned {
+        let info = snapshot.learned_info().map_err(Failure::of(&args.file))?;
+        let value = json!({
+            "file": args.file.display().to_string(), "epoch": snapshot.epoch(), "learned": info_json(&info),
+        });
+        ui.result(&value, || learned::tell(&info, ui))?;
+        return Ok(0);
+    }
     let info = snapshot.info().map_err(Failure::of(&args.file))?;
     let kin = Kin::of(&snapshot).map_err(Failure::of(&args.file))?;
     // Without its parents a branch knows neither its records nor its graphs.
@@ -114,7 +126,7 @@ impl Kin {
 const MOST_CHARS: usize = 44;
 
 /// What the live bytes are for.
-const PARTS: [(&str, Kind); 14] = [
+const PARTS: [(&str, Kind); 17] = [
     ("vectors", Kind::VEC),
     ("index", Kind::INDEX),
     ("codes", Kind::QUANT),
@@ -128,6 +140,9 @@ const PARTS: [(&str, Kind); 14] = [
     ("hidden rows", Kind::COW_MAP),
     ("view", Kind::MEMBERSHIP),
     ("branches", Kind::REFCOUNT),
+    ("feedback", Kind::FEEDBACK),
+    ("learned order", Kind::GRAPH),
+    ("learned deltas", Kind::OVERLAY),
     ("manifest", Kind::MANIFEST),
 ];
 

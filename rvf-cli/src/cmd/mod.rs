@@ -17,6 +17,7 @@ pub(crate) mod delete;
 pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod export;
+pub(crate) mod feedback;
 pub(crate) mod flatten;
 pub(crate) mod freeze;
 pub(crate) mod get;
@@ -25,6 +26,8 @@ pub(crate) mod index;
 pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod key;
+pub(crate) mod learn;
+mod learned;
 pub(crate) mod lineage;
 pub(crate) mod log;
 pub(crate) mod merge;
@@ -67,6 +70,8 @@ fn dispatch(command: &Command, ui: &Ui) -> Outcome {
         Command::Create(args) => create::run(args, ui),
         Command::Import(args) => import::run(args, ui),
         Command::Index(args) => index::run(args, ui),
+        Command::Feedback(args) => feedback::run(args, ui),
+        Command::Learn(args) => learn::run(args, ui),
         Command::Query(args) => query::run(args, ui),
         Command::Bench(args) => bench::run(args, ui),
         Command::Get(args) => get::run(args, ui),

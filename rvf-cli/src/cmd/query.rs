@@ -2,6 +2,7 @@
 
 mod show;
 
+use self::show::moved_json;
 use super::{FILTER_HELP, Outcome, matches_of, open_reader, parse_id, parse_recall, warn_of_damage};
 use crate::args::ReadArgs;
 use crate::failure::{Failure, NO};
@@ -9,10 +10,11 @@ use crate::output::{self, Ui, duration, grouped};
 use clap::{ArgGroup, Args};
 use rvf_engine::ingest::metadata_to_json;
 use rvf_engine::ingest::{Elements, Format, VectorBatch, open_source, read_json_vector};
-use rvf_engine::{Dtype, Effort, Hit, Matches, Metadata, QueryVector, Snapshot, Trace};
+use rvf_engine::{Answer, Dtype, Effort, Hit, Matches, Metadata, Moved, QueryVector, Session, Snapshot, Trace};
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Find the nearest records to a vector, to a stored record, or to each vector of a file
@@ -66,7 +68,10 @@ pub(crate) struct QueryArgs {
     /// Print all fields of the records
     #[arg(long)]
     with_metadata: bool,
-    /// Print how the records were looked for, why, and what it cost
+    /// Leave out what was learned from feedback: the nearest come first
+    #[arg(long)]
+    plain: bool,
+    /// Print how the records were looked for, why, what it cost, and how learning moved each result
     #[arg(long)]
     explain: bool,
 }
@@ -77,7 +82,8 @@ pub(crate) fn run(args: &QueryArgs, ui: &Ui) -> Outcome {
     let started = Instant::now();
     let matches = args.filter.as_ref().map(|text| matches_of(text, &snapshot, &args.file, ui)).transpose()?;
     let filtered = matches.map(|matches| Filtered { matches, micros: started.elapsed().as_nanos() as f64 / 1e3 });
-    let search = Searches { args, snapshot: &snapshot, effort, filtered, damage_told: Cell::new(false), ui };
+    let session = if args.plain { None } else { session(&snapshot, ui) };
+    let search = Searches { args, snapshot: &snapshot, session, effort, filtered, damage_told: Cell::new(false), ui };
     if let Some(text) = &args.vector {
         let vector = read_json_vector(text).map_err(|error| {
             let failure = Failure::of_input(error);
@@ -126,6 +132,20 @@ fn effort(args: &QueryArgs, count: u64, ui: &Ui) -> Effort {
 }
 
 /// What the filter finds, and what it took to know that.
+/// What a search gives: the hits, how learning moved each of them, what it took.
+type Searched = (Vec<Hit>, Option<Vec<Moved>>, Trace);
+
+/// Searches by what the store has learned; `None` where there is nothing, or it cannot be read, which is told: results do not depend on it.
+fn session(snapshot: &Arc<Snapshot>, ui: &Ui) -> Option<Session> {
+    match Session::new(snapshot.clone()) {
+        Ok(session) => Some(session).filter(|session| session.learned().is_some()),
+        Err(error) => {
+            ui.warn(format!("what was learned cannot be read: {error}; the nearest come first (see `rvf verify`)"));
+            None
+        }
+    }
+}
+
 struct Filtered {
     matches: Matches,
     micros: f64,
@@ -134,6 +154,8 @@ struct Filtered {
 struct Searches<'s> {
     args: &'s QueryArgs,
     snapshot: &'s Snapshot,
+    /// Searches in a learned order, if there is one.
+    session: Option<Session>,
     effort: Effort,
     filtered: Option<Filtered>,
     damage_told: Cell<bool>,
@@ -157,42 +179,61 @@ impl Searches<'_> {
         let started = Instant::now();
         let k = usize::try_from(self.args.k).unwrap_or(usize::MAX);
         let threads = usize::try_from(self.args.threads).unwrap_or(1);
-        let mut search = self.snapshot.search(query).k(k).threads(threads).effort(self.effort);
-        if let Some(filtered) = &self.filtered {
-            search = search.filter(&filtered.matches);
-        }
-        let done = search.run_traced();
+        let done = self.search(query, k, threads);
         let micros = started.elapsed().as_nanos() as f64 / 1e3;
-        let (hits, trace) = done.map_err(Failure::of(&self.args.file)).map_err(in_query)?;
+        let (hits, moved, trace) = done.map_err(Failure::of(&self.args.file)).map_err(in_query)?;
         if trace.damaged > 0 && !self.damage_told.replace(true) {
             warn_of_damage(trace.damaged, &self.args.file, self.ui);
         }
         if self.ui.json {
-            let hits: Result<Vec<Value>, Failure> = hits.iter().map(|hit| self.hit_json(hit)).collect();
+            let told: Result<Vec<Value>, Failure> = hits.iter().map(|hit| self.hit_json(hit)).collect();
             let mut value = json!({
                 "query": number,
-                "hits": hits?,
+                "hits": told?,
                 "micros": micros,
                 "ef": trace.ef,
                 "exact": trace.exact,
                 "distances": trace.distances,
+                "learned": moved.is_some(),
             });
             if let Some(filtered) = &self.filtered {
                 value["matches"] = json!(filtered.matches.count());
             }
             if self.args.explain {
                 value["plan"] = self.plan(&trace, micros);
+                if let Some(moved) = &moved {
+                    value["plan"]["learned"] = moved.iter().zip(&hits).map(moved_json).collect();
+                }
             }
             return self.ui.line(value);
         }
         if !self.ui.is_quiet() {
-            self.ui.line(self.headline(number, hits.len(), micros, &trace))?;
+            self.ui.line(self.headline(number, hits.len(), micros, &trace, moved.is_some()))?;
         }
         self.table(&hits)?;
-        if self.args.explain { self.explain(&trace, micros) } else { Ok(()) }
+        if !self.args.explain {
+            return Ok(());
+        }
+        self.explain(&trace, micros)?;
+        moved.map_or(Ok(()), |moved| self.explain_learned(&hits, &moved))
     }
 
-    fn headline(&self, number: u64, found: usize, micros: f64, trace: &Trace) -> String {
+    /// In the learned order, if there is one: then how each hit was moved.
+    fn search(&self, query: QueryVector<'_>, k: usize, threads: usize) -> rvf_engine::Result<Searched> {
+        let matches = self.filtered.as_ref().map(|filtered| &filtered.matches);
+        if let Some(session) = &self.session {
+            let search = session.search(query).k(k).threads(threads).effort(self.effort);
+            let search = if let Some(matches) = matches { search.filter(matches) } else { search };
+            let Answer { hits, moved, trace, .. } = search.run()?;
+            return Ok((hits, moved, trace));
+        }
+        let search = self.snapshot.search(query).k(k).threads(threads).effort(self.effort);
+        let search = if let Some(matches) = matches { search.filter(matches) } else { search };
+        let (hits, trace) = search.run_traced()?;
+        Ok((hits, None, trace))
+    }
+
+    fn headline(&self, number: u64, found: usize, micros: f64, trace: &Trace, learned: bool) -> String {
         let how = match trace.exact {
             true => "exact".to_owned(),
             false => format!("ef {}, {} distances", trace.ef, grouped(trace.distances)),
@@ -202,7 +243,8 @@ impl Searches<'_> {
             Some(filtered) => format!("{} matches among {count}", grouped(filtered.matches.count())),
             None => count,
         };
-        format!("query {number}: {} of {of} in {took} ({how})", grouped(found as u64))
+        let learned = if learned { ", in the learned order" } else { "" };
+        format!("query {number}: {} of {of} in {took} ({how}){learned}", grouped(found as u64))
     }
 
     fn hit_json(&self, hit: &Hit) -> Result<Value, Failure> {

@@ -10,6 +10,7 @@
 //! | `shared.rs` | [`Shared`]: commits of several threads made one |
 //! | `branches.rs` | branches: making, merging, freezing, flattening |
 //! | `calibrate.rs` | the curve of effort, by queries of the caller's |
+//! | `learning` | feedback, what is learned from it, searches that use it |
 //! | `indexing.rs` | the index: renewed when due, and on demand |
 //! | `signing.rs` | signing what is there |
 //! | `upkeep.rs` | what follows a commit; compaction |
@@ -21,6 +22,7 @@ mod branches;
 mod calibrate;
 mod gathered;
 mod indexing;
+mod learning;
 #[cfg(test)]
 mod metadata_tests;
 mod reader;
@@ -34,6 +36,9 @@ mod upkeep;
 
 pub use batch::Batch;
 pub use branches::{BranchOptions, Flattened, branch_path, flatten};
+pub use learning::{
+    Answer, Feedback, LearnOptions, Learned, LearnedInfo, LearnedSearch, Learning, Moved, QueryId, Session,
+};
 pub use reader::{ReadMode, ReadOptions, Reader, Record};
 pub use salvage::salvage_path;
 pub use shared::Shared;

@@ -290,7 +290,7 @@ impl Snapshot {
     }
 }
 
-fn decode(dtype: Dtype, row: &[u8]) -> Vec<f32> {
+pub(super) fn decode(dtype: Dtype, row: &[u8]) -> Vec<f32> {
     match dtype {
         Dtype::F32 => row.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
         Dtype::F16 => row.as_chunks::<2>().0.iter().map(|bytes| f16::from_le_bytes(*bytes).to_f32()).collect(),

@@ -1,11 +1,13 @@
 //! The one error type of the engine: what can go wrong, and by which names machines know it. What it says stands in `words.rs`.
 
 mod archive;
+mod feedback;
 mod key;
 mod parent;
 mod words;
 
 pub use archive::{ArchiveError, ArchiveFault};
+pub use feedback::FeedbackFault;
 pub use key::{KeyError, KeyFault};
 pub use parent::{ParentError, ParentFault};
 
@@ -100,6 +102,8 @@ pub enum Error {
     },
     /// A key file is refused.
     Key(Box<KeyError>),
+    /// Feedback is refused.
+    Feedback(FeedbackFault),
     /// A signature was computed that does not verify; it was not given out.
     SigningFailed,
     /// Two files have no commit in common.
@@ -327,6 +331,7 @@ impl Error {
                 KeyFault::File(_) => "key_file",
                 KeyFault::Exposed { .. } => "key_exposed",
             },
+            Error::Feedback(_) => "feedback",
             Error::SigningFailed => "signing_failed",
             Error::OtherState { .. } => "other_state",
             Error::NotRelated => "not_related",

@@ -215,6 +215,11 @@ pub enum JsonFault {
     },
     /// A change of metadata that names no record.
     MissingId,
+    /// A line that is no feedback.
+    Feedback {
+        /// What is wrong with it, after "the line".
+        what: &'static str,
+    },
     /// An element beyond the largest f32.
     OutOfRange {
         /// Which element, from 0.

@@ -171,6 +171,9 @@ impl JsonFault {
             JsonFault::MixedIds { .. } => "give every record of a file a number, or every one a string, or none an id",
             JsonFault::OtherRecord { .. } => "give a line a record, in the order of the records, or leave the ids out",
             JsonFault::MissingId => "give lines as {\"id\":7,\"metadata\":{\"lang\":\"en\"}}, and nothing else in them",
+            JsonFault::Feedback { .. } => {
+                "give lines as {\"query\":[0.5,1],\"shown\":[7,8],\"chosen\":[8],\"weight\":1}"
+            }
             JsonFault::OutOfRange { .. } => "elements are at most 3.4028235e38 in size",
         }
     }
@@ -195,6 +198,7 @@ impl fmt::Display for JsonFault {
                 write!(f, "metadata of record {given} in the place of that of record {record}")
             }
             JsonFault::MissingId => f.write_str("a change of metadata that names no record"),
+            JsonFault::Feedback { what } => write!(f, "the line {what}"),
             JsonFault::OutOfRange { position } => {
                 write!(f, "element {position} of the vector is too large for f32")
             }

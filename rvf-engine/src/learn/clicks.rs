@@ -4,6 +4,7 @@
 use super::impressions::{Impressions, PLACES, SIGNALS, Signals};
 use super::math::exp;
 use super::measure::Interval;
+use super::tensors::Tensors;
 
 /// Signals, then what each place adds, then what it adds not to have been shown.
 const TERMS: usize = SIGNALS + PLACES + 1;
@@ -28,11 +29,33 @@ pub struct ClickModel {
     weights: [f64; SIGNALS],
 }
 
+/// How likely documents are chosen at places: by all signals, and by similarity alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Foretelling {
+    all: [f64; TERMS],
+    alone: [f64; TERMS],
+    spreads: [f64; SIGNALS],
+}
+
+impl Foretelling {
+    /// The squared errors (Brier 1950) of what is foretold of a document: by similarity and place alone, and by all signals.
+    pub fn errors(&self, signals: &Signals, place: Option<usize>, chosen: bool) -> [f64; 2] {
+        let seen: [f64; SIGNALS] = std::array::from_fn(|at| f64::from(signals[at]) / self.spreads[at]);
+        let right = f64::from(u8::from(chosen));
+        let place = place.map_or(PLACES, |place| place.min(PLACES - 1));
+        [&self.alone, &self.all].map(|terms| (chance_at(terms, &seen, place) - right).powi(2))
+    }
+}
+
 /// What was found out about feedback.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClickFit {
     /// The model; `None` where feedback is not to be trusted: it does not foretell other feedback.
     pub model: Option<ClickModel>,
+    /// How choices are foretold, to be held against choices that it was not fitted on.
+    pub foretelling: Option<Foretelling>,
+    /// How much less each place is looked at than the one most looked at, by the fit: 0 to 1.
+    pub looked_at: [f64; PLACES],
     /// By how much the squared error of foretold choices is less than that of similarity and place alone, a query: mean and one-sided 95 %
     /// bounds.
     pub gain: Interval,
@@ -50,7 +73,7 @@ impl ClickModel {
     /// Fits choices by logistic regression on signals and place, additively (two towers, Guo et al. 2019, "PAL"), each query's signals from
     /// all others; the place is left out when the model is used.
     pub fn fit(impressions: &Impressions) -> ClickFit {
-        let unknown = ClickFit { model: None, gain: Interval::default() };
+        let unknown = ClickFit { model: None, gain: Interval::default(), looked_at: [1.0; PLACES], foretelling: None };
         if impressions.len() < LEAST {
             return unknown;
         }
@@ -68,13 +91,41 @@ impl ClickModel {
         // What is like the query is chosen more often, or choices do not tell what is right.
         let is_sane =
             terms[0] > 0.0 && alone[0] > SURE_OF_LIKENESS * error && weights.iter().all(|weight| weight.is_finite());
-        ClickFit { model: (gain.low > 0.0 && is_sane).then_some(Self { weights }), gain }
+        let model = (gain.low > 0.0 && is_sane).then_some(Self { weights });
+        let foretelling = Some(Foretelling { all: terms, alone, spreads });
+        ClickFit { model, gain, looked_at: looked_at(&terms, &examples), foretelling }
+    }
+
+    /// The weights by name. Shape: one a signal; two numbers of f32 hold each f64, the rounded one and what it misses.
+    pub fn to_tensors(&self) -> Tensors {
+        let mut tensors = Tensors::default();
+        let rounded = self.weights.map(|weight| weight as f32);
+        let missed = self.weights.map(|weight| (weight - f64::from(weight as f32)) as f32);
+        tensors.put("clicks.weights", &[2, SIGNALS], [rounded, missed].concat());
+        tensors
+    }
+
+    /// What [`ClickModel::to_tensors`] made; `None` if it is not all there.
+    pub fn from_tensors(tensors: &Tensors) -> Option<Self> {
+        let (rounded, missed) = tensors.get("clicks.weights", &[2, SIGNALS])?.split_at(SIGNALS);
+        Some(Self { weights: std::array::from_fn(|at| f64::from(rounded[at]) + f64::from(missed[at])) })
     }
 
     /// The score of a document: larger is better.
     pub fn score(&self, signals: &Signals) -> f32 {
         self.weights.iter().zip(signals).map(|(weight, signal)| weight * f64::from(*signal)).sum::<f64>() as f32
     }
+}
+
+/// How likely all that was shown would be chosen on average if it stood at each place, over that of the best place.
+fn looked_at(terms: &[f64; TERMS], examples: &[Example]) -> [f64; PLACES] {
+    let mean = |place: usize| {
+        let of = |example: &Example| chance_at(terms, &example.signals, place);
+        examples.iter().map(of).sum::<f64>() / examples.len().max(1) as f64
+    };
+    let likely: [f64; PLACES] = std::array::from_fn(mean);
+    let top = likely.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    likely.map(|likely| likely / top)
 }
 
 fn examples(impressions: &Impressions) -> Vec<Example> {
@@ -123,8 +174,12 @@ fn foretold(examples: &[Example], queries: usize) -> Vec<f64> {
 
 /// How likely a document is chosen.
 fn chance(terms: &[f64; TERMS], example: &Example) -> f64 {
-    let signals: f64 = terms.iter().zip(&example.signals).map(|(term, signal)| term * signal).sum();
-    let sum = signals + terms[SIGNALS + example.place];
+    chance_at(terms, &example.signals, example.place)
+}
+
+fn chance_at(terms: &[f64; TERMS], signals: &[f64; SIGNALS], place: usize) -> f64 {
+    let signals: f64 = terms.iter().zip(signals).map(|(term, signal)| term * signal).sum();
+    let sum = signals + terms[SIGNALS + place];
     let power = f64::from(exp(-sum.abs() as f32));
     if sum >= 0.0 { 1.0 / (1.0 + power) } else { power / (1.0 + power) }
 }
@@ -242,8 +297,10 @@ mod tests {
     #[test]
     fn what_like_queries_chose_is_told_from_where_it_stood() {
         let all = impressions(Choice::Right, 400, 1);
-        let ClickFit { model, gain } = ClickModel::fit(&all);
+        let ClickFit { model, gain, looked_at, .. } = ClickModel::fit(&all);
         let model = model.unwrap();
+        // The place p is looked at with 1/p; likeness, which falls with the place, takes a part of that.
+        assert!(looked_at[0] == 1.0 && looked_at[1..].iter().all(|looked| *looked < 0.7), "{looked_at:?}");
         assert!(gain.low > 0.0 && gain.low < gain.mean, "{gain:?}");
         let (mut first, rates) = (0, all.rates());
         for kind in 0..12 {

@@ -35,6 +35,14 @@ pub fn rows(query: &[f32], recalled: &Recalled<'_>, candidates: &[Candidate<'_>]
     rows
 }
 
+/// The row as it would be if the candidate had never been chosen.
+pub fn without_evidence(row: &Row) -> Row {
+    let mut without = *row;
+    without[1..=7].fill(0.0);
+    (without[11], without[12], without[13]) = (0.0, row[0], 0.0);
+    without
+}
+
 /// What a candidate says by itself.
 fn alone(query: &[f32], recalled: &Recalled<'_>, candidate: &Candidate<'_>, evidence: Option<&Evidence>) -> Row {
     let similarity = candidate.similarity;

@@ -73,11 +73,17 @@ impl Impressions {
     /// Adds what a query was shown, by place, and what was chosen, shown or not. One of another dimension, or with a number that is not
     /// finite, is left out: `false`.
     pub fn push(&mut self, query: &[f32], shown: &[Shown], chosen: &[Shown]) -> bool {
-        let is_finite = |documents: &[Shown]| documents.iter().all(|shown| shown.similarity.is_finite());
+        let shown: Vec<(usize, Shown)> = shown.iter().copied().enumerate().collect();
+        self.push_at(query, &shown, chosen)
+    }
+
+    /// [`Impressions::push`] of documents with the places at which they stood.
+    pub fn push_at(&mut self, query: &[f32], shown: &[(usize, Shown)], chosen: &[Shown]) -> bool {
+        let is_finite = |shown: &Shown| shown.similarity.is_finite();
         if query.len() != self.dimension
             || !query.iter().all(|x| x.is_finite())
-            || !is_finite(shown)
-            || !is_finite(chosen)
+            || !shown.iter().all(|(_, shown)| is_finite(shown))
+            || !chosen.iter().all(is_finite)
         {
             return false;
         }
@@ -85,11 +91,9 @@ impl Impressions {
         self.queries.extend_from_slice(query);
         normalise(&mut self.queries[start..]);
         let is_chosen = |document| chosen.iter().any(|choice| choice.document == document);
-        let places = shown
-            .iter()
-            .enumerate()
-            .map(|(place, shown)| (*shown, Some(place.min(PLACES - 1)), is_chosen(shown.document)));
-        let is_shown = |choice: &&Shown| !shown.iter().any(|shown| shown.document == choice.document);
+        let places =
+            shown.iter().map(|(place, shown)| (*shown, Some((*place).min(PLACES - 1)), is_chosen(shown.document)));
+        let is_shown = |choice: &&Shown| !shown.iter().any(|(_, shown)| shown.document == choice.document);
         let others = chosen.iter().filter(is_shown).map(|choice| (*choice, None, true));
         let event = Event { documents: places.chain(others).collect() };
         for (shown, place, chosen) in &event.documents {
@@ -102,6 +106,19 @@ impl Impressions {
         }
         self.events.push(event);
         true
+    }
+
+    /// Whether a document was ever chosen.
+    pub fn was_chosen(&self, document: u64) -> bool {
+        self.by_document.get(&document).is_some_and(|seen| seen.iter().any(|seen| seen.chosen))
+    }
+
+    /// How many queries a document was chosen for, and the similarity of the most similar of them; 0 without one.
+    pub fn choices(&self, document: u64, similarities: &[f32]) -> (usize, f32) {
+        let chosen = self.by_document.get(&document).into_iter().flatten().filter(|seen| seen.chosen);
+        chosen.fold((0, 0.0), |(count, nearest), seen| {
+            (count + 1, similarities.get(seen.event).copied().unwrap_or(0.0).max(nearest))
+        })
     }
 
     /// What share of what stood at each place was chosen.

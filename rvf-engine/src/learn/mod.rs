@@ -14,6 +14,8 @@
 //! | `ranker.rs` | [`Ranker`]: training, and the margin by which evidence has to convince |
 //! | `impressions.rs` | [`Impressions`]: what was shown at which place, and what was chosen |
 //! | `clicks.rs` | [`ClickModel`]: what makes a document be chosen apart from its place; feedback that foretells nothing is distrusted |
+//! | `lessons.rs` | [`Lesson`], [`Corpus`]: feedback as learning sees it, what is searched; the split |
+//! | `teach.rs` | [`teach`]: training, tuning, and adopting what improves what was held out |
 //! | `measure.rs` | [`ndcg10`], [`bootstrap`]: how good an order is, and whether one is better |
 //! | `tensors.rs` | [`Tensors`]: learned weights by name, as they are kept |
 //! | `math.rs` | sums that are the same everywhere |
@@ -21,19 +23,25 @@
 mod clicks;
 mod features;
 mod impressions;
+mod lessons;
 mod math;
 mod measure;
 mod memory;
 mod network;
 mod ranker;
+mod teach;
+#[cfg(test)]
+mod teach_tests;
 mod tensors;
 
-pub use clicks::{ClickFit, ClickModel};
-pub use features::{Candidate, FEATURES, Row, rows};
+pub use clicks::{ClickFit, ClickModel, Foretelling};
+pub use features::{Candidate, FEATURES, Row, rows, without_evidence};
 pub use impressions::{Impressions, PLACES, SIGNALS, Shown, Signals};
+pub use lessons::{Corpus, Found, Lesson, MOST as MOST_LESSONS, held_out, list, memory};
 pub use math::{dot, normalise};
 pub use measure::{DEPTH, Interval, bootstrap, ndcg10};
 pub use memory::{Choice, Evidence, Memory, Recalled};
 pub use network::{Network, Scale};
 pub use ranker::{List, Ranker};
+pub use teach::{MOST_LOSS, NEIGHBOURS, Options as TeachOptions, Reason, Taught, Verdict, impressions, teach};
 pub use tensors::{Tensor, Tensors};

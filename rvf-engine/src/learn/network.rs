@@ -35,6 +35,18 @@ impl Scale {
         scale
     }
 
+    /// Means, then spreads.
+    pub(super) fn numbers(&self) -> Vec<f32> {
+        [self.mean, self.spread].concat()
+    }
+
+    /// What [`Scale::numbers`] gave; `None` where a spread is not above 0.
+    pub(super) fn of_numbers(numbers: &[f32]) -> Option<Self> {
+        let (mean, spread) = numbers.split_at_checked(FEATURES)?;
+        let scale = Self { mean: mean.try_into().ok()?, spread: spread.try_into().ok()? };
+        scale.spread.iter().all(|spread| *spread > 0.0).then_some(scale)
+    }
+
     fn apply(&self, row: &Row) -> Row {
         std::array::from_fn(|feature| (row[feature] - self.mean[feature]) / self.spread[feature])
     }
@@ -58,6 +70,16 @@ impl Network {
         }
         weights[LINEAR] = 10.0 * scale.spread[0];
         Self { scale, weights }
+    }
+
+    /// One with these weights, [`WEIGHTS`] of them.
+    pub(super) fn of_weights(scale: Scale, weights: &[f32]) -> Self {
+        Self { scale, weights: weights.to_vec() }
+    }
+
+    /// The scale of what it sees.
+    pub(super) fn scale(&self) -> &Scale {
+        &self.scale
     }
 
     /// The score of a candidate: larger is better.

@@ -1,8 +1,9 @@
 //! [`Ranker`]: networks that are trained on lists of candidates, and the margin by which evidence has to convince.
 
 use super::features::{FEATURES, Row, WAS_CHOSEN};
-use super::measure::ndcg10;
+use super::measure::{DEPTH, ndcg10};
 use super::network::{Network, Scale, WEIGHTS};
+use super::tensors::Tensors;
 use crate::random::Random;
 
 /// Networks whose scores are averaged: what one sees by chance the others do not.
@@ -43,6 +44,18 @@ impl List {
     }
 }
 
+impl List {
+    /// One over the place of the first right one among the first ten, 0 if there is none: in the order of similarity or of scores.
+    pub fn reciprocal_rank(&self, scores: Option<&[f32]>) -> f64 {
+        let mut order: Vec<usize> = (0..self.grades.len()).collect();
+        if let Some(scores) = scores {
+            order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+        }
+        let first = order.iter().take(DEPTH).position(|at| self.grades[*at] > 0.0);
+        first.map_or(0.0, |at| 1.0 / (at + 1) as f64)
+    }
+}
+
 /// A trained order of candidates.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ranker {
@@ -72,6 +85,26 @@ impl Ranker {
     /// The scores of all candidates.
     pub fn scores(&self, rows: &[Row]) -> Vec<f32> {
         rows.iter().map(|row| self.score(row)).collect()
+    }
+
+    /// The weights by name.
+    pub fn to_tensors(&self) -> Tensors {
+        let mut tensors = Tensors::default();
+        let members = self.members.len();
+        let weights: Vec<f32> = self.members.iter().flat_map(|member| member.weights.iter().copied()).collect();
+        let scale = self.members.first().map(|member| member.scale().numbers()).unwrap_or_default();
+        tensors.put("ranker.weights", &[members, WEIGHTS], weights);
+        tensors.put("ranker.scale", &[2, FEATURES], scale);
+        tensors.put("ranker.margin", &[1], vec![self.margin]);
+        tensors
+    }
+
+    /// What [`Ranker::to_tensors`] made; `None` if it is not all there.
+    pub fn from_tensors(tensors: &Tensors) -> Option<Self> {
+        let scale = Scale::of_numbers(tensors.get("ranker.scale", &[2, FEATURES])?)?;
+        let weights = tensors.get("ranker.weights", &[MEMBERS as usize, WEIGHTS])?;
+        let members = weights.chunks(WEIGHTS).map(|weights| Network::of_weights(scale.clone(), weights)).collect();
+        Some(Self { members, margin: tensors.number("ranker.margin")? })
     }
 
     /// The margin.

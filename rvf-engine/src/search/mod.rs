@@ -174,6 +174,23 @@ impl<'s> Search<'s> {
         self.snapshot.settle(found.and_then(|found| found.map_or(Ok(None), distance)))
     }
 
+    /// Whether the query fits the store.
+    ///
+    /// # Errors
+    /// Those of [`Search::run`] about the query.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.query.check(self.snapshot.schema()).map(drop)
+    }
+
+    /// Exact distances of rows, in their order.
+    ///
+    /// # Errors
+    /// Those of [`Search::run`].
+    pub(crate) fn distances_of(&self, rows: &[crate::store::RowId]) -> Result<Vec<f32>> {
+        let query = self.query.check(self.snapshot.schema())?;
+        refine::distances(self.snapshot, &query, self.kernels, rows)
+    }
+
     /// [`Search::run`], and what it took.
     ///
     /// # Errors

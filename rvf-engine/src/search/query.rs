@@ -78,6 +78,15 @@ pub(super) enum Checked<'a> {
 }
 
 impl<'a> QueryVector<'a> {
+    /// Its numbers, one a component; packed bits stay bytes.
+    pub(crate) fn numbers(&self) -> Vec<f32> {
+        match self {
+            QueryVector::F32(values) => values.to_vec(),
+            QueryVector::I8(values) => values.iter().map(|value| f32::from(*value)).collect(),
+            QueryVector::U8(values) => values.iter().map(|value| f32::from(*value)).collect(),
+        }
+    }
+
     pub(super) fn check(&'a self, schema: &Schema) -> Result<Checked<'a>> {
         if schema.dtype == Dtype::Binary {
             return self.as_bits(schema).map(Checked::Bits);

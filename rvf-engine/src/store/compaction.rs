@@ -306,6 +306,8 @@ impl Writer<'_> {
         removed.extend(witnesses.map(|entry| entry.segment_id.get()));
         let notes = gather_notes(before, &mut removed)?;
         remove_companions(before, &mut removed)?;
+        let feedback = before.merged_feedback(true)?;
+        removed.extend(feedback.iter().flat_map(|(group, _)| group).map(|entry| entry.segment_id.get()));
         let mut live = self.place(before, |entry| !removed.contains(&entry.segment_id.get()))?;
         self.renew_inherited(before)?;
         let mut next_row = root.next_row.get();
@@ -320,6 +322,9 @@ impl Writer<'_> {
         }
         if let Some(notes) = notes {
             self.appender.append(&notes)?;
+        }
+        if let Some((_, draft)) = feedback {
+            self.appender.append(&draft)?;
         }
         // Pieces of earlier epochs do not go on either.
         self.sealed.clear();

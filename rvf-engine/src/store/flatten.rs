@@ -9,7 +9,9 @@ use super::append::Appender;
 use super::audit::next_entry;
 use super::commit::{Change, Context, append_file_segment, new_root, seal};
 use super::compaction::gather;
+use super::feedback::draft as feedback_draft;
 use super::snapshot::Snapshot;
+use super::tensors::draft as tensors_draft;
 use crate::Result;
 use rvf_format::Kind;
 use rvf_format::manifest::{Facts, ManifestEntry};
@@ -54,6 +56,7 @@ pub(crate) fn write(
     let mut next_row = source.root().next_row.get();
     gather(&mut appender, source, chosen.gathered.iter().copied(), &mut next_row)?;
     append_journal(&mut appender, source, &chosen.gathered)?;
+    append_learned(&mut appender, source)?;
     root.next_row.set(next_row);
     let entry = next_entry(None, Operation::FLATTEN, &source.commit_id().to_string(), &context.actor);
     let change = Change { full: true, removed: Vec::new(), facts: Facts::new() };
@@ -136,6 +139,9 @@ fn of_the_file(kind: Kind) -> bool {
         Kind::MEMBERSHIP,
         Kind::REFCOUNT,
         Kind::TREE,
+        Kind::FEEDBACK,
+        Kind::GRAPH,
+        Kind::OVERLAY,
     ];
     kinds.contains(&kind)
 }
@@ -182,6 +188,20 @@ fn trees(layer: &Snapshot) -> Result<BTreeMap<u64, ManifestEntry>> {
         trees.insert(tree.facts.segment_id.get(), *entry);
     }
     Ok(trees)
+}
+
+/// What was learned, and the feedback that counts.
+fn append_learned(appender: &mut Appender<'_>, source: &Snapshot) -> Result<()> {
+    let events = source.feedback()?;
+    if !events.is_empty() {
+        appender.append(&feedback_draft(source, 0, &events))?;
+    }
+    for kind in [Kind::GRAPH, Kind::OVERLAY] {
+        if let Some((view, _)) = source.tensors(kind)? {
+            appender.append(&tensors_draft(kind, &view))?;
+        }
+    }
+    Ok(())
 }
 
 /// One journal of the dead rows of all parts that were copied.

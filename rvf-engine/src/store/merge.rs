@@ -93,6 +93,7 @@ pub(crate) fn plan(snapshot: &Snapshot, edit: &Edit<'_>, next_row: &mut u64) -> 
         }
     }
     merge_deltas(snapshot, &mut merged)?;
+    merge_feedback(snapshot, &mut merged)?;
     remove_companions(snapshot, &mut merged.removed)?;
     for id in &edit.removed {
         merged.removed.remove(id);
@@ -161,6 +162,17 @@ fn merge_rows(
     let base_row = *next_row;
     *next_row += rows.len() as u64;
     rows.drafts(snapshot, base_row)
+}
+
+/// Merges small FEEDBACK segments, unless the edit removes one of them.
+fn merge_feedback(snapshot: &Snapshot, merged: &mut Merged<'static>) -> Result<()> {
+    let Some((group, draft)) = snapshot.merged_feedback(false)? else { return Ok(()) };
+    let ids: Vec<u64> = group.iter().map(|entry| entry.segment_id.get()).collect();
+    if ids.iter().all(|id| !merged.removed.contains(id)) {
+        merged.drafts.push(draft);
+        merged.removed.extend(ids);
+    }
+    Ok(())
 }
 
 /// Merges the newest DELTA segments into one, if there are many: as far back as an older one is not much larger than all newer ones

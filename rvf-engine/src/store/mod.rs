@@ -19,6 +19,8 @@
 //! | `names.rs` | files under their names: locks, temporary files, what interrupted writers left |
 //! | `flatten.rs` | all that a snapshot sees, as a file that needs no parent |
 //! | `space.rs` | which of a file's bytes are needed |
+//! | `feedback.rs` | [`Event`]: feedback, and what of it counts |
+//! | `tensors.rs` | what was learned |
 //! | `tail.rs` | [`TailReport`]: an uncommitted tail, saved and cut |
 //! | `audit.rs` | audit entries: reading the log, making the next entry |
 
@@ -27,6 +29,7 @@ mod audit;
 mod commit;
 pub(crate) mod compaction;
 mod edit;
+mod feedback;
 pub(crate) mod flatten;
 mod graph;
 mod id;
@@ -41,12 +44,15 @@ mod rows;
 mod snapshot;
 mod space;
 mod tail;
+mod tensors;
 
 pub(crate) use audit::AUTOMATIC;
 pub use audit::LogEntry;
 pub use commit::{Clock, Context, Store, new_root};
 pub(crate) use commit::{First, first_items, random_file_id};
 pub use edit::{Edit, NewRows};
+pub use feedback::Event;
+pub(crate) use feedback::draft as feedback_draft;
 pub use graph::Graph;
 pub(crate) use graph::GraphView;
 pub use id::Id;

@@ -13,16 +13,20 @@
 //! | `quant.rs` | QUANT: codes of rows |
 //! | `cow.rs` | COW_MAP, MEMBERSHIP: which rows of its parents a branch sees |
 //! | `refcount.rs` | REFCOUNT: branches of this file |
+//! | `feedback.rs` | FEEDBACK: what was shown and chosen |
+//! | `tensors.rs` | GRAPH, OVERLAY: what was learned |
 
 pub mod columns;
 pub mod cow;
 pub mod crypto;
+pub mod feedback;
 pub mod index;
 pub mod journal;
 pub mod lookup;
 pub mod meta;
 pub mod quant;
 pub mod refcount;
+pub mod tensors;
 pub mod tree;
 pub mod vec;
 pub mod witness;

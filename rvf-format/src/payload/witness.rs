@@ -78,9 +78,14 @@ impl Operation {
     /// A branch was made a file of its own.
     pub const FLATTEN: Operation = Operation(16);
 
-    const NAMES: [&'static str; 16] = [
+    /// What was learned from feedback was adopted, or reset.
+    pub const LEARN: Operation = Operation(11);
+    /// Feedback was recorded.
+    pub const FEEDBACK: Operation = Operation(17);
+
+    const NAMES: [&'static str; 17] = [
         "create", "import", "delete", "compact", "index", "branch", "unpin", "freeze", "sign", "merge", "learn",
-        "heal", "tier", "update", "convert", "flatten",
+        "heal", "tier", "update", "convert", "flatten", "feedback",
     ];
 
     /// The name in the specification, or the number.

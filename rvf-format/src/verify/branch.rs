@@ -6,7 +6,7 @@ use super::meaning::segment;
 use super::walk::Walked;
 use crate::chain::Replay;
 use crate::lineage::{ParentRef, merged};
-use crate::manifest::{ManifestEntry, pins};
+use crate::manifest::{ManifestEntry, first_feedback, pins};
 use crate::payload::journal::JournalView;
 use crate::payload::refcount::RefcountView;
 use crate::root::RootPage;
@@ -17,6 +17,7 @@ use crate::{Clause, Error, Kind, Result};
 pub(super) fn check_commit(root: &RootPage, state: &Replay, findings: &mut Findings) {
     findings.check(None, merged(&state.facts, root.manifest_offset.get()));
     findings.check(None, check_pins(root, state));
+    findings.check(None, first_feedback(&state.facts, root.manifest_offset.get()));
     let Some(parent) = findings.check(None, ParentRef::of(root, &state.facts)) else { return };
     let listed = || state.live.values().filter(|entry| entry.space.get() == 0);
     let mut memberships = 0;

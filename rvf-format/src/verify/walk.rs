@@ -7,10 +7,12 @@ use crate::manifest::ManifestEntry;
 use crate::note::Note;
 use crate::payload::columns::{self, ColumnsView};
 use crate::payload::cow::RowSet;
+use crate::payload::feedback::FeedbackView;
 use crate::payload::index::IndexView;
 use crate::payload::journal::JournalView;
 use crate::payload::quant::QuantView;
 use crate::payload::refcount::RefcountView;
+use crate::payload::tensors::TensorsView;
 use crate::payload::tree::TreeView;
 use crate::payload::vec::VecView;
 use crate::payload::{crypto, meta, witness};
@@ -163,6 +165,12 @@ fn check_payload(
         }
         Kind::REFCOUNT => {
             findings.check(id, RefcountView::parse(segment, at).and_then(|view| view.check(at)));
+        }
+        Kind::GRAPH | Kind::OVERLAY => drop(findings.check(id, TensorsView::parse(segment, at, kind))),
+        Kind::FEEDBACK => {
+            if let Some(schema) = history.schema() {
+                findings.check(id, FeedbackView::parse(segment, entry, &schema));
+            }
         }
         Kind::INDEX | Kind::QUANT => check_graph(history, entry, segment, findings),
         Kind::META | Kind::DELTA if holds_columns(entry) => {

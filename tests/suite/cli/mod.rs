@@ -10,6 +10,7 @@
 //! | `cut.rs` | files that another program cuts under a command; `--verified` |
 //! | `formats.rs` | formats of vector files: what goes out comes back |
 //! | `indexed.rs` | the index: building it, searching by it, measuring it |
+//! | `learning.rs` | feedback, what is learned from it, searches in a learned order |
 //! | `rescue.rs` | damaged stores: what verify advises, what export saves |
 //! | `success.rs` | each command: its JSON keys, its exit code, what it leaves |
 //! | `refusal.rs` | bad input: exit code, kind, hint, and the store as it was |
@@ -22,6 +23,7 @@ mod change;
 mod cut;
 mod formats;
 mod indexed;
+mod learning;
 mod refusal;
 mod rescue;
 mod stream;

@@ -4,7 +4,7 @@ use super::Searches;
 use crate::failure::Failure;
 use crate::output::{self, duration, grouped};
 use rvf_engine::ingest::value_to_json;
-use rvf_engine::{Hit, Metadata, Strategy, Trace, Value as Field};
+use rvf_engine::{Hit, Metadata, Moved, Strategy, Trace, Value as Field};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -90,6 +90,30 @@ impl Searches<'_> {
         self.ui.facts(&facts)
     }
 
+    /// What moved each result, and by how much.
+    pub(super) fn explain_learned(&self, hits: &[Hit], moved: &[Moved]) -> Result<(), Failure> {
+        let row = |(place, (hit, moved)): (usize, (&Hit, &Moved))| {
+            let (chosen, nearest) = match moved.chosen {
+                0 => Default::default(),
+                count => (count.to_string(), format!("{:.3}", moved.nearest)),
+            };
+            let by = moved.score - moved.without;
+            vec![
+                (place + 1).to_string(),
+                hit.id.to_string(),
+                (moved.from + 1).to_string(),
+                chosen,
+                nearest,
+                format!("{:.3}", moved.score),
+                if by == 0.0 { String::new() } else { format!("{by:+.3}") },
+            ]
+        };
+        let rows: Vec<Vec<String>> = hits.iter().zip(moved).enumerate().map(row).collect();
+        let head = ["rank", "id", "by distance", "queries that chose it", "most alike", "score", "by being chosen"];
+        self.ui.line("")?;
+        self.ui.table(&head, &rows)
+    }
+
     fn strategy(&self, trace: &Trace) -> (&'static str, String) {
         let ef = trace.ef;
         match trace.strategy {
@@ -102,6 +126,18 @@ impl Searches<'_> {
             None => ("exact", "all records that are asked for are compared".to_owned()),
         }
     }
+}
+
+/// How a hit was moved.
+pub(super) fn moved_json((moved, hit): (&Moved, &Hit)) -> Value {
+    json!({
+        "id": output::id(&hit.id),
+        "from": moved.from,
+        "score": output::float(moved.score),
+        "by_choices": output::float(moved.score - moved.without),
+        "chosen": moved.chosen,
+        "nearest": output::float(moved.nearest),
+    })
 }
 
 fn all_fields(metadata: &[Metadata]) -> Vec<String> {

@@ -1,0 +1,121 @@
+//! `rvf learn`: an order of results from feedback, live only where it is better.
+
+use super::learned::{reason, to_json};
+use super::{Outcome, open_writer};
+use crate::args::WriterArgs;
+use crate::failure::Failure;
+use crate::output::{Ui, grouped};
+use clap::Args;
+use rvf_engine::learn::Verdict;
+use rvf_engine::{LearnOptions, Learning};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// Learn from recorded feedback; goes live only where held-out feedback improves
+///
+/// A part of the feedback is held out, whole groups of like queries. What is learned from the rest goes live, in one commit, if it orders results
+/// of the held-out queries better with 95 % confidence, and if queries whose right answers were never chosen lose no more than 0.005 nDCG@10.
+/// Otherwise it says so and changes nothing. `rvf query` uses what is live; --plain leaves it out.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  rvf learn notes.rvf\n  rvf learn notes.rvf --holdout 0.3 --json\n  \
+    rvf learn notes.rvf --reset             # results are again those of a store that never learned\n  \
+    rvf learn notes.rvf --reset --feedback  # and the feedback is forgotten as well")]
+pub(crate) struct LearnArgs {
+    /// The store
+    file: PathBuf,
+    /// Passes over the feedback
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    epochs: u64,
+    /// Share of the feedback that is held out and decides, above 0 and below 0.9
+    #[arg(long, value_name = "R", default_value_t = 0.2)]
+    holdout: f64,
+    /// What is random follows from it: the same feedback and seed learn the same
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Forget what was learned; the feedback stays
+    #[arg(long, conflicts_with_all = ["epochs", "holdout", "seed"])]
+    reset: bool,
+    /// With --reset: forget the feedback, too
+    #[arg(long, requires = "reset")]
+    feedback: bool,
+    #[command(flatten)]
+    writer: WriterArgs,
+}
+
+pub(crate) fn run(args: &LearnArgs, ui: &Ui) -> Outcome {
+    let mut db = open_writer(&args.file, &args.writer.options(ui)?, ui)?;
+    if args.reset {
+        let before = db.snapshot().epoch();
+        let epoch = db.reset_learned(args.feedback).map_err(Failure::of(&args.file))?;
+        let changed = epoch > before;
+        let value = json!({
+            "file": args.file.display().to_string(), "reset": changed, "feedback": args.feedback, "epoch": epoch,
+        });
+        ui.result(&value, || {
+            let what = if args.feedback { "what was learned and its feedback are" } else { "what was learned is" };
+            ui.line(match changed {
+                true => format!("{what} forgotten as of epoch {epoch}; earlier epochs hold it until `rvf compact`"),
+                false => format!("there was nothing to forget at epoch {epoch}"),
+            })
+        })?;
+        return Ok(0);
+    }
+    let options = LearnOptions {
+        epochs: usize::try_from(args.epochs).unwrap_or(usize::MAX),
+        hold_out: args.holdout,
+        seed: args.seed,
+        ..LearnOptions::default()
+    };
+    let done = db.learn(&options).map_err(Failure::of(&args.file))?;
+    ui.result(&json_of(args, &done), || tell(&done, ui))?;
+    Ok(0)
+}
+
+fn json_of(args: &LearnArgs, done: &Learning) -> Value {
+    let measures = |measured: [f64; 2]| json!({ "ndcg10": measured[0], "mrr10": measured[1] });
+    let main = done.main();
+    let mut value = json!({
+        "file": args.file.display().to_string(),
+        "trained_on": main.map_or(0, |verdict| verdict.trained_on),
+        "held_out": main.map_or(0, |verdict| verdict.held_out),
+        "adopted": done.adopted(),
+        "epoch": done.epoch,
+        "components": done.verdicts.iter().map(to_json).collect::<Vec<Value>>(),
+    });
+    value["before"] = measures(main.map_or([0.0; 2], |verdict| verdict.before));
+    value["after"] = measures(main.map_or([0.0; 2], |verdict| verdict.after));
+    value["reason"] = json!(main.map_or("no_feedback", |verdict| reason(verdict.reason).0));
+    value
+}
+
+fn tell(done: &Learning, ui: &Ui) -> Result<(), Failure> {
+    if done.verdicts.is_empty() {
+        return ui.line("there is no feedback to learn from: `rvf feedback` records it");
+    }
+    let row = |verdict: &Verdict| {
+        let interval = |of: rvf_engine::learn::Interval, count: usize| match count {
+            0 => String::new(),
+            _ => format!("{:+.3} [{:+.3}, {:+.3}]", of.mean, of.low, of.high),
+        };
+        vec![
+            verdict.component.to_owned(),
+            grouped(verdict.trained_on as u64),
+            grouped(verdict.held_out as u64),
+            format!("{:.3}", verdict.before[0]),
+            format!("{:.3}", verdict.after[0]),
+            interval(verdict.gain, verdict.held_out),
+            interval(verdict.gain_of_new, verdict.new),
+        ]
+    };
+    let head = ["learned by", "trained on", "held out", "nDCG@10 before", "after", "gain, 95 %", "of new queries"];
+    ui.table(&head, &done.verdicts.iter().map(row).collect::<Vec<_>>())?;
+    ui.line("")?;
+    for verdict in &done.verdicts {
+        let (component, why) = (verdict.component, reason(verdict.reason).1);
+        ui.line(match verdict.adopted() {
+            true => format!("{component}: live as of epoch {}: {why}", done.epoch),
+            false => format!("{component}: not adopted: {why}"),
+        })?;
+    }
+    Ok(())
+}

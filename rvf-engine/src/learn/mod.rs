@@ -15,6 +15,7 @@
 //! | `impressions.rs` | [`Impressions`]: what was shown at which place, and what was chosen |
 //! | `clicks.rs` | [`ClickModel`]: what makes a document be chosen apart from its place; feedback that foretells nothing is distrusted |
 //! | `measure.rs` | [`ndcg10`], [`bootstrap`]: how good an order is, and whether one is better |
+//! | `sona/` | adapters of queries: [`MicroLora`] a request, [`BaseLora`] in the background |
 //! | `tensors.rs` | [`Tensors`]: learned weights by name, as they are kept |
 //! | `math.rs` | sums that are the same everywhere |
 
@@ -26,6 +27,7 @@ mod measure;
 mod memory;
 mod network;
 mod ranker;
+mod sona;
 mod tensors;
 
 pub use clicks::{ClickFit, ClickModel};
@@ -36,4 +38,5 @@ pub use measure::{DEPTH, Interval, bootstrap, ndcg10};
 pub use memory::{Choice, Evidence, Memory, Recalled};
 pub use network::{Network, Scale};
 pub use ranker::{List, Ranker};
+pub use sona::{BaseLora, Boundary, LowRank, MicroLora, Options, Report, Reservoir, Training, Trajectory};
 pub use tensors::{Tensor, Tensors};

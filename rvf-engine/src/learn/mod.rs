@@ -38,5 +38,8 @@ pub use measure::{DEPTH, Interval, bootstrap, ndcg10};
 pub use memory::{Choice, Evidence, Memory, Recalled};
 pub use network::{Network, Scale};
 pub use ranker::{List, Ranker};
-pub use sona::{BaseLora, Boundary, LowRank, MicroLora, Options, Report, Reservoir, Training, Trajectory};
+pub use sona::{
+    Bank, BaseLora, Boundary, Clusters, Found, LowRank, MicroLora, Options, Pattern, Report, Reservoir, Training,
+    Trajectory, kmeans,
+};
 pub use tensors::{Tensor, Tensors};

@@ -110,6 +110,7 @@ mod tests {
         base.train(&next, &new, &Options::default());
         again.train(&next, &new, &Options::default());
         assert_eq!(again.to_tensors(), base.to_tensors());
+        assert_eq!(BaseLora::from_tensors(&base.to_tensors(), 12), Some(base.clone()));
         assert_eq!(BaseLora::from_tensors(&base.to_tensors(), 13), None);
         let mut broken = base.to_tensors();
         assert!(broken.put("sona.base.fisher", &[1], vec![0.0]));

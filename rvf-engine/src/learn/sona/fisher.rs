@@ -26,34 +26,37 @@ pub(super) struct Anchor {
     pub(super) fisher: Vec<f32>,
 }
 
-/// The weight of a penalty.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Penalty {
-    /// By the Fisher information: EWC.
-    Fisher(f32),
-    /// The same for every element: plain L2.
-    Even(f32),
-}
-
 impl Anchor {
-    /// Adds the slopes of the penalty by the factors: with G = strength F (W - W*), they are B^T G by A and G A^T by B. Row by row, since
+    /// Adds the slopes of EWC's penalty by the factors: with G = strength F (W - W*), they are B^T G by A and G A^T by B. Row by row, since
     /// W is never whole.
-    pub(super) fn add_gradient(&self, adapter: &LowRank, penalty: Penalty, row: &mut Vec<f32>, sum: &mut Gradient) {
+    pub(super) fn add_gradient(&self, adapter: &LowRank, strength: f32, row: &mut Vec<f32>, sum: &mut Gradient) {
         let width = adapter.dimension().max(1);
         row.resize(width, 0.0);
         for (at, fisher) in self.fisher.chunks_exact(width).enumerate() {
             row.fill(0.0);
             adapter.rows().for_each(|(a, b)| add(b[at], a, row));
             self.adapter.rows().for_each(|(a, b)| add(-b[at], a, row));
-            match penalty {
-                Penalty::Fisher(strength) => row.iter_mut().zip(fisher).for_each(|(x, weight)| *x *= strength * weight),
-                Penalty::Even(strength) => row.iter_mut().for_each(|x| *x *= strength),
-            }
+            row.iter_mut().zip(fisher).for_each(|(x, weight)| *x *= strength * weight);
             let sums = sum.a.chunks_exact_mut(width).zip(sum.b.chunks_exact_mut(width));
             for ((a, b), (sum_a, sum_b)) in adapter.rows().zip(sums) {
                 add(b[at], row, sum_a);
                 sum_b[at] += dot(row, a);
             }
+        }
+    }
+}
+
+/// Adds the slopes of `strength / 2 * |W - W*|^2` by the factors, of which W* may be 0. Products of factors with factors are enough: by A it
+/// is B^T (BA - B*A*), by B it is (BA - B*A*) A^T.
+pub(super) fn add_pull(adapter: &LowRank, to: Option<&LowRank>, strength: f32, sum: &mut Gradient) {
+    let width = adapter.dimension().max(1);
+    let sums = sum.a.chunks_exact_mut(width).zip(sum.b.chunks_exact_mut(width));
+    for ((a, b), (sum_a, sum_b)) in adapter.rows().zip(sums) {
+        let now = adapter.rows().map(|rows| (strength, rows));
+        let then = to.into_iter().flat_map(LowRank::rows).map(|rows| (-strength, rows));
+        for (strength, (other_a, other_b)) in now.chain(then) {
+            add(strength * dot(b, other_b), other_a, sum_a);
+            add(strength * dot(a, other_a), other_b, sum_b);
         }
     }
 }
@@ -163,17 +166,22 @@ mod tests {
         let mut random = Random(7);
         let weights = (0..DIMENSION * DIMENSION).map(|_| random.below(100) as f32 / 100.0).collect();
         let (anchor, adapter) = (Anchor { adapter: adapter(5), fisher: weights }, adapter(9));
-        for penalty in [Penalty::Fisher(0.7), Penalty::Even(0.7)] {
+        for penalty in ["EWC", "L2", "to the identity"] {
+            let mut gradient = Gradient::of(&adapter);
+            match penalty {
+                "EWC" => anchor.add_gradient(&adapter, 0.7, &mut Vec::new(), &mut gradient),
+                "L2" => add_pull(&adapter, Some(&anchor.adapter), 0.7, &mut gradient),
+                _ => add_pull(&adapter, None, 0.7, &mut gradient),
+            }
             let cost = |adapter: &LowRank| {
                 let (now, then) = (product(adapter), product(&anchor.adapter));
                 let of = |((now, then), weight): ((&f32, &f32), &f32)| {
-                    let weight = if matches!(penalty, Penalty::Even(_)) { 1.0 } else { f64::from(*weight) };
+                    let weight = if penalty == "EWC" { f64::from(*weight) } else { 1.0 };
+                    let then = if penalty == "to the identity" { 0.0 } else { *then };
                     0.35 * weight * f64::from(now - then).powi(2)
                 };
                 now.iter().zip(&then).zip(&anchor.fisher).map(of).sum::<f64>()
             };
-            let mut gradient = Gradient::of(&adapter);
-            anchor.add_gradient(&adapter, penalty, &mut Vec::new(), &mut gradient);
             for at in 0..adapter.a.len() {
                 for (is_a, slope) in [(true, gradient.a[at]), (false, gradient.b[at])] {
                     let moved = |by: f32| {
@@ -186,10 +194,7 @@ mod tests {
                         cost(&moved)
                     };
                     let by_difference = (moved(1e-2) - moved(-1e-2)) / 2e-2;
-                    assert!(
-                        (by_difference - f64::from(slope)).abs() < 1e-3,
-                        "{penalty:?} {at}: {by_difference} {slope}"
-                    );
+                    assert!((by_difference - f64::from(slope)).abs() < 1e-3, "{penalty} {at}: {by_difference} {slope}");
                 }
             }
         }
@@ -204,7 +209,7 @@ mod tests {
         now.b.iter_mut().for_each(|x| *x *= 0.5);
         let anchor = Anchor { adapter: then, fisher: vec![1.0; DIMENSION * DIMENSION] };
         let mut gradient = Gradient::of(&now);
-        anchor.add_gradient(&now, Penalty::Fisher(100.0), &mut Vec::new(), &mut gradient);
+        anchor.add_gradient(&now, 100.0, &mut Vec::new(), &mut gradient);
         assert!(gradient.a.iter().chain(&gradient.b).all(|slope| slope.abs() < 1e-3), "{gradient:?}");
     }
 }

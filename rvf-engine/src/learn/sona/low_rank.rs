@@ -201,6 +201,11 @@ mod tests {
         assert!(adapter.apply(&[3.0, 0.0], &mut out));
         assert!(out.iter().all(|x| (x - 4.5f32.sqrt()).abs() < 1e-6), "{out:?}");
         assert!((adapter.norm() - 5f32.sqrt()).abs() < 1e-6);
+        // BA = (1, 2; 3, -1).
+        let two = LowRank { dimension: 2, rank: 2, a: vec![1.0, 2.0, 3.0, -1.0], b: vec![1.0, 0.0, 0.0, 1.0] };
+        assert!((two.norm() - 15f32.sqrt()).abs() < 1e-6);
+        let alike = LowRank { dimension: 2, rank: 2, a: vec![1.0, 2.0, 1.0, 2.0], b: vec![1.0, 0.0, -1.0, 0.0] };
+        assert_eq!(alike.norm(), 0.0);
         // u = 0: there is no direction.
         let adapter = LowRank { dimension: 2, rank: 1, a: vec![1.0, 0.0], b: vec![-1.0, 0.0] };
         assert!(!adapter.apply(&[1.0, 0.0], &mut out) && out == [1.0, 0.0]);

@@ -3,6 +3,7 @@
 //! ```text
 //! a request:    query -> BaseLora::apply -> MicroLora::apply -> search -> what is chosen -> MicroLora::adapt
 //! background:   Trajectory (query, chosen, not chosen) -> Training::step.. -> BaseLora
+//!               queries, choices -> Bank::learn; a query -> Bank::find -> what was chosen for queries alike
 //!               queries -> Boundary::push: another topic? -> BaseLora::consolidate, Reservoir of what is trained again
 //! ```
 //! Untrained they are the identity, to the bit. Time, randomness and threads are the caller's.
@@ -16,20 +17,29 @@
 //! | `base.rs` | [`BaseLora`]: what training makes, with what it must not forget |
 //! | `fisher.rs` | online EWC on the product of the factors |
 //! | `training.rs` | [`Training`]: training in pieces; [`Options`], [`Report`] |
+//! | `kmeans.rs` | [`kmeans`]: vectors in groups of like direction |
+//! | `bank.rs` | [`Bank`]: patterns of past queries, found, merged, decayed and let go |
+//! | `pattern.rs` | [`Pattern`]: queries alike, what was chosen for them, and how far that is to be trusted |
 //! | `boundary.rs` | [`Boundary`]: whether queries have moved to another topic |
 
+mod bank;
 mod base;
 mod boundary;
 mod contrast;
 mod fisher;
+mod kmeans;
 mod low_rank;
 mod micro;
+mod pattern;
 mod training;
 mod trajectory;
 
+pub use bank::{Bank, Found};
 pub use base::BaseLora;
 pub use boundary::Boundary;
+pub use kmeans::{Clusters, kmeans};
 pub use low_rank::LowRank;
 pub use micro::MicroLora;
+pub use pattern::Pattern;
 pub use training::{Options, Report, Training};
 pub use trajectory::{Reservoir, Trajectory};

@@ -7,7 +7,7 @@
 use super::Fold;
 use super::adapters::trajectories;
 use super::data::judge;
-use rvf_engine::learn::{BaseLora, Options, Trajectory, dot, kmeans};
+use rvf_engine::learn::{BaseLora, Boundary, Options, Trajectory, dot, kmeans};
 use std::collections::BTreeMap;
 
 const SEEDS: u64 = 3;
@@ -43,6 +43,21 @@ fn score(fold: &Fold<'_>, base: &BaseLora, queries: &Queries<'_>) -> f64 {
 
 /// Strength of the L2 anchor, alone and beside replay, chosen as that of EWC was.
 const L2: [f32; 2] = [0.01, 0.003];
+
+/// Prints where a boundary is told in the queries of A, in a random order, and then those of B.
+fn tell_boundary(dimension: usize, [a, b]: &[Queries<'_>; 2], seed: u64) {
+    let mut boundary = Boundary::new(dimension);
+    let shuffled = |queries: &Queries<'_>| {
+        let key = |at: usize| (at as u64 + seed).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20;
+        let mut all: Vec<_> = queries.iter().enumerate().map(|(at, (query, _))| (key(at), query.to_vec())).collect();
+        all.sort_by_key(|(key, _)| *key);
+        all.into_iter().map(|(_, query)| query)
+    };
+    let stream = shuffled(a).chain(shuffled(b));
+    let told: Vec<usize> =
+        stream.enumerate().filter_map(|(at, query)| boundary.push(&query).then_some(at + 1)).collect();
+    println!("seed {seed}: B begins after {} queries, boundaries are told after {told:?}", a.len());
+}
 
 /// Ways to go on with B.
 fn methods(sweep: bool) -> Vec<(String, Options)> {
@@ -140,6 +155,7 @@ pub(crate) fn measure(fold: &Fold<'_>, sweep: bool) {
             judged[0].len(),
             judged[1].len()
         );
+        tell_boundary(fold.documents.dimension, &seen, seed);
         let [a, b]: [Vec<Trajectory>; 2] = seen.map(|queries| trajectories(fold.documents, &queries, seed));
         let both = |base: &BaseLora| [score(fold, base, &judged[0]), score(fold, base, &judged[1])];
         let mut base = BaseLora::new(fold.documents.dimension, RANK, seed);

@@ -5,6 +5,10 @@ use super::contrast::{Documents, Pair, scales};
 use crate::random::Random;
 
 /// A query, what was chosen for it and what was not: candidates that were passed over, or documents that it was not shown.
+///
+/// What was not chosen decides what the adapter does to queries of another kind. The most similar documents teach most, and most of them are
+/// right for some other query, from which they are pushed away; documents drawn from all do no such harm and teach less. (`learn_bench
+/// --only adapters`.)
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trajectory {
     dimension: usize,

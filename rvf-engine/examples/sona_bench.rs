@@ -4,7 +4,7 @@
 //! among 10,000 patterns, training on 1,000 trajectories of 1 chosen and 20 other documents at rank 16 (with EWC and replay), and consolidating
 //! them. Rounds are interleaved, so that all see the same machine; medians are printed beside the most that each may take.
 
-use rvf_engine::learn::{Bank, BaseLora, Choice, MicroLora, Options, Trajectory, normalise};
+use rvf_engine::learn::{Bank, BaseLora, Choice, MicroLora, TrainingOptions, Trajectory, normalise};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -65,7 +65,7 @@ fn main() -> Result<(), &'static str> {
     let queries = vectors.several(64);
     let trajectories: Option<Vec<Trajectory>> = (0..TRAJECTORIES).map(|_| vectors.trajectory()).collect();
     let trajectories = trajectories.ok_or("vectors of one length that differ make no trajectory")?;
-    let options = Options::default();
+    let options = TrainingOptions::default();
     let mut trained = BaseLora::new(DIMENSION, 16, 1);
     trained.train(&trajectories[..100], &[], &options);
     let consolidated = {

@@ -4,7 +4,7 @@
 
 use super::data::{Vectors, judge};
 use super::{Fold, Gains, query_memory};
-use rvf_engine::learn::{BaseLora, MicroLora, Options, Trajectory, dot, normalise};
+use rvf_engine::learn::{BaseLora, MicroLora, TrainingOptions, Trajectory, dot, normalise};
 use std::collections::BTreeMap;
 
 /// Documents that were not chosen, of a trajectory, and how many of them are the most similar ones; the others are any.
@@ -85,7 +85,7 @@ impl Full {
     }
 
     /// Adam in batches of 16, with the pull to the identity, as low ranks have it.
-    fn train(picks: &[Pick<'_>], dimension: usize, options: &Options) -> Self {
+    fn train(picks: &[Pick<'_>], dimension: usize, options: &TrainingOptions) -> Self {
         let count = dimension * dimension;
         let (mut first, mut second, mut sum) = (vec![0f32; count], vec![0f32; count], vec![0f32; count]);
         let mut full = Self { weights: vec![0.0; count] };
@@ -121,7 +121,7 @@ impl Full {
 type Adapter = Box<dyn Fn(&[f32]) -> Vec<f32>>;
 
 /// The adapter of a rank, 0 for the full one, trained on some queries.
-fn train(dimension: usize, picks: &[Pick<'_>], rank: usize, options: &Options) -> Adapter {
+fn train(dimension: usize, picks: &[Pick<'_>], rank: usize, options: &TrainingOptions) -> Adapter {
     if rank == 0 {
         let full = Full::train(picks, dimension, options);
         return Box::new(move |query| full.apply(query));
@@ -138,7 +138,7 @@ fn train(dimension: usize, picks: &[Pick<'_>], rank: usize, options: &Options) -
 /// Trains with the step and epochs that are best for held-out training queries.
 fn tuned(fold: &Fold<'_>, rank: usize) -> Adapter {
     let train = |queries: &Queries<'_>, (step, epochs): (f32, usize)| {
-        let options = Options { step, epochs, ..Options::default() };
+        let options = TrainingOptions { step, epochs, ..TrainingOptions::default() };
         train(fold.documents.dimension, &picks(fold.documents, queries, HARD, 1), rank, &options)
     };
     let held: Vec<_> = fold.seen.iter().copied().step_by(5).collect();
@@ -155,7 +155,7 @@ fn tuned(fold: &Fold<'_>, rank: usize) -> Adapter {
 
 /// Rank 16 with the default options, `hard` of the others the most similar ones, and a pull to the identity.
 fn by_default(fold: &Fold<'_>, hard: usize, pull: f32) -> Adapter {
-    let options = Options { pull, ..Options::default() };
+    let options = TrainingOptions { pull, ..TrainingOptions::default() };
     train(fold.documents.dimension, &picks(fold.documents, &fold.seen, hard, 1), 16, &options)
 }
 
@@ -177,7 +177,7 @@ fn micro(fold: &Fold<'_>, hard: usize) -> Adapter {
 pub(crate) fn measure(folds: &[Fold<'_>]) {
     let mut table: BTreeMap<String, Gains> = BTreeMap::new();
     for fold in folds {
-        let Options { pull, .. } = Options::default();
+        let TrainingOptions { pull, .. } = TrainingOptions::default();
         let adapters: Vec<(String, Adapter)> = vec![
             ("full linear adapter".to_owned(), tuned(fold, 0)),
             ("rank  2".to_owned(), tuned(fold, 2)),

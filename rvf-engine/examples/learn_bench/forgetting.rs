@@ -7,7 +7,7 @@
 use super::Fold;
 use super::adapters::trajectories;
 use super::data::judge;
-use rvf_engine::learn::{BaseLora, Boundary, Options, Trajectory, dot, kmeans};
+use rvf_engine::learn::{BaseLora, Boundary, TrainingOptions, Trajectory, dot, kmeans};
 use std::collections::BTreeMap;
 
 const SEEDS: u64 = 3;
@@ -60,11 +60,11 @@ fn tell_boundary(dimension: usize, [a, b]: &[Queries<'_>; 2], seed: u64) {
 }
 
 /// Ways to go on with B.
-fn methods(sweep: bool) -> Vec<(String, Options)> {
+fn methods(sweep: bool) -> Vec<(String, TrainingOptions)> {
     let of = |name: &str, ewc: f32, anchor: f32, replay: f32| {
-        (name.to_owned(), Options { ewc, anchor, replay, ..Options::default() })
+        (name.to_owned(), TrainingOptions { ewc, anchor, replay, ..TrainingOptions::default() })
     };
-    let Options { ewc, replay, .. } = Options::default();
+    let TrainingOptions { ewc, replay, .. } = TrainingOptions::default();
     let mut all = vec![of("unprotected", 0.0, 0.0, 0.0)];
     if !sweep {
         all.extend([
@@ -160,7 +160,7 @@ pub(crate) fn measure(fold: &Fold<'_>, sweep: bool) {
         let both = |base: &BaseLora| [score(fold, base, &judged[0]), score(fold, base, &judged[1])];
         let mut base = BaseLora::new(fold.documents.dimension, RANK, seed);
         table.add("nothing", both(&base));
-        let plain = Options { seed, ..plain() };
+        let plain = TrainingOptions { seed, ..plain() };
         let mut joint = base.clone();
         joint.train(&[&*a, &b].concat(), &[], &plain);
         base.train(&a, &[], &plain);
@@ -168,7 +168,7 @@ pub(crate) fn measure(fold: &Fold<'_>, sweep: bool) {
         table.add("after A", both(&base));
         for (name, options) in methods(sweep) {
             let mut base = base.clone();
-            base.train(&b, &a, &Options { seed, ..options });
+            base.train(&b, &a, &TrainingOptions { seed, ..options });
             table.add(&format!("A, then B: {name}"), both(&base));
         }
         table.add("A and B together", both(&joint));
@@ -177,6 +177,6 @@ pub(crate) fn measure(fold: &Fold<'_>, sweep: bool) {
 }
 
 /// The default without what protects.
-fn plain() -> Options {
-    Options { ewc: 0.0, replay: 0.0, ..Options::default() }
+fn plain() -> TrainingOptions {
+    TrainingOptions { ewc: 0.0, replay: 0.0, ..TrainingOptions::default() }
 }

@@ -39,7 +39,7 @@ pub use memory::{Choice, Evidence, Memory, Recalled};
 pub use network::{Network, Scale};
 pub use ranker::{List, Ranker};
 pub use sona::{
-    Bank, BaseLora, Boundary, Clusters, Found, LowRank, MicroLora, Options, Pattern, Report, Reservoir, Training,
-    Trajectory, kmeans,
+    Bank, BaseLora, Boundary, Clusters, FoundPattern, LowRank, MicroLora, Pattern, Reservoir, Training,
+    TrainingOptions, TrainingReport, Trajectory, kmeans,
 };
 pub use tensors::{Tensor, Tensors};

@@ -27,7 +27,7 @@ pub struct Bank {
 
 /// A pattern that a query finds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Found {
+pub struct FoundPattern {
     /// Its place in the bank.
     pub pattern: usize,
     /// The similarity of the query and its centroid.
@@ -88,7 +88,7 @@ impl Bank {
 
     /// The `count` patterns whose centroids are most similar to a query of unit length, the most similar first. None for a query of another
     /// dimension or that is not finite.
-    pub fn find(&self, query: &[f32], count: usize, now: f64) -> Vec<Found> {
+    pub fn find(&self, query: &[f32], count: usize, now: f64) -> Vec<FoundPattern> {
         if query.len() != self.dimension || self.dimension == 0 || !query.iter().all(|x| x.is_finite()) {
             return Vec::new();
         }
@@ -103,7 +103,7 @@ impl Bank {
         }
         let found = |(similarity, pattern): (f32, usize)| {
             let confidence = self.patterns.get(pattern).map_or(0.0, |of| of.confidence(now, self.half_life));
-            Found { pattern, similarity, confidence }
+            FoundPattern { pattern, similarity, confidence }
         };
         best.into_iter().map(found).collect()
     }

@@ -3,7 +3,7 @@
 use super::super::tensors::Tensors;
 use super::fisher::{Anchor, fisher};
 use super::low_rank::LowRank;
-use super::training::{Options, Report, Training};
+use super::training::{Training, TrainingOptions, TrainingReport};
 use super::trajectory::Trajectory;
 
 /// What is left of the Fisher information of earlier topics with each consolidation (gamma of Schwarz et al. 2018).
@@ -39,7 +39,7 @@ impl BaseLora {
     }
 
     /// Trains on `new` trajectories and, by the share of the options, on `past` ones; all at once. [`Training`] does it in pieces.
-    pub fn train(&mut self, new: &[Trajectory], past: &[Trajectory], options: &Options) -> Report {
+    pub fn train(&mut self, new: &[Trajectory], past: &[Trajectory], options: &TrainingOptions) -> TrainingReport {
         let mut training = Training::new(self, new, past, options);
         training.step(usize::MAX);
         let (trained, report) = training.finish();
@@ -51,7 +51,7 @@ impl BaseLora {
     /// to the adapter as it is (online EWC, Schwarz et al. 2018). Takes about dimension^2 steps a trajectory: some hundreds say enough.
     ///
     /// `false`, and nothing changes, where there is none, one has another dimension, or the temperature of the options is refused.
-    pub fn consolidate(&mut self, trajectories: &[Trajectory], options: &Options) -> bool {
+    pub fn consolidate(&mut self, trajectories: &[Trajectory], options: &TrainingOptions) -> bool {
         let dimension = self.adapter.dimension();
         if trajectories.is_empty() || !options.is_sound() || trajectories.iter().any(|of| of.dimension() != dimension) {
             return false;
@@ -103,12 +103,12 @@ mod tests {
         let (new, next) = (topic(12, 30, 1), topic(12, 30, 2));
         let mut base = BaseLora::new(12, 3, 5);
         assert_eq!(BaseLora::from_tensors(&base.to_tensors(), 12), Some(base.clone()));
-        base.train(&new, &[], &Options::default());
-        assert!(base.consolidate(&new, &Options::default()) && base.has_anchor());
+        base.train(&new, &[], &TrainingOptions::default());
+        assert!(base.consolidate(&new, &TrainingOptions::default()) && base.has_anchor());
         let mut again = BaseLora::from_tensors(&base.to_tensors(), 12).unwrap();
         assert_eq!(again, base);
-        base.train(&next, &new, &Options::default());
-        again.train(&next, &new, &Options::default());
+        base.train(&next, &new, &TrainingOptions::default());
+        again.train(&next, &new, &TrainingOptions::default());
         assert_eq!(again.to_tensors(), base.to_tensors());
         assert_eq!(BaseLora::from_tensors(&base.to_tensors(), 12), Some(base.clone()));
         assert_eq!(BaseLora::from_tensors(&base.to_tensors(), 13), None);
@@ -120,7 +120,7 @@ mod tests {
     /// Catches a Fisher information that is replaced rather than carried on.
     #[test]
     fn earlier_topics_count_less_but_count() {
-        let (new, options) = (topic(8, 10, 1), Options::default());
+        let (new, options) = (topic(8, 10, 1), TrainingOptions::default());
         let mut base = BaseLora::new(8, 2, 5);
         let sum = |base: &BaseLora| base.anchor.as_ref().unwrap().fisher.iter().sum::<f32>();
         assert!(base.consolidate(&new, &options));

@@ -16,7 +16,7 @@
 //! | `micro.rs` | [`MicroLora`]: one bounded step a request |
 //! | `base.rs` | [`BaseLora`]: what training makes, with what it must not forget |
 //! | `fisher.rs` | online EWC on the product of the factors |
-//! | `training.rs` | [`Training`]: training in pieces; [`Options`], [`Report`] |
+//! | `training.rs` | [`Training`]: training in pieces; [`TrainingOptions`], [`TrainingReport`] |
 //! | `kmeans.rs` | [`kmeans`]: vectors in groups of like direction |
 //! | `bank.rs` | [`Bank`]: patterns of past queries, found, merged, decayed and let go |
 //! | `pattern.rs` | [`Pattern`]: queries alike, what was chosen for them, and how far that is to be trusted |
@@ -34,12 +34,12 @@ mod pattern;
 mod training;
 mod trajectory;
 
-pub use bank::{Bank, Found};
+pub use bank::{Bank, FoundPattern};
 pub use base::BaseLora;
 pub use boundary::Boundary;
 pub use kmeans::{Clusters, kmeans};
 pub use low_rank::LowRank;
 pub use micro::MicroLora;
 pub use pattern::Pattern;
-pub use training::{Options, Report, Training};
+pub use training::{Training, TrainingOptions, TrainingReport};
 pub use trajectory::{Reservoir, Trajectory};

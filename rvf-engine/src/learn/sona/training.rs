@@ -15,7 +15,7 @@ const MOST_GRADIENT: f32 = 1.0;
 
 /// How to train.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Options {
+pub struct TrainingOptions {
     /// Times over all trajectories.
     pub epochs: usize,
     /// Step of Adam at the start; it falls to 0 evenly.
@@ -34,14 +34,14 @@ pub struct Options {
     pub seed: u64,
 }
 
-impl Default for Options {
+impl Default for TrainingOptions {
     /// EWC and replay, as strong as `learn_bench` found best on training queries held out.
     fn default() -> Self {
-        Self { epochs: 7, step: 0.003, temperature: 0.05, pull: 0.001, ewc: 3.0, anchor: 0.0, replay: 0.35, seed: 1 }
+        Self { epochs: 7, step: 0.003, temperature: 0.04, pull: 0.001, ewc: 2.0, anchor: 0.0, replay: 0.35, seed: 1 }
     }
 }
 
-impl Options {
+impl TrainingOptions {
     /// Whether they can be trained by.
     pub fn is_sound(&self) -> bool {
         let is_strength = |x: f32| x >= 0.0 && x.is_finite();
@@ -53,7 +53,7 @@ impl Options {
 
 /// What a training did.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Report {
+pub struct TrainingReport {
     /// Trajectories that were trained on, each as often as it was; those of the past among them.
     pub trained: usize,
     /// Those of the past.
@@ -74,7 +74,7 @@ pub struct Training<'t> {
     adapter: LowRank,
     new: Cow<'t, [Trajectory]>,
     past: Cow<'t, [Trajectory]>,
-    options: Options,
+    options: TrainingOptions,
     /// Of the epoch: places in `new` and, after these, in `past`.
     order: Vec<usize>,
     /// How many of them are done.
@@ -84,7 +84,7 @@ pub struct Training<'t> {
     scratch: Scratch,
     errors: [f64; 2],
     is_broken: bool,
-    report: Report,
+    report: TrainingReport,
 }
 
 #[derive(Clone, Debug)]
@@ -102,7 +102,7 @@ impl<'t> Training<'t> {
         base: &BaseLora,
         new: impl Into<Cow<'t, [Trajectory]>>,
         past: impl Into<Cow<'t, [Trajectory]>>,
-        options: &Options,
+        options: &TrainingOptions,
     ) -> Self {
         let of_dimension = |mut all: Cow<'t, [Trajectory]>| {
             let is_one = |of: &Trajectory| of.dimension() == base.adapter.dimension();
@@ -125,7 +125,7 @@ impl<'t> Training<'t> {
             scratch: Scratch { work: Work::default(), gradient, row: Vec::new(), ones: Vec::new() },
             errors: [0.0; 2],
             is_broken: false,
-            report: Report::default(),
+            report: TrainingReport::default(),
         };
         if !options.is_sound() || training.new.is_empty() {
             training.epoch = options.epochs;
@@ -155,7 +155,7 @@ impl<'t> Training<'t> {
     }
 
     /// What was trained so far. Weights that have run away beyond finite numbers are not kept: `base` comes back as it was.
-    pub fn finish(self) -> (BaseLora, Report) {
+    pub fn finish(self) -> (BaseLora, TrainingReport) {
         let Self { mut start, adapter, new, options, is_broken, mut report, .. } = self;
         let is_finite = adapter.a.iter().chain(&adapter.b).all(|x| x.is_finite());
         report.is_kept = is_finite && !is_broken && options.is_sound();
@@ -205,7 +205,7 @@ impl<'t> Training<'t> {
             }
             self.adapter.add_gradient(of.query(), &work.forward.hidden, &work.slope, weight, gradient);
         }
-        let Options { ewc, anchor: even, pull, .. } = self.options;
+        let TrainingOptions { ewc, anchor: even, pull, .. } = self.options;
         add_pull(&self.adapter, None, pull, gradient);
         if let Some(anchor) = &self.start.anchor {
             if ewc > 0.0 {
@@ -287,8 +287,16 @@ pub(super) mod tests {
         trajectories.iter().map(of).sum::<f32>() / trajectories.len() as f32
     }
 
-    fn plain() -> Options {
-        Options { epochs: 15, step: 0.01, temperature: 0.1, pull: 0.0, ewc: 0.0, replay: 0.0, ..Options::default() }
+    fn plain() -> TrainingOptions {
+        TrainingOptions {
+            epochs: 15,
+            step: 0.01,
+            temperature: 0.1,
+            pull: 0.0,
+            ewc: 0.0,
+            replay: 0.0,
+            ..TrainingOptions::default()
+        }
     }
 
     /// Catches a training that does nothing or learns its trajectories by heart.
@@ -307,7 +315,7 @@ pub(super) mod tests {
     #[test]
     fn pieces_give_what_all_at_once_gives() {
         let (new, past) = (topic(8, 40, 1), topic(8, 20, 2));
-        let options = Options { epochs: 3, replay: 0.2, ..Options::default() };
+        let options = TrainingOptions { epochs: 3, replay: 0.2, ..TrainingOptions::default() };
         let mut base = BaseLora::new(8, 2, 3);
         assert!(base.consolidate(&past, &options));
         let mut whole = base.clone();
@@ -329,7 +337,7 @@ pub(super) mod tests {
         let mut base = BaseLora::new(16, 4, 3);
         base.train(&old, &[], &plain());
         assert!(base.consolidate(&old, &plain()));
-        let after = |options: Options| {
+        let after = |options: TrainingOptions| {
             let mut base = base.clone();
             base.train(&new, &old, &options);
             [error(&base, &old), error(&base, &new)]
@@ -338,9 +346,11 @@ pub(super) mod tests {
         let [unprotected, learned] = after(plain());
         let lost = unprotected - old_then;
         assert!(lost > 0.03 && learned < new_then / 2.0, "{lost} {learned} {new_then}");
-        for options in
-            [Options { ewc: 100.0, ..plain() }, Options { anchor: 0.03, ..plain() }, Options { replay: 0.3, ..plain() }]
-        {
+        for options in [
+            TrainingOptions { ewc: 100.0, ..plain() },
+            TrainingOptions { anchor: 0.03, ..plain() },
+            TrainingOptions { replay: 0.3, ..plain() },
+        ] {
             let [kept, learned] = after(options.clone());
             assert!(kept - old_then < lost / 2.0, "{options:?}: {kept} {old_then} {lost}");
             assert!(learned < new_then * 0.75, "{options:?}: {learned} {new_then}");
@@ -352,10 +362,10 @@ pub(super) mod tests {
         let mut base = BaseLora::new(8, 2, 3);
         let kept = base.clone();
         for options in [
-            Options { temperature: 0.0, ..plain() },
-            Options { step: f32::NAN, ..plain() },
-            Options { replay: 1.0, ..plain() },
-            Options { step: f32::MAX, ..plain() },
+            TrainingOptions { temperature: 0.0, ..plain() },
+            TrainingOptions { step: f32::NAN, ..plain() },
+            TrainingOptions { replay: 1.0, ..plain() },
+            TrainingOptions { step: f32::MAX, ..plain() },
         ] {
             assert!(!base.train(&topic(8, 20, 1), &[], &options).is_kept && base == kept, "{options:?}");
         }

@@ -18,8 +18,8 @@ const MOST_NORM: f32 = 0.5;
 ///
 /// It forgets evenly and its drift is bounded: a query u = q + BAq has |BAq| of at most half of |q|, whatever was chosen.
 ///
-/// It sees a query in one or two directions, so what it learns of one is felt by all. Over queries of many kinds, one step each, it neither
-/// gains nor loses (`learn_bench --only adapters`); it is for streams of one kind.
+/// It sees a query in one or two directions, so what it learns of one is felt by all: with one step a query it neither gains nor loses
+/// anything that can be measured (`learn_bench --only adapters`).
 #[derive(Clone, Debug)]
 pub struct MicroLora {
     adapter: LowRank,

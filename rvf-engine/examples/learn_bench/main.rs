@@ -1,15 +1,19 @@
 //! How much the order of results gains from feedback, beside the baselines that are hard to beat; exact search, nDCG@10 on queries whose
 //! feedback was not seen.
 //!
-//! `cargo run --release -p rvf-engine --example learn_bench -- FOLDER...`
+//! `cargo run --release -p rvf-engine --example learn_bench -- [--only TABLES] FOLDER...`
 //!
 //! A folder holds `docs.npy`, `train_queries.npy` and `train.tsv` (query row, document row, grade), perhaps `test_queries.npy` and
 //! `test.tsv`: without these, five folds of the training queries are judged, each by what the others chose.
 //!
 //! Every method is measured on the same folds. "new" are queries none of whose right documents was ever chosen: no memory can help them, and
 //! what they lose is the price of learning. The frontier is the ranker at several margins. A second table has feedback after each query.
+//!
+//! `TABLES` are names with commas between: `ranker`, `online`, `adapters`, `forgetting`, and `forgetting-tuning`, which is printed on demand only.
 
+mod adapters;
 mod data;
+mod forgetting;
 mod online;
 
 use data::{Outcome, Vectors, judge, read_right};
@@ -160,7 +164,7 @@ impl Gains {
     }
 }
 
-fn measure(folds: &[Fold<'_>]) {
+fn rankers(folds: &[Fold<'_>]) {
     let mut table: Vec<(String, Gains)> = Vec::new();
     let mut add = |name: &str, gain: f64, is_new: bool| match table.iter_mut().find(|(known, _)| known == name) {
         Some((_, gains)) => gains.add(gain, is_new),
@@ -219,19 +223,40 @@ fn measure(folds: &[Fold<'_>]) {
     );
 }
 
-fn run(folder: &Path) -> Outcome<()> {
+fn run(folder: &Path, only: &[String]) -> Outcome<()> {
+    let is_asked = |table: &str| match only {
+        [] => table != "forgetting-tuning",
+        only => only.iter().any(|asked| asked == table),
+    };
     let documents = Vectors::read(&folder.join("docs.npy"))?;
     let queries = Vectors::read(&folder.join("train_queries.npy"))?;
     let right = read_right(&folder.join("train.tsv"), queries.len())?;
     let pairs = |at: usize| (queries.row(at), &right[at]);
     println!("\n## {}: {} documents, {} training queries", folder.display(), documents.len(), queries.len());
+    let measure = |folds: &[Fold<'_>], all: &online::Queries<'_>| {
+        if is_asked("ranker") {
+            rankers(folds);
+        }
+        if is_asked("online") {
+            online::measure(&documents, all);
+        }
+        if is_asked("adapters") {
+            adapters::measure(folds);
+        }
+        // One fold: its queries are enough to be parted.
+        if let ([fold], true) = (folds, is_asked("forgetting")) {
+            forgetting::measure(fold, false);
+        }
+        if let ([fold], true) = (folds, is_asked("forgetting-tuning")) {
+            forgetting::measure(fold, true);
+        }
+    };
     if folder.join("test.tsv").exists() {
         let tests = Vectors::read(&folder.join("test_queries.npy"))?;
         let of_tests = read_right(&folder.join("test.tsv"), tests.len())?;
         let judged = (0..tests.len()).map(|at| (tests.row(at), &of_tests[at])).collect();
-        measure(&[Fold { documents: &documents, seen: (0..queries.len()).map(pairs).collect(), judged }]);
         let all = [online::queries(&queries, &right), online::queries(&tests, &of_tests)].concat();
-        online::measure(&documents, &all);
+        measure(&[Fold { documents: &documents, seen: (0..queries.len()).map(pairs).collect(), judged }], &all);
         return Ok(());
     }
     // Which fold a query is in: a fixed shuffle.
@@ -243,15 +268,19 @@ fn run(folder: &Path) -> Outcome<()> {
             Fold { documents: &documents, seen: of(seen), judged: of(judged) }
         })
         .collect();
-    measure(&folds);
-    online::measure(&documents, &online::queries(&queries, &right));
+    measure(&folds, &online::queries(&queries, &right));
     Ok(())
 }
 
 fn main() -> Outcome<()> {
-    let folders: Vec<String> = std::env::args().skip(1).collect();
-    if folders.is_empty() {
-        return Err("usage: learn_bench FOLDER...".into());
+    let mut folders: Vec<String> = std::env::args().skip(1).collect();
+    let mut only = Vec::new();
+    if folders.len() > 2 && folders[0] == "--only" {
+        only = folders[1].split(',').map(str::to_owned).collect();
+        folders.drain(..2);
     }
-    folders.iter().try_for_each(|folder| run(Path::new(folder)))
+    if folders.is_empty() {
+        return Err("usage: learn_bench [--only TABLES] FOLDER...".into());
+    }
+    folders.iter().try_for_each(|folder| run(Path::new(folder), &only))
 }

@@ -17,6 +17,7 @@
 //! | `lessons.rs` | [`Lesson`], [`Corpus`]: feedback as learning sees it, what is searched; the split |
 //! | `teach.rs` | [`teach`]: training, tuning, and adopting what improves what was held out |
 //! | `measure.rs` | [`ndcg10`], [`bootstrap`]: how good an order is, and whether one is better |
+//! | `sona/` | adapters of queries: [`MicroLora`] a request, [`BaseLora`] in the background |
 //! | `tensors.rs` | [`Tensors`]: learned weights by name, as they are kept |
 //! | `math.rs` | sums that are the same everywhere |
 
@@ -29,6 +30,7 @@ mod measure;
 mod memory;
 mod network;
 mod ranker;
+mod sona;
 mod teach;
 #[cfg(test)]
 mod teach_tests;
@@ -43,5 +45,9 @@ pub use measure::{DEPTH, Interval, bootstrap, ndcg10};
 pub use memory::{Choice, Evidence, Memory, Recalled};
 pub use network::{Network, Scale};
 pub use ranker::{List, Ranker};
+pub use sona::{
+    Bank, BaseLora, Boundary, Clusters, FoundPattern, LowRank, MicroLora, Pattern, Reservoir, Training,
+    TrainingOptions, TrainingReport, Trajectory, kmeans,
+};
 pub use teach::{MOST_LOSS, NEIGHBOURS, Options as TeachOptions, Reason, Taught, Verdict, impressions, teach};
 pub use tensors::{Tensor, Tensors};

@@ -12,6 +12,8 @@
 //! | `features.rs` | [`rows`]: what the re-ranker sees of a candidate |
 //! | `network.rs` | [`Network`]: a perceptron, its loss and gradients |
 //! | `ranker.rs` | [`Ranker`]: training, and the margin by which evidence has to convince |
+//! | `margin.rs` | how that margin is chosen |
+//! | `gnn/` | [`GraphRanker`]: candidates ranked with what they are near to in the index |
 //! | `impressions.rs` | [`Impressions`]: what was shown at which place, and what was chosen |
 //! | `clicks.rs` | [`ClickModel`]: what makes a document be chosen apart from its place; feedback that foretells nothing is distrusted |
 //! | `measure.rs` | [`ndcg10`], [`bootstrap`]: how good an order is, and whether one is better |
@@ -20,7 +22,9 @@
 
 mod clicks;
 mod features;
+mod gnn;
 mod impressions;
+mod margin;
 mod math;
 mod measure;
 mod memory;
@@ -30,6 +34,7 @@ mod tensors;
 
 pub use clicks::{ClickFit, ClickModel};
 pub use features::{Candidate, FEATURES, Row, rows};
+pub use gnn::{Attention, Edge, Form, GraphList, GraphRanker, Kind, Neighbourhood, Training};
 pub use impressions::{Impressions, PLACES, SIGNALS, Shown, Signals};
 pub use math::{dot, normalise};
 pub use measure::{DEPTH, Interval, bootstrap, ndcg10};

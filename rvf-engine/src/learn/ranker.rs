@@ -1,6 +1,7 @@
 //! [`Ranker`]: networks that are trained on lists of candidates, and the margin by which evidence has to convince.
 
 use super::features::{FEATURES, Row, WAS_CHOSEN};
+use super::margin::{Judged, best_margin};
 use super::measure::ndcg10;
 use super::network::{Network, Scale, WEIGHTS};
 use crate::random::Random;
@@ -11,9 +12,6 @@ const MEMBERS: u64 = 3;
 const STEP: f32 = 0.01;
 /// Pull of the weights towards 0.
 const DECAY: f32 = 1e-4;
-/// Margins that are tried, and how far they lie apart.
-const MARGINS: usize = 17;
-const MARGIN_STEP: f32 = 0.25;
 
 /// The candidates of one query, by descending similarity.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +38,24 @@ impl List {
         order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
         let ranked: Vec<f32> = order.iter().map(|at| self.grades[*at]).collect();
         ndcg10(&ranked, &self.right)
+    }
+}
+
+impl Judged for List {
+    fn marks(&self) -> Vec<f32> {
+        self.rows.iter().map(|row| row[WAS_CHOSEN]).collect()
+    }
+
+    fn before(&self) -> f64 {
+        self.before()
+    }
+
+    fn by(&self, scores: &[f32]) -> f64 {
+        self.by(scores)
+    }
+
+    fn is_new(&self) -> bool {
+        self.is_new
     }
 }
 
@@ -84,22 +100,8 @@ impl Ranker {
     pub fn tune(&mut self, lists: &[List], most_loss: f64) -> bool {
         self.margin = 0.0;
         let scores: Vec<Vec<f32>> = lists.iter().map(|list| self.scores(&list.rows)).collect();
-        let new = lists.iter().filter(|list| list.is_new).count().max(1) as f64;
-        let gains = |margin: f32| {
-            let (mut all, mut of_new) = (0.0, 0.0);
-            for (list, scores) in lists.iter().zip(&scores) {
-                let moved: Vec<f32> =
-                    scores.iter().zip(&list.rows).map(|(score, row)| score - margin * row[WAS_CHOSEN]).collect();
-                let gain = list.by(&moved) - list.before();
-                all += gain;
-                of_new += if list.is_new { gain } else { 0.0 };
-            }
-            (all, of_new / new)
-        };
-        let tried = (0..MARGINS).map(|step| step as f32 * MARGIN_STEP).map(|margin| (margin, gains(margin)));
-        let kept = tried.filter(|(_, (_, of_new))| *of_new >= -most_loss);
-        let best = kept.max_by(|(_, (a, _)), (_, (b, _))| a.total_cmp(b));
-        self.margin = best.map_or(0.0, |(margin, _)| margin);
+        let best = best_margin(lists, &scores, most_loss);
+        self.margin = best.unwrap_or(0.0);
         best.is_some()
     }
 }

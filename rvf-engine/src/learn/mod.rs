@@ -14,6 +14,8 @@
 //! | `ranker.rs` | [`Ranker`]: training, and the margin by which evidence has to convince |
 //! | `margin.rs` | how that margin is chosen |
 //! | `gnn/` | [`GraphRanker`]: candidates ranked with what they are near to in the index |
+//! | `soft.rs` | [`SoftNeighbours`]: a search whose result has a slope in the query |
+//! | `decay.rs` | [`decay`]: what counts less with time; [`new_edges`]: what the edges of a new vector weigh |
 //! | `impressions.rs` | [`Impressions`]: what was shown at which place, and what was chosen |
 //! | `clicks.rs` | [`ClickModel`]: what makes a document be chosen apart from its place; feedback that foretells nothing is distrusted |
 //! | `measure.rs` | [`ndcg10`], [`bootstrap`]: how good an order is, and whether one is better |
@@ -21,6 +23,7 @@
 //! | `math.rs` | sums that are the same everywhere |
 
 mod clicks;
+mod decay;
 mod features;
 mod gnn;
 mod impressions;
@@ -30,9 +33,11 @@ mod measure;
 mod memory;
 mod network;
 mod ranker;
+mod soft;
 mod tensors;
 
 pub use clicks::{ClickFit, ClickModel};
+pub use decay::{Neighbour, NewEdges, age, decay, new_edges};
 pub use features::{Candidate, FEATURES, Row, rows};
 pub use gnn::{Attention, Edge, Form, GraphList, GraphRanker, Kind, Neighbourhood, Training};
 pub use impressions::{Impressions, PLACES, SIGNALS, Shown, Signals};
@@ -41,4 +46,5 @@ pub use measure::{DEPTH, Interval, bootstrap, ndcg10};
 pub use memory::{Choice, Evidence, Memory, Recalled};
 pub use network::{Network, Scale};
 pub use ranker::{List, Ranker};
+pub use soft::SoftNeighbours;
 pub use tensors::{Tensor, Tensors};

@@ -1,15 +1,17 @@
 //! How much the order of results gains from feedback, beside the baselines that are hard to beat; exact search, nDCG@10 on queries whose
 //! feedback was not seen.
 //!
-//! `cargo run --release -p rvf-engine --example learn_bench -- FOLDER...`
+//! `cargo run --release -p rvf-engine --example learn_bench -- [--only folds|online|graph] FOLDER...`
 //!
 //! A folder holds `docs.npy`, `train_queries.npy` and `train.tsv` (query row, document row, grade), perhaps `test_queries.npy` and
 //! `test.tsv`: without these, five folds of the training queries are judged, each by what the others chose.
 //!
 //! Every method is measured on the same folds. "new" are queries none of whose right documents was ever chosen: no memory can help them, and
-//! what they lose is the price of learning. The frontier is the ranker at several margins. A second table has feedback after each query.
+//! what they lose is the price of learning. The frontier is the ranker at several margins. A second table has feedback after each query; a
+//! third one, of `graph.rs`, has the graph of documents.
 
 mod data;
+mod graph;
 mod online;
 
 use data::{Outcome, Vectors, judge, read_right};
@@ -219,7 +221,21 @@ fn measure(folds: &[Fold<'_>]) {
     );
 }
 
-fn run(folder: &Path) -> Outcome<()> {
+/// The tables, or that of the name `only`.
+fn tell(folds: &[Fold<'_>], documents: &Vectors, queries: &online::Queries<'_>, only: Option<&str>) {
+    let wants = |table: &str| only.is_none_or(|only| only == table);
+    if wants("folds") {
+        measure(folds);
+    }
+    if wants("online") {
+        online::measure(documents, queries);
+    }
+    if wants("graph") {
+        graph::measure(folds);
+    }
+}
+
+fn run(folder: &Path, only: Option<&str>) -> Outcome<()> {
     let documents = Vectors::read(&folder.join("docs.npy"))?;
     let queries = Vectors::read(&folder.join("train_queries.npy"))?;
     let right = read_right(&folder.join("train.tsv"), queries.len())?;
@@ -229,9 +245,9 @@ fn run(folder: &Path) -> Outcome<()> {
         let tests = Vectors::read(&folder.join("test_queries.npy"))?;
         let of_tests = read_right(&folder.join("test.tsv"), tests.len())?;
         let judged = (0..tests.len()).map(|at| (tests.row(at), &of_tests[at])).collect();
-        measure(&[Fold { documents: &documents, seen: (0..queries.len()).map(pairs).collect(), judged }]);
+        let fold = Fold { documents: &documents, seen: (0..queries.len()).map(pairs).collect(), judged };
         let all = [online::queries(&queries, &right), online::queries(&tests, &of_tests)].concat();
-        online::measure(&documents, &all);
+        tell(&[fold], &documents, &all, only);
         return Ok(());
     }
     // Which fold a query is in: a fixed shuffle.
@@ -243,15 +259,18 @@ fn run(folder: &Path) -> Outcome<()> {
             Fold { documents: &documents, seen: of(seen), judged: of(judged) }
         })
         .collect();
-    measure(&folds);
-    online::measure(&documents, &online::queries(&queries, &right));
+    tell(&folds, &documents, &online::queries(&queries, &right), only);
     Ok(())
 }
 
 fn main() -> Outcome<()> {
-    let folders: Vec<String> = std::env::args().skip(1).collect();
-    if folders.is_empty() {
-        return Err("usage: learn_bench FOLDER...".into());
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (only, folders) = match &arguments[..] {
+        [flag, only, folders @ ..] if flag == "--only" => (Some(only.as_str()), folders),
+        folders => (None, folders),
+    };
+    if folders.is_empty() || only.is_some_and(|only| !["folds", "online", "graph"].contains(&only)) {
+        return Err("usage: learn_bench [--only folds|online|graph] FOLDER...".into());
     }
-    folders.iter().try_for_each(|folder| run(Path::new(folder)))
+    folders.iter().try_for_each(|folder| run(Path::new(folder), only))
 }

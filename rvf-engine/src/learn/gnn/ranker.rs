@@ -12,7 +12,7 @@ use crate::random::Random;
 /// Step of Adam at the start; it falls to 0 evenly.
 const STEP: f32 = 0.005;
 /// Pull of the weights towards 0.
-const DECAY: f32 = 1e-4;
+const DECAY: f32 = 1e-3;
 /// Most networks of a ranker, and most features of a node.
 const MOST_MEMBERS: usize = 16;
 const MOST_WIDTH: usize = 4096;
@@ -75,7 +75,7 @@ pub struct Training {
     pub form: Form,
     /// Networks whose scores are averaged: 1 to 16.
     pub members: usize,
-    /// Times over all lists.
+    /// Times over all lists; more than about ten remember the lists.
     pub epochs: usize,
     /// Times over all lists before, by the contrast of the graph alone.
     pub pretraining: usize,
@@ -87,7 +87,7 @@ pub struct Training {
 
 impl Default for Training {
     fn default() -> Self {
-        Self { form: Form::default(), members: 3, epochs: 12, pretraining: 0, auxiliary: 0.0, seed: 1 }
+        Self { form: Form::default(), members: 3, epochs: 6, pretraining: 0, auxiliary: 0.0, seed: 1 }
     }
 }
 
@@ -115,6 +115,37 @@ impl GraphRanker {
     /// `None` where nothing that is right is a candidate, the lists differ in width or lack grades, the sizes are out of bounds, or training
     /// ends in weights that are not finite.
     pub fn train(lists: &[GraphList], training: &Training) -> Option<Self> {
+        let all: Vec<&GraphList> = lists.iter().collect();
+        Self::train_members(lists, training, |_| all.clone())
+    }
+
+    /// Trains and tunes by the same lists: each network sees all but one of `members` parts, and the margin is chosen by what each says of
+    /// the part that it has not seen (cross-fitting). So all lists count for both, where [`GraphRanker::tune`] needs lists of its own.
+    ///
+    /// `None` as for [`GraphRanker::train`], with less than two members, and where no margin keeps new queries from losing more than
+    /// `most_loss` nDCG@10: such a ranker is not to be used.
+    pub fn train_and_tune(lists: &[GraphList], training: &Training, most_loss: f64) -> Option<Self> {
+        if training.members < 2 {
+            return None;
+        }
+        let part = |at: usize| at % training.members;
+        let others = |member: usize| {
+            lists.iter().enumerate().filter(|(at, _)| part(*at) != member).map(|(_, list)| list).collect()
+        };
+        let mut ranker = Self::train_members(lists, training, others)?;
+        let alone = |at: usize| Self { members: vec![ranker.members[part(at)].clone()], margin: 0.0 };
+        let scores = lists.iter().enumerate().map(|(at, list)| alone(at).plain(&list.graph));
+        let scores: Vec<Vec<f32>> = scores.collect::<Option<_>>()?;
+        ranker.margin = best_margin(lists, &scores, most_loss)?;
+        Some(ranker)
+    }
+
+    /// Trains each network by those of the lists that `seen` names.
+    fn train_members<'l>(
+        lists: &'l [GraphList],
+        training: &Training,
+        seen: impl Fn(usize) -> Vec<&'l GraphList>,
+    ) -> Option<Self> {
         let width = lists.first()?.graph.width();
         let are_sound = lists.iter().all(|list| list.graph.width() == width && list.is_sound());
         let has_right = lists.iter().any(|list| list.grades.iter().any(|grade| *grade > 0.0));
@@ -127,11 +158,11 @@ impl GraphRanker {
             return None;
         }
         let scale = Scale::of(width, lists.iter().map(|list| &list.graph));
-        let member = |at| {
-            let seed = training.seed.wrapping_add(at);
-            train_one(Network::new(training.form, scale.clone(), seed), lists, training, seed)
+        let member = |at: usize| {
+            let seed = training.seed.wrapping_add(at as u64);
+            train_one(Network::new(training.form, scale.clone(), seed), &seen(at), training, seed)
         };
-        let members: Vec<Network> = (0..training.members as u64).map(member).collect();
+        let members: Vec<Network> = (0..training.members).map(member).collect();
         let are_finite = members.iter().flat_map(|member| &member.weights).all(|weight| weight.is_finite());
         are_finite.then_some(Self { members, margin: 0.0 })
     }
@@ -251,7 +282,7 @@ const FORM: usize = 7;
 const MOST_SAMPLE: usize = 1 << 24;
 
 /// One query a step, in another order each time.
-fn train_one(mut network: Network, lists: &[GraphList], training: &Training, seed: u64) -> Network {
+fn train_one(mut network: Network, lists: &[&GraphList], training: &Training, seed: u64) -> Network {
     let mut random = Random(seed);
     let mut order: Vec<usize> = (0..lists.len()).collect();
     let mut gradient = vec![0f32; network.weights.len()];
@@ -262,7 +293,7 @@ fn train_one(mut network: Network, lists: &[GraphList], training: &Training, see
             random.shuffle(&mut order);
             let step = STEP * (1.0 - epoch as f32 / epochs as f32);
             for at in &order {
-                let GraphList { graph, grades, .. } = &lists[*at];
+                let GraphList { graph, grades, .. } = lists[*at];
                 gradient.fill(0.0);
                 if network.loss(graph, grades, (ranks, auxiliary), &mut gradient) == 0.0 {
                     continue;

@@ -293,6 +293,31 @@ fn what_does_not_fit_is_refused() {
     assert_eq!(ranker.scores(&empty), Some(Vec::new()));
 }
 
+/// Catches a margin that is chosen by what a network has seen: noise can be remembered, and foretells nothing.
+#[test]
+fn what_is_remembered_does_not_tune() {
+    let mut random = Random(6);
+    let noise: Vec<GraphList> = (0..24)
+        .map(|_| {
+            let rows = (0..10 * 8).map(|_| draw(&mut random)).collect();
+            let graph = Neighbourhood::new(8, rows, 10, vec![edge(0, 1, 0.5, 1.0)]).unwrap();
+            // The first one is right in most lists, so that there is something to lose.
+            let right = if random.below(4) == 0 { random.below(10) } else { 0 };
+            let grades = (0..10).map(|at| f32::from(u8::from(at == right))).collect();
+            GraphList { graph, grades, right: vec![1.0], is_new: true }
+        })
+        .collect();
+    let training = Training { epochs: 60, ..training(Kind::Sage) };
+    let mut ranker = GraphRanker::train(&noise, &training).unwrap();
+    assert!(ranker.tune(&noise, 0.005));
+    assert_eq!(GraphRanker::train_and_tune(&noise, &training, 0.005), None);
+    let known = lists(60, 1);
+    let ranker = GraphRanker::train_and_tune(&known, &self::training(Kind::Gcn), 0.005).unwrap();
+    assert!(mean(&lists(30, 2), &ranker) > 0.9);
+    let alone = Training { members: 1, ..training };
+    assert!(GraphRanker::train_and_tune(&known, &alone, 0.005).is_none());
+}
+
 /// Catches a margin that is chosen and not used, or read from another feature.
 #[test]
 fn the_margin_falls_on_what_was_chosen_before() {

@@ -14,6 +14,9 @@ pub(super) fn reason(reason: Reason) -> (&'static str, &'static str) {
             ("too_few", "there is too little feedback to judge it by: 30 to train on and 10 held out are the least")
         }
         Reason::NoGain => ("no_gain", "held-out queries do not improve with 95 % confidence"),
+        Reason::NoBetter => {
+            ("no_better", "held-out queries improve, but not surely more than without links of the index")
+        }
         Reason::Harms => ("harms", "queries whose right answers were never chosen would lose more than 0.005 nDCG@10"),
         Reason::Distrusted => (
             "distrusted",
@@ -29,7 +32,7 @@ fn interval(of: Interval) -> Value {
 /// What was found out about a component.
 pub(super) fn to_json(verdict: &Verdict) -> Value {
     let measures = |measured: [f64; 2]| json!({ "ndcg10": measured[0], "mrr10": measured[1] });
-    json!({
+    let mut value = json!({
         "component": verdict.component,
         "trained_on": verdict.trained_on,
         "held_out": verdict.held_out,
@@ -40,7 +43,11 @@ pub(super) fn to_json(verdict: &Verdict) -> Value {
         "new": verdict.new,
         "adopted": verdict.adopted(),
         "reason": reason(verdict.reason).0,
-    })
+    });
+    if let Some(over) = verdict.over_ranker {
+        value["over_ranker"] = interval(over);
+    }
+    value
 }
 
 /// `learned` of `info --learned`.

@@ -194,7 +194,7 @@ impl Searches<'_> {
                 "ef": trace.ef,
                 "exact": trace.exact,
                 "distances": trace.distances,
-                "learned": moved.is_some(),
+                "learned": self.session.is_some(),
             });
             if let Some(filtered) = &self.filtered {
                 value["matches"] = json!(filtered.matches.count());
@@ -222,7 +222,7 @@ impl Searches<'_> {
     fn search(&self, query: QueryVector<'_>, k: usize, threads: usize) -> rvf_engine::Result<Searched> {
         let matches = self.filtered.as_ref().map(|filtered| &filtered.matches);
         if let Some(session) = &self.session {
-            let search = session.search(query).k(k).threads(threads).effort(self.effort);
+            let search = session.search(query).k(k).threads(threads).effort(self.effort).explain(self.args.explain);
             let search = if let Some(matches) = matches { search.filter(matches) } else { search };
             let Answer { hits, moved, trace, .. } = search.run()?;
             return Ok((hits, moved, trace));

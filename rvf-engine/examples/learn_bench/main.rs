@@ -7,13 +7,15 @@
 //! `test.tsv`: without these, five folds of the training queries are judged, each by what the others chose.
 //!
 //! Every method is measured on the same folds. "new" are queries none of whose right documents was ever chosen: no memory can help them, and
-//! what they lose is the price of learning. The frontier is the ranker at several margins. A second table has feedback after each query.
+//! what they lose is the price of learning. The frontier is the ranker at several margins. A second table has feedback after each query; a
+//! third one, of `graph.rs`, has the graph of documents.
 //!
-//! `TABLES` are names with commas between: `ranker`, `online`, `adapters`, `forgetting`, and `forgetting-tuning`, which is printed on demand only.
+//! `TABLES` are names with commas between: `ranker`, `online`, `graph`, `adapters`, `forgetting`, and `forgetting-tuning`, which is printed on demand only.
 
 mod adapters;
 mod data;
 mod forgetting;
+mod graph;
 mod online;
 
 use data::{Outcome, Vectors, judge, read_right};
@@ -239,6 +241,9 @@ fn run(folder: &Path, only: &[String]) -> Outcome<()> {
         }
         if is_asked("online") {
             online::measure(&documents, all);
+        }
+        if is_asked("graph") {
+            graph::measure(folds);
         }
         if is_asked("adapters") {
             adapters::measure(folds);

@@ -1,6 +1,7 @@
 //! [`Lesson`]: feedback as learning sees it; what is kept apart from what, so that nothing is judged by what it was made of.
 
-use super::features::{Candidate, rows};
+use super::features::{Candidate, FEATURES, Row, rows};
+use super::gnn::{Edge, Neighbourhood};
 use super::math::dot;
 use super::memory::{Choice, Memory};
 use super::ranker::List;
@@ -47,6 +48,17 @@ pub struct Found {
     pub similarity: f32,
     /// Its vector, of unit length.
     pub vector: Vec<f32>,
+    /// What the corpus knows it by.
+    pub handle: u64,
+}
+
+/// A link of the index between two candidates.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Link {
+    /// Their places among the candidates: two different ones, the smaller first, no two twice.
+    pub between: [usize; 2],
+    /// 1 for one both ways, 0.5 for one way.
+    pub structure: f32,
 }
 
 /// What is searched.
@@ -60,11 +72,27 @@ pub trait Corpus {
     /// What the corpus says.
     fn candidates(&self, query: &[f32], also: &[u64]) -> Result<Vec<Found>, Self::Error>;
 
+    /// Links of the index between these candidates; none where there is no index.
+    ///
+    /// # Errors
+    /// What the corpus says.
+    fn links(&self, found: &[Found]) -> Result<Vec<Link>, Self::Error>;
+
     /// Cosine similarity of each of these documents to a query of unit length; `None` for one that there is not.
     ///
     /// # Errors
     /// What the corpus says.
     fn similarities(&self, query: &[f32], documents: &[u64]) -> Result<Vec<Option<f32>>, Self::Error>;
+}
+
+/// The graph over candidates: the links that a corpus has between them, with how alike they are and what `rows` says of them.
+pub fn neighbourhood(rows: &[Row], found: &[Found], links: &[Link]) -> Option<Neighbourhood> {
+    let edge = |link: &Link| {
+        let [a, b] = link.between.map(|at| found.get(at));
+        Some(Edge { nodes: link.between, similarity: dot(&a?.vector, &b?.vector), structure: link.structure })
+    };
+    let edges = links.iter().map(edge).collect::<Option<Vec<Edge>>>()?;
+    Neighbourhood::new(FEATURES, rows.concat(), rows.len(), edges)
 }
 
 /// Whether each lesson is held out: about a share of `share`, whole groups of queries that are nearly the same.
@@ -123,17 +151,13 @@ pub fn list<C: Corpus>(
     memory: &Memory,
     lesson: &Lesson,
     own: Option<usize>,
-) -> Result<(List, Vec<u64>), C::Error> {
+) -> Result<(List, Vec<Found>), C::Error> {
     let recalled = memory.recall(&lesson.query, own);
     let found = corpus.candidates(&lesson.query, &recalled.documents())?;
-    let candidate = |found: &Found| (found.document, found.similarity);
-    let candidates: Vec<Candidate<'_>> = found
-        .iter()
-        .map(|found| {
-            let (document, similarity) = candidate(found);
-            Candidate { document, similarity, vector: &found.vector }
-        })
-        .collect();
+    let mut candidates = Vec::with_capacity(found.len());
+    for Found { document, similarity, vector, .. } in &found {
+        candidates.push(Candidate { document: *document, similarity: *similarity, vector });
+    }
     let grade = |document: u64| if lesson.chosen.contains(&document) { lesson.weight } else { 0.0 };
     let list = List {
         rows: rows(&lesson.query, &recalled, &candidates),
@@ -141,7 +165,7 @@ pub fn list<C: Corpus>(
         right: lesson.chosen.iter().map(|document| grade(*document)).collect(),
         is_new: !lesson.chosen.iter().any(|document| recalled.evidence(*document).is_some()),
     };
-    Ok((list, found.into_iter().map(|found| found.document).collect()))
+    Ok((list, found))
 }
 
 #[cfg(test)]

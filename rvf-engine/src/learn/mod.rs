@@ -12,6 +12,10 @@
 //! | `features.rs` | [`rows`]: what the re-ranker sees of a candidate |
 //! | `network.rs` | [`Network`]: a perceptron, its loss and gradients |
 //! | `ranker.rs` | [`Ranker`]: training, and the margin by which evidence has to convince |
+//! | `margin.rs` | how that margin is chosen |
+//! | `gnn/` | [`GraphRanker`]: candidates ranked with what they are near to in the index |
+//! | `soft.rs` | [`SoftNeighbours`]: a search whose result has a slope in the query |
+//! | `decay.rs` | [`decay`]: what counts less with time; [`new_edges`]: what the edges of a new vector weigh |
 //! | `impressions.rs` | [`Impressions`]: what was shown at which place, and what was chosen |
 //! | `clicks.rs` | [`ClickModel`]: what makes a document be chosen apart from its place; feedback that foretells nothing is distrusted |
 //! | `lessons.rs` | [`Lesson`], [`Corpus`]: feedback as learning sees it, what is searched; the split |
@@ -22,14 +26,18 @@
 //! | `math.rs` | sums that are the same everywhere |
 
 mod clicks;
+mod decay;
 mod features;
+mod gnn;
 mod impressions;
 mod lessons;
+mod margin;
 mod math;
 mod measure;
 mod memory;
 mod network;
 mod ranker;
+mod soft;
 mod sona;
 mod teach;
 #[cfg(test)]
@@ -37,14 +45,17 @@ mod teach_tests;
 mod tensors;
 
 pub use clicks::{ClickFit, ClickModel, Foretelling};
+pub use decay::{Neighbour, NewEdges, age, decay, new_edges};
 pub use features::{Candidate, FEATURES, Row, rows, without_evidence};
+pub use gnn::{Attention, Edge, Form, GraphList, GraphRanker, Kind, Neighbourhood, Training as GraphTraining};
 pub use impressions::{Impressions, PLACES, SIGNALS, Shown, Signals};
-pub use lessons::{Corpus, Found, Lesson, MOST as MOST_LESSONS, held_out, list, memory};
+pub use lessons::{Corpus, Found, Lesson, Link, MOST as MOST_LESSONS, held_out, list, memory, neighbourhood};
 pub use math::{dot, normalise};
 pub use measure::{DEPTH, Interval, bootstrap, ndcg10};
 pub use memory::{Choice, Evidence, Memory, Recalled};
 pub use network::{Network, Scale};
 pub use ranker::{List, Ranker};
+pub use soft::SoftNeighbours;
 pub use sona::{
     Bank, BaseLora, Boundary, Clusters, FoundPattern, LowRank, MicroLora, Pattern, Reservoir, Training,
     TrainingOptions, TrainingReport, Trajectory, kmeans,

@@ -1,6 +1,7 @@
 //! [`Ranker`]: networks that are trained on lists of candidates, and the margin by which evidence has to convince.
 
 use super::features::{FEATURES, Row, WAS_CHOSEN};
+use super::margin::{Judged, best_margin};
 use super::measure::{DEPTH, ndcg10};
 use super::network::{Network, Scale, WEIGHTS};
 use super::tensors::Tensors;
@@ -12,9 +13,6 @@ const MEMBERS: u64 = 3;
 const STEP: f32 = 0.01;
 /// Pull of the weights towards 0.
 const DECAY: f32 = 1e-4;
-/// Margins that are tried, and how far they lie apart.
-const MARGINS: usize = 17;
-const MARGIN_STEP: f32 = 0.25;
 
 /// The candidates of one query, by descending similarity.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +54,24 @@ impl List {
     }
 }
 
+impl Judged for List {
+    fn marks(&self) -> Vec<f32> {
+        self.rows.iter().map(|row| row[WAS_CHOSEN]).collect()
+    }
+
+    fn before(&self) -> f64 {
+        self.before()
+    }
+
+    fn by(&self, scores: &[f32]) -> f64 {
+        self.by(scores)
+    }
+
+    fn is_new(&self) -> bool {
+        self.is_new
+    }
+}
+
 /// A trained order of candidates.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ranker {
@@ -74,6 +90,32 @@ impl Ranker {
         let scale = Scale::of(lists.iter().flat_map(|list| &list.rows));
         let member = |at| train_one(Network::new(scale.clone(), seed + at), lists, epochs, seed + at);
         Some(Self { members: (0..MEMBERS).map(member).collect(), margin: 0.0 })
+    }
+
+    /// Trains and tunes by the same lists: each network sees all but one of three parts, and the margin is chosen by what each says of the part
+    /// that it has not seen (cross-fitting). So all lists count for both, where [`Ranker::tune`] needs lists of its own.
+    ///
+    /// `None` as for [`Ranker::train`], and where no margin keeps new queries from losing more than `most_loss` nDCG@10.
+    pub fn train_and_tune(lists: &[List], epochs: usize, seed: u64, most_loss: f64) -> Option<Self> {
+        if !lists.iter().any(|list| list.grades.iter().any(|grade| *grade > 0.0)) {
+            return None;
+        }
+        let part = |at: usize| at % MEMBERS as usize;
+        let scale = Scale::of(lists.iter().flat_map(|list| &list.rows));
+        let member = |member: u64| {
+            let others: Vec<List> = lists
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| part(*at) != member as usize)
+                .map(|(_, list)| list.clone())
+                .collect();
+            train_one(Network::new(scale.clone(), seed + member), &others, epochs, seed + member)
+        };
+        let members: Vec<Network> = (0..MEMBERS).map(member).collect();
+        let unseen = |(at, list): (usize, &List)| list.rows.iter().map(|row| members[part(at)].score(row)).collect();
+        let scores: Vec<Vec<f32>> = lists.iter().enumerate().map(unseen).collect();
+        let margin = best_margin(lists, &scores, most_loss)?;
+        Some(Self { members, margin })
     }
 
     /// The score of a candidate: larger is better.
@@ -117,22 +159,8 @@ impl Ranker {
     pub fn tune(&mut self, lists: &[List], most_loss: f64) -> bool {
         self.margin = 0.0;
         let scores: Vec<Vec<f32>> = lists.iter().map(|list| self.scores(&list.rows)).collect();
-        let new = lists.iter().filter(|list| list.is_new).count().max(1) as f64;
-        let gains = |margin: f32| {
-            let (mut all, mut of_new) = (0.0, 0.0);
-            for (list, scores) in lists.iter().zip(&scores) {
-                let moved: Vec<f32> =
-                    scores.iter().zip(&list.rows).map(|(score, row)| score - margin * row[WAS_CHOSEN]).collect();
-                let gain = list.by(&moved) - list.before();
-                all += gain;
-                of_new += if list.is_new { gain } else { 0.0 };
-            }
-            (all, of_new / new)
-        };
-        let tried = (0..MARGINS).map(|step| step as f32 * MARGIN_STEP).map(|margin| (margin, gains(margin)));
-        let kept = tried.filter(|(_, (_, of_new))| *of_new >= -most_loss);
-        let best = kept.max_by(|(_, (a, _)), (_, (b, _))| a.total_cmp(b));
-        self.margin = best.map_or(0.0, |(margin, _)| margin);
+        let best = best_margin(lists, &scores, most_loss);
+        self.margin = best.unwrap_or(0.0);
         best.is_some()
     }
 }

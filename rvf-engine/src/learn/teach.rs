@@ -3,13 +3,16 @@
 //! ```text
 //! lessons -> held out (whole groups of like queries) ------------------------------+-> judged: adopted or not
 //!         -> the rest: outright choices -> lists, each without itself -> Ranker ---+
+//!                                    the same with links of the index -> GraphRanker
 //!                      choices from lists -> Impressions -> ClickModel ------------+
 //! ```
 
 use super::clicks::ClickModel;
+use super::gnn::{Form, GraphList, GraphRanker, Kind, Training};
 use super::impressions::{Impressions, PLACES, Shown};
-use super::lessons::{Corpus, Lesson, held_out, list, memory};
+use super::lessons::{Corpus, Found, Lesson, held_out, list, memory, neighbourhood};
 use super::measure::{Interval, bootstrap};
+use super::memory::Memory;
 use super::ranker::{List, Ranker};
 
 /// What queries whose right answers were never chosen may lose, nDCG@10.
@@ -48,6 +51,8 @@ pub enum Reason {
     TooFew,
     /// Held-out queries do not improve with 95 % confidence.
     NoGain,
+    /// They do, but not more than without links of the index.
+    NoBetter,
     /// Queries whose right answers were never chosen would lose more than they may.
     Harms,
     /// Choices do not depend on what is like the query, or do not foretell other choices: the feedback is distrusted.
@@ -73,6 +78,8 @@ pub struct Verdict {
     pub gain_of_new: Interval,
     /// How many of those there are.
     pub new: usize,
+    /// Of the graph: its gain over the ranker, which sees the same without links.
+    pub over_ranker: Option<Interval>,
     /// Whether it is adopted.
     pub reason: Reason,
 }
@@ -80,7 +87,7 @@ pub struct Verdict {
 impl Verdict {
     fn without(component: &'static str, trained_on: usize, held_out: usize, reason: Reason) -> Self {
         let ([before, after], [gain, gain_of_new]) = ([[0.0; 2]; 2], [Interval::default(); 2]);
-        Self { component, trained_on, held_out, before, after, gain, gain_of_new, new: 0, reason }
+        Self { component, trained_on, held_out, before, after, gain, gain_of_new, new: 0, over_ranker: None, reason }
     }
 
     /// Whether it is adopted.
@@ -94,6 +101,8 @@ impl Verdict {
 pub struct Taught {
     /// The order of candidates by outright choices, if it is adopted.
     pub ranker: Option<Ranker>,
+    /// That which hears of the candidates' neighbours, if it is adopted in the ranker's place.
+    pub graph: Option<GraphRanker>,
     /// That by choices from lists.
     pub clicks: Option<ClickModel>,
     /// What was found out about each.
@@ -120,9 +129,7 @@ pub fn teach<C: Corpus>(
     let mut taught = Taught::default();
     let (known, judged) = (part(true, false), part(true, true));
     if !known.is_empty() || !judged.is_empty() {
-        let (ranker, verdict) = teach_ranker(corpus, dimension, &known, &judged, options)?;
-        taught.ranker = ranker.filter(|_| verdict.adopted());
-        taught.verdicts.push(verdict);
+        teach_orders(corpus, dimension, (&known, &judged), options, &mut taught)?;
     }
     let (known, judged) = (part(false, false), part(false, true));
     if !known.is_empty() || !judged.is_empty() {
@@ -133,42 +140,92 @@ pub fn teach<C: Corpus>(
     Ok(taught)
 }
 
-/// Trains the order of candidates on two thirds, tunes its margin on the rest, and judges it.
-fn teach_ranker<C: Corpus>(
+/// Trains the order of candidates, without links of the index and with them, and judges both. Links are used only where they are surely better.
+fn teach_orders<C: Corpus>(
     corpus: &C,
     dimension: usize,
-    known: &[&Lesson],
-    judged: &[&Lesson],
+    (known, judged): (&[&Lesson], &[&Lesson]),
     options: &Options,
-) -> Result<(Option<Ranker>, Verdict), C::Error> {
-    let nothing = |reason| (None, Verdict::without("ranker", known.len(), judged.len(), reason));
+    taught: &mut Taught,
+) -> Result<(), C::Error> {
     if known.len() < FEWEST || judged.len() < FEWEST_HELD_OUT {
-        return Ok(nothing(Reason::TooFew));
+        taught.verdicts.push(Verdict::without("ranker", known.len(), judged.len(), Reason::TooFew));
+        return Ok(());
     }
     let memory = memory(dimension, known.iter().copied());
-    let (mut to_train, mut to_tune) = (Vec::new(), Vec::new());
-    for (at, lesson) in known.iter().enumerate() {
-        let (list, _) = list(corpus, &memory, lesson, Some(at))?;
-        if at % 3 == 0 { to_tune.push(list) } else { to_train.push(list) }
-    }
-    let Some(mut ranker) = Ranker::train(&to_train, options.epochs, options.seed) else {
-        return Ok(nothing(Reason::NoGain));
+    let lists = |lessons: &[&Lesson], own: bool| -> Result<Vec<Both>, C::Error> {
+        lessons.iter().enumerate().map(|(at, lesson)| both(corpus, &memory, lesson, own.then_some(at))).collect()
     };
-    if !ranker.tune(&to_tune, MOST_LOSS) {
-        return Ok(nothing(Reason::Harms));
+    let (known, judged) = (lists(known, true)?, lists(judged, false)?);
+    let flat: Vec<List> = known.iter().map(|both| both.flat.clone()).collect();
+    let ranker = Ranker::train_and_tune(&flat, options.epochs, options.seed, MOST_LOSS);
+    let scores = |both: &Both| ranker.as_ref().map(|ranker| ranker.scores(&both.flat.rows));
+    let (verdict, of_ranker) = judged_by("ranker", known.len(), &judged, scores);
+    taught.verdicts.push(verdict.clone());
+    let graphs: Vec<GraphList> = known.iter().filter_map(|both| both.graph.clone()).collect();
+    let mut graph = None;
+    if graphs.len() == known.len() && graphs.iter().any(|list| !list.graph.edges().is_empty()) {
+        let form = Form { kind: Kind::Gat, hidden: 16, heads: 2, ..Form::default() };
+        let training = Training { form, seed: options.seed, ..Training::default() };
+        graph = GraphRanker::train_and_tune(&graphs, &training, MOST_LOSS);
+        let scores = |both: &Both| graph.as_ref()?.scores(&both.graph.as_ref()?.graph);
+        let (mut of_graph, after) = judged_by("graph", known.len(), &judged, scores);
+        let over: Vec<f64> = after.iter().zip(&of_ranker).map(|(graph, ranker)| graph - ranker).collect();
+        let over = bootstrap(&over, 1);
+        of_graph.over_ranker = Some(over);
+        if of_graph.adopted() && over.low <= 0.0 {
+            of_graph.reason = Reason::NoBetter;
+        }
+        graph = graph.filter(|_| of_graph.adopted());
+        taught.verdicts.push(of_graph);
     }
+    taught.ranker = ranker.filter(|_| verdict.adopted() && graph.is_none());
+    taught.graph = graph;
+    Ok(())
+}
+
+/// Candidates of a lesson, without links and with them.
+struct Both {
+    flat: List,
+    graph: Option<GraphList>,
+}
+
+fn both<C: Corpus>(corpus: &C, memory: &Memory, lesson: &Lesson, own: Option<usize>) -> Result<Both, C::Error> {
+    let (flat, found): (List, Vec<Found>) = list(corpus, memory, lesson, own)?;
+    let links = corpus.links(&found)?;
+    let graph = neighbourhood(&flat.rows, &found, &links).map(|graph| GraphList {
+        graph,
+        grades: flat.grades.clone(),
+        right: flat.right.clone(),
+        is_new: flat.is_new,
+    });
+    Ok(Both { flat, graph })
+}
+
+/// What an order gains on lists that were held out, and its nDCG@10 of each.
+fn judged_by(
+    component: &'static str,
+    trained_on: usize,
+    judged: &[Both],
+    scores: impl Fn(&Both) -> Option<Vec<f32>>,
+) -> (Verdict, Vec<f64>) {
     let mut judgement = Judgement::default();
-    for lesson in judged {
-        let (list, _) = list(corpus, &memory, lesson, None)?;
-        judgement.add(&list, &ranker.scores(&list.rows));
+    for both in judged {
+        match scores(both) {
+            Some(scores) => judgement.add(&both.flat, &scores),
+            None => {
+                let verdict = Verdict::without(component, trained_on, judged.len(), Reason::Harms);
+                return (verdict, judged.iter().map(|both| both.flat.before()).collect());
+            }
+        }
     }
-    let mut verdict = judgement.verdict("ranker", known.len());
+    let mut verdict = judgement.verdict(component, trained_on);
     verdict.reason = match verdict.gain {
         gain if gain.low <= 0.0 => Reason::NoGain,
         _ if verdict.gain_of_new.mean < -MOST_LOSS => Reason::Harms,
         _ => Reason::Improves,
     };
-    Ok((Some(ranker), verdict))
+    (verdict, judgement.after.iter().map(|after| after[0]).collect())
 }
 
 /// Fits what makes documents be chosen apart from their place. It is trusted where it foretells choices that it has not seen. The orders are

@@ -1,6 +1,6 @@
 //! What is taught on a world whose right answers are known: several kinds of queries, each with one right document that is not the nearest.
 
-use super::lessons::{Corpus, Found, Lesson, list, memory};
+use super::lessons::{Corpus, Found, Lesson, Link, list, memory};
 use super::math::{dot, normalise};
 use super::teach::{MOST_LOSS, Options, Reason, Taught, impressions, teach};
 use super::{ClickModel, Ranker, Shown};
@@ -99,9 +99,20 @@ impl Corpus for World {
         let found = near.iter().enumerate().filter(|(place, document)| *place < 30 || also.contains(document));
         let found = found.map(|(_, document)| {
             let vector = self.documents[*document as usize].clone();
-            Found { document: *document, similarity: dot(&vector, query), vector }
+            Found { document: *document, similarity: dot(&vector, query), vector, handle: 0 }
         });
         Ok(found.collect())
+    }
+
+    /// Each is linked to those that are among its eight nearest.
+    fn links(&self, found: &[Found]) -> Result<Vec<Link>, Infallible> {
+        let near: Vec<Vec<u64>> = found.iter().map(|found| self.order(&found.vector)[1..9].to_vec()).collect();
+        let ways = |a: usize, b: usize| {
+            usize::from(near[a].contains(&found[b].document)) + usize::from(near[b].contains(&found[a].document))
+        };
+        let pairs = (0..found.len()).flat_map(|b| (0..b).map(move |a| (a, b)));
+        let link = |(a, b)| Link { between: [a, b], structure: ways(a, b) as f32 / 2.0 };
+        Ok(pairs.map(link).filter(|link| link.structure > 0.0).collect())
     }
 
     fn similarities(&self, query: &[f32], documents: &[u64]) -> Result<Vec<Option<f32>>, Infallible> {
@@ -120,7 +131,8 @@ fn measure(world: &mut World, ranker: &Ranker, lessons: &[Lesson], kinds: std::o
     let unseen = world.judgements(120, kinds);
     let mut sums = [0.0; 3];
     for lesson in &unseen {
-        let (list, documents) = list(world, &memory, lesson, None).unwrap_or_default();
+        let (list, found) = list(world, &memory, lesson, None).unwrap_or_default();
+        let documents: Vec<u64> = found.iter().map(|found| found.document).collect();
         let chosen = |document: &u64| lessons.iter().filter(|lesson| lesson.chosen.contains(document)).count() as f32;
         let popular: Vec<f32> = documents.iter().zip(&list.rows).map(|(at, row)| row[0] + 0.1 * chosen(at)).collect();
         let orders = [list.by(&ranker.scores(&list.rows)), list.before(), list.by(&popular)];

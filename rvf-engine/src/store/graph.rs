@@ -194,6 +194,22 @@ impl GraphView {
         RowId { part: self.parts.get(run).copied().unwrap_or(u32::MAX), row }
     }
 
+    /// The node of a row; `None` if the graph does not cover it.
+    pub(crate) fn node_of(&self, at: RowId) -> Option<u32> {
+        let run = self.parts.iter().position(|part| *part == at.part)?;
+        let runs = self.index.runs();
+        let before: u32 = runs.get(..run)?.iter().map(|run| run.rows.get()).sum();
+        (at.row < runs.get(run)?.rows.get()).then_some(before + at.row)
+    }
+
+    /// The nodes that a node is linked to.
+    pub(crate) fn linked_to(&self, node: u32) -> impl Iterator<Item = u32> {
+        let degree = self.index.facts().degree.get() as usize;
+        let slots = self.index.links().get(node as usize * degree..).unwrap_or_default();
+        let nodes = self.table.nodes();
+        slots.iter().take(degree).map(|slot| slot.get()).filter(move |to| *to < nodes)
+    }
+
     /// Runs `work` with a scratch of an earlier search, or a new one.
     pub(crate) fn with_scratch<R>(&self, work: impl FnOnce(&mut Scratch) -> R) -> R {
         let lock = || self.scratches.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -1,12 +1,12 @@
 //! A snapshot as what learning searches: documents by numbers, candidates with their vectors.
 
 use super::super::reader::decode;
-use crate::learn::{Corpus, Found, Lesson, MOST_LESSONS, dot, normalise};
+use crate::learn::{Corpus, Found, Lesson, Link, MOST_LESSONS, dot, normalise};
 use crate::search::{Effort, Hit, Matches, Trace};
 use crate::store::{Event, Id, RowId, Snapshot};
 use crate::{Error, Result};
 use rvf_format::Metric;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Candidates of a query by distance.
 pub(super) const CANDIDATES: usize = 50;
@@ -94,16 +94,37 @@ impl Searched<'_> {
         let document = self.names.known(&hit.id).unwrap_or(UNNAMED + place as u64);
         let is_cosine = self.snapshot.schema().metric == Metric::Cosine;
         if is_cosine && !with_vector {
-            return Ok(Found { document, similarity: 1.0 - hit.distance, vector: Vec::new() });
+            let (vector, handle) = (Vec::new(), u64::MAX);
+            return Ok(Found { document, similarity: 1.0 - hit.distance, vector, handle });
         }
-        let mut vector = Vec::new();
+        let (mut vector, mut handle) = (Vec::new(), u64::MAX);
         if let Some(at) = self.snapshot.find(hit.id.as_ref())? {
             vector = decode(self.snapshot.schema().dtype, self.snapshot.view(at.part)?.row(at.row));
             normalise(&mut vector);
+            handle = u64::from(at.part) << 32 | u64::from(at.row);
         }
         let similarity = if is_cosine { 1.0 - hit.distance } else { dot(query, &vector) };
-        Ok(Found { document, similarity, vector })
+        Ok(Found { document, similarity, vector, handle })
     }
+}
+
+/// Links of the index between records that were found: their places, the smaller first, and 1 for a link both ways or 0.5 for one way.
+pub(super) fn links_between(snapshot: &Snapshot, found: &[Found]) -> Vec<Link> {
+    let row = |found: &Found| RowId { part: (found.handle >> 32) as u32, row: found.handle as u32 };
+    let mut structure: BTreeMap<[usize; 2], f32> = BTreeMap::new();
+    for (_, graph) in snapshot.sound_graphs() {
+        let nodes = found.iter().enumerate().filter_map(|(place, found)| Some((graph.node_of(row(found))?, place)));
+        let places: BTreeMap<u32, usize> = nodes.collect();
+        for (node, place) in &places {
+            let linked = graph.linked_to(*node).filter(|to| to != node);
+            // A graph may name a node twice where it is damaged.
+            let linked: BTreeSet<usize> = linked.filter_map(|to| places.get(&to).copied()).collect();
+            for other in linked {
+                *structure.entry([*place.min(&other), *place.max(&other)]).or_default() += 0.5;
+            }
+        }
+    }
+    structure.into_iter().map(|(between, structure)| Link { between, structure }).collect()
 }
 
 impl Corpus for Searched<'_> {
@@ -112,6 +133,10 @@ impl Corpus for Searched<'_> {
     fn candidates(&self, query: &[f32], also: &[u64]) -> Result<Vec<Found>> {
         let (hits, _) = self.hits(query, CANDIDATES, also)?;
         hits.iter().enumerate().map(|(place, hit)| self.found(query, hit, place, true)).collect()
+    }
+
+    fn links(&self, found: &[Found]) -> Result<Vec<Link>> {
+        Ok(links_between(self.snapshot, found))
     }
 
     fn similarities(&self, query: &[f32], documents: &[u64]) -> Result<Vec<Option<f32>>> {

@@ -4,7 +4,7 @@ use super::super::Db;
 use super::corpus::{Names, Searched, lessons};
 use super::learned::tensors;
 use super::session::learns;
-use crate::learn::{Reason, Taught, TeachOptions, Tensors, Verdict, teach};
+use crate::learn::{ClickModel, GraphRanker, Ranker, Reason, Taught, TeachOptions, Tensors, Verdict, teach};
 use crate::search::Effort;
 use crate::store::{Edit, Snapshot};
 use crate::{Error, FeedbackFault, Result};
@@ -51,6 +51,7 @@ impl Learning {
 
     /// What was found out about what is in use now, or else about what most feedback is for.
     pub fn main(&self) -> Option<&Verdict> {
+        // Of two that would do, the later one was found better.
         self.verdicts.iter().max_by_key(|verdict| (verdict.adopted(), verdict.trained_on + verdict.held_out))
     }
 }
@@ -158,11 +159,10 @@ impl Snapshot {
 
 /// The weights of what was adopted, and what was measured.
 fn weights(taught: &Taught, verdict: &Verdict) -> Tensors {
-    let mut tensors = match (&taught.ranker, &taught.clicks) {
-        (Some(ranker), _) if verdict.component == "ranker" => ranker.to_tensors(),
-        (_, Some(clicks)) => clicks.to_tensors(),
-        _ => Tensors::default(),
-    };
+    let ranker = taught.ranker.as_ref().filter(|_| verdict.component == "ranker").map(Ranker::to_tensors);
+    let graph = taught.graph.as_ref().filter(|_| verdict.component == "graph").map(GraphRanker::to_tensors);
+    let clicks = taught.clicks.as_ref().filter(|_| verdict.component == "clicks").map(ClickModel::to_tensors);
+    let mut tensors = ranker.or(graph).or(clicks).unwrap_or_default();
     let counts = [verdict.trained_on, verdict.held_out, verdict.new].map(|count| count as f32);
     let interval = |of: crate::learn::Interval| [of.mean, of.low, of.high].map(|x| x as f32).to_vec();
     tensors.put("report.counts", &[3], counts.to_vec());
@@ -170,12 +170,19 @@ fn weights(taught: &Taught, verdict: &Verdict) -> Tensors {
     tensors.put("report.after", &[2], verdict.after.map(|x| x as f32).to_vec());
     tensors.put("report.gain", &[3], interval(verdict.gain));
     tensors.put("report.gain_of_new", &[3], interval(verdict.gain_of_new));
+    if let Some(over) = verdict.over_ranker {
+        tensors.put("report.over_ranker", &[3], interval(over));
+    }
     tensors
 }
 
 /// What was measured when weights were adopted.
 fn report(tensors: &Tensors) -> Option<Verdict> {
-    let component = if tensors.tensor("ranker.weights").is_some() { "ranker" } else { "clicks" };
+    let component = match tensors.iter().next()?.0.split('.').next()? {
+        "ranker" => "ranker",
+        "gnn" => "graph",
+        _ => "clicks",
+    };
     let numbers =
         |name, count: usize| Some(tensors.get(name, &[count])?.iter().map(|x| f64::from(*x)).collect::<Vec<f64>>());
     let interval = |name| {
@@ -193,6 +200,7 @@ fn report(tensors: &Tensors) -> Option<Verdict> {
         after: both("report.after")?,
         gain: interval("report.gain")?,
         gain_of_new: interval("report.gain_of_new")?,
+        over_ranker: interval("report.over_ranker"),
         reason: Reason::Improves,
     })
 }

@@ -2,7 +2,7 @@
 
 use super::super::Db;
 use super::feedback::Feedback;
-use super::learned::{Learned, Moved};
+use super::learned::{How, Learned, Moved};
 use crate::search::{Effort, Hit, Matches, QueryVector, Trace};
 use crate::store::{Clock, Event, Id, Snapshot};
 use crate::{Error, FeedbackFault, Result};
@@ -54,7 +54,9 @@ pub struct Answer {
     pub query_id: QueryId,
     /// The best first: in the learned order where one is in use, else the nearest. Distances are those to the query in any case.
     pub hits: Vec<Hit>,
-    /// How learning moved each of them; `None` where it was not in use.
+    /// Whether the order is a learned one.
+    pub learned: bool,
+    /// How learning moved each of them, where that was asked.
     pub moved: Option<Vec<Moved>>,
     /// What the search took.
     pub trace: Trace,
@@ -71,6 +73,7 @@ pub struct LearnedSearch<'s> {
     matches: Option<&'s Matches>,
     threads: usize,
     uses_learned: bool,
+    explains: bool,
 }
 
 impl Session {
@@ -104,6 +107,7 @@ impl Session {
             matches: None,
             threads: 1,
             uses_learned: true,
+            explains: false,
         }
     }
 
@@ -191,6 +195,12 @@ impl<'s> LearnedSearch<'s> {
         self
     }
 
+    /// Whether it is told how learning moved each result.
+    pub fn explain(mut self, explains: bool) -> Self {
+        self.explains = explains;
+        self
+    }
+
     /// Runs it.
     ///
     /// # Errors
@@ -204,13 +214,15 @@ impl<'s> LearnedSearch<'s> {
             let search = snapshot.search(self.query.clone()).k(wanted).effort(self.effort).threads(self.threads);
             if let Some(matches) = self.matches { search.filter(matches) } else { search }
         };
-        let (mut hits, moved, trace) = match session.learned.as_ref().filter(|_| self.uses_learned && wanted > 0) {
+        let learned = session.learned.as_ref().filter(|_| self.uses_learned && wanted > 0);
+        let (mut hits, moved, trace) = match learned {
             Some(learned) => {
                 plain().check()?;
-                let found = learned.search(snapshot, &query, wanted, (self.effort, self.matches, self.threads));
-                let (found, trace) = snapshot.settle(found)?;
-                let (hits, moved): (Vec<Hit>, Vec<Moved>) = found.into_iter().unzip();
-                (hits, Some(moved), trace)
+                let Self { effort, matches, threads, explains, .. } = self;
+                let how = How { effort, matches, threads, explains };
+                let (found, trace) = snapshot.settle(learned.search(snapshot, &query, wanted, how))?;
+                let (hits, moved): (Vec<Hit>, Vec<Option<Moved>>) = found.into_iter().unzip();
+                (hits, moved.into_iter().collect::<Option<Vec<Moved>>>().filter(|_| explains), trace)
             }
             None => {
                 let (hits, trace) = plain().run_traced()?;
@@ -225,7 +237,7 @@ impl<'s> LearnedSearch<'s> {
         let shown = hits.iter().map(|hit| hit.id.clone()).collect();
         let position = self.position;
         let query_id = session.remember(Feedback { query, shown, position, ..Feedback::default() });
-        Ok(Answer { query_id, hits, moved, trace })
+        Ok(Answer { query_id, hits, learned: learned.is_some(), moved, trace })
     }
 }
 

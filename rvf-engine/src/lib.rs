@@ -76,9 +76,9 @@ pub use branch::{
 };
 pub use compact::{CompactOptions, Compacted};
 pub use db::{
-    Answer, Batch, BranchOptions, Committed, CreateOptions, Db, Feedback, Flattened, LearnOptions, Learned,
-    LearnedInfo, LearnedSearch, Learning, Moved, OpenOptions, QueryId, ReadMode, ReadOptions, Reader, Record, Session,
-    Shared, branch_path, flatten, salvage_path,
+    Answer, Batch, BranchOptions, Committed, CreateOptions, Db, Feedback, Flattened, GraphEdge, GraphNode,
+    LearnOptions, Learned, LearnedInfo, LearnedSearch, Learning, MOST_HOPS, Moved, OpenOptions, QueryId, ReadMode,
+    ReadOptions, Reader, Record, Session, Shared, Soft, Study, Subgraph, branch_path, flatten, salvage_path,
 };
 pub use error::{
     ArchiveError, ArchiveFault, Error, FeedbackFault, KeyError, KeyFault, ParentError, ParentFault, Result,

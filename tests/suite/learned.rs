@@ -233,6 +233,75 @@ fn many_threads_search_and_give_feedback_at_once() {
     assert_eq!(db.snapshot().feedback().unwrap().len(), 560);
 }
 
+/// A study takes place on another thread while the store goes on, and fits the store as long as that did not learn or forget.
+#[test]
+fn a_study_is_adopted_by_the_store_that_it_is_of() {
+    let (folder, mut world) = (tempfile::tempdir().unwrap(), Taste::new(7));
+    let (_, mut db) = store(&folder, &world);
+    db.record(&world.judgements(300)).unwrap();
+    let options = LearnOptions { epochs: 4, ..LearnOptions::default() };
+    let snapshot = db.snapshot();
+    let studying = std::thread::spawn(move || snapshot.study(&options).unwrap());
+    db.add(&[0.5f32; DIMENSION]).unwrap();
+    db.record(&world.judgements(2)).unwrap();
+    let study = studying.join().unwrap();
+    let before = db.snapshot().epoch();
+    assert!(db.adopt(&study).unwrap().adopted());
+    assert_eq!(db.snapshot().epoch(), before + 1);
+    // Now it has learned, and the study is of before.
+    assert!(matches!(db.adopt(&study), Err(Error::OtherSnapshot)));
+    let again = db.snapshot().study(&options).unwrap();
+    db.reset_learned(true).unwrap();
+    assert!(matches!(db.adopt(&again), Err(Error::OtherSnapshot)));
+    let other = Db::create(folder.path().join("b.rvf"), &Schema::new(DIMENSION as u32, Metric::Cosine));
+    assert!(matches!(other.unwrap().adopt(&study), Err(Error::OtherSnapshot)));
+}
+
+/// Catches a half-life that does nothing: what is much older than the newest feedback is forgotten, and with it what it taught.
+#[test]
+fn old_feedback_fades_where_it_has_a_half_life() {
+    let (folder, mut world) = (tempfile::tempdir().unwrap(), Taste::new(8));
+    let (path, db) = store(&folder, &world);
+    drop(db);
+    let at = |seconds: u64| OpenOptions { clock: Clock::Fixed(seconds * 1_000_000_000), ..OpenOptions::default() };
+    let reopen = |seconds| Db::open_with(Arc::new(rvf_format::storage::FilePlace), &path, &at(seconds)).unwrap();
+    reopen(1_000).record(&world.judgements(300)).unwrap();
+    reopen(100_000).record(&world.judgements(2)).unwrap();
+    let mut db = reopen(100_001);
+    let options = |half_life| LearnOptions { epochs: 4, half_life, ..LearnOptions::default() };
+    let faded = db.snapshot().study(&options(Some(1_000))).unwrap();
+    assert!(faded.verdicts.iter().all(|verdict| !verdict.adopted() && verdict.trained_on + verdict.held_out == 2));
+    assert!(db.learn(&options(Some(50_000))).unwrap().adopted());
+    assert!(first(&db.snapshot(), &mut world) > 0.6);
+}
+
+/// A session that adapts is the same as any until something is chosen, moves queries then, and what it adapted to is kept apart.
+#[test]
+fn sessions_that_adapt_begin_as_any_other() {
+    let (folder, mut world) = (tempfile::tempdir().unwrap(), Taste::new(9));
+    let (_, mut db) = store(&folder, &world);
+    let session = Session::new(db.snapshot()).unwrap().adapting().unwrap();
+    let query = world.query(4);
+    let answer = session.search(&query).run().unwrap();
+    assert_eq!((answer.hits.clone(), answer.learned), (db.snapshot().search(&query).run().unwrap(), false));
+    for _ in 0..30 {
+        let again = session.search(&query).run().unwrap();
+        session.feedback(again.query_id, &[answer.hits[4].id.clone()], 1.0).unwrap();
+    }
+    let adapted = session.search(&query).run().unwrap();
+    let place = |hits: &[Hit]| hits.iter().position(|hit| hit.id == answer.hits[4].id).unwrap();
+    assert!(adapted.learned && place(&adapted.hits) < 4, "{adapted:?}");
+    assert_eq!(session.search(&query).learned(false).run().unwrap().hits, answer.hits);
+    db.record_session(&session).unwrap();
+    // Who does not ask for it does not get it.
+    assert_eq!(hits(&db.snapshot(), &query, true), plain(&db.snapshot(), &query));
+    let next = Session::new(db.snapshot()).unwrap().adapting().unwrap();
+    assert_eq!(next.search(&query).run().unwrap().hits, adapted.hits);
+    db.reset_learned(false).unwrap();
+    let reset = Session::new(db.snapshot()).unwrap().adapting().unwrap();
+    assert_eq!(reset.search(&query).run().unwrap().hits, answer.hits);
+}
+
 /// What a store should hold of feedback, through anything that may be done to it.
 struct Model {
     db: Db,

@@ -56,8 +56,8 @@ const FLOORS: [(&str, &[Floor]); 2] = [
             (
                 "db",
                 &[
-                    "branch", "compact", "filter", "index", "ingest", "learn", "salvage", "search", "sign", "store",
-                    "value",
+                    "branch", "compact", "filter", "index", "ingest", "learn", "random", "salvage", "search", "sign",
+                    "store", "value",
                 ],
             ),
         ],

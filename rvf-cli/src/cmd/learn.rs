@@ -32,14 +32,26 @@ pub(crate) struct LearnArgs {
     /// What is random follows from it: the same feedback and seed learn the same
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// Days after which feedback counts half as much; it never fades unless given. Ages are those at the newest feedback
+    #[arg(long, value_name = "DAYS", allow_negative_numbers = true, value_parser = parse_days)]
+    half_life: Option<u64>,
     /// Forget what was learned; the feedback stays
-    #[arg(long, conflicts_with_all = ["epochs", "holdout", "seed"])]
+    #[arg(long, conflicts_with_all = ["epochs", "holdout", "seed", "half_life"])]
     reset: bool,
     /// With --reset: forget the feedback, too
     #[arg(long, requires = "reset")]
     feedback: bool,
     #[command(flatten)]
     writer: WriterArgs,
+}
+
+/// Days, whole or not, as seconds.
+fn parse_days(text: &str) -> Result<u64, String> {
+    let days: f64 = text.parse().map_err(|_| format!("\"{text}\" is no number"))?;
+    match (1.0 / 86_400.0..=1e6).contains(&days) {
+        true => Ok((days * 86_400.0).round() as u64),
+        false => Err("a half-life is above 0 and at most 1,000,000 days".to_owned()),
+    }
 }
 
 pub(crate) fn run(args: &LearnArgs, ui: &Ui) -> Outcome {
@@ -64,6 +76,7 @@ pub(crate) fn run(args: &LearnArgs, ui: &Ui) -> Outcome {
         epochs: usize::try_from(args.epochs).unwrap_or(usize::MAX),
         hold_out: args.holdout,
         seed: args.seed,
+        half_life: args.half_life,
         ..LearnOptions::default()
     };
     let done = db.learn(&options).map_err(Failure::of(&args.file))?;

@@ -1,7 +1,9 @@
 //! `rvf query`: the nearest records to a vector.
 
+mod modes;
 mod show;
 
+use self::modes::{graph_json, soft_json};
 use self::show::moved_json;
 use super::{FILTER_HELP, Outcome, matches_of, open_reader, parse_id, parse_recall, warn_of_damage};
 use crate::args::ReadArgs;
@@ -71,6 +73,12 @@ pub(crate) struct QueryArgs {
     /// Leave out what was learned from feedback: the nearest come first
     #[arg(long)]
     plain: bool,
+    /// Print the graph of the index around the results, up to so many links away, 1 to 3
+    #[arg(long, value_name = "HOPS", value_parser = clap::value_parser!(u64).range(1..=3))]
+    subgraph: Option<u64>,
+    /// Print how much each result counts as a soft neighbour at this temperature, above 0, and with --json the mean of their vectors
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    soft: Option<f32>,
     /// Print how the records were looked for, why, what it cost, and how learning moved each result
     #[arg(long)]
     explain: bool,
@@ -179,12 +187,13 @@ impl Searches<'_> {
         let started = Instant::now();
         let k = usize::try_from(self.args.k).unwrap_or(usize::MAX);
         let threads = usize::try_from(self.args.threads).unwrap_or(1);
-        let done = self.search(query, k, threads);
+        let done = self.search(query.clone(), k, threads);
         let micros = started.elapsed().as_nanos() as f64 / 1e3;
         let (hits, moved, trace) = done.map_err(Failure::of(&self.args.file)).map_err(in_query)?;
         if trace.damaged > 0 && !self.damage_told.replace(true) {
             warn_of_damage(trace.damaged, &self.args.file, self.ui);
         }
+        let (graph, soft) = (self.subgraph(&hits)?, self.soft(&query, &hits)?);
         if self.ui.json {
             let told: Result<Vec<Value>, Failure> = hits.iter().map(|hit| self.hit_json(hit)).collect();
             let mut value = json!({
@@ -205,12 +214,19 @@ impl Searches<'_> {
                     value["plan"]["learned"] = moved.iter().zip(&hits).map(moved_json).collect();
                 }
             }
+            if let Some(graph) = &graph {
+                value["graph"] = graph_json(graph);
+            }
+            if let Some(soft) = &soft {
+                value["soft"] = soft_json(soft);
+            }
             return self.ui.line(value);
         }
         if !self.ui.is_quiet() {
-            self.ui.line(self.headline(number, hits.len(), micros, &trace, moved.is_some()))?;
+            self.ui.line(self.headline(number, hits.len(), micros, &trace, self.session.is_some()))?;
         }
         self.table(&hits)?;
+        self.tell_modes(&hits, graph.as_ref(), soft.as_ref())?;
         if !self.args.explain {
             return Ok(());
         }

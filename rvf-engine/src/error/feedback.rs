@@ -27,6 +27,11 @@ pub enum FeedbackFault {
     },
     /// The answer to a query that is not, or no longer, remembered.
     Forgotten,
+    /// The temperature of soft neighbours is not above 0, or there is nothing to weigh.
+    Temperature {
+        /// The temperature.
+        temperature: f32,
+    },
     /// The share of the feedback to be held out is not above 0 and below 0.9.
     HoldOut {
         /// The share.
@@ -43,6 +48,9 @@ impl fmt::Display for FeedbackFault {
             FeedbackFault::Unknown { id } => write!(f, "what was chosen is not in the store: id {id}"),
             FeedbackFault::Weight { weight } => write!(f, "the weight {weight} is not a number above 0"),
             FeedbackFault::Forgotten => f.write_str("the query of this feedback is not remembered"),
+            FeedbackFault::Temperature { temperature } => {
+                write!(f, "there are no soft neighbours at a temperature of {temperature}")
+            }
             FeedbackFault::HoldOut { share } => write!(f, "a share of {share} cannot be held out"),
         }
     }
@@ -60,6 +68,7 @@ impl FeedbackFault {
             FeedbackFault::Forgotten => {
                 "give feedback on one of the last 4,096 answers of the session, or name the query itself"
             }
+            FeedbackFault::Temperature { .. } => "give a temperature above 0, as 0.1, and at least one result",
             FeedbackFault::HoldOut { .. } => "hold out a share above 0 and below 0.9",
         }
     }

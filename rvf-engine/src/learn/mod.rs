@@ -19,12 +19,14 @@
 //! | `impressions.rs` | [`Impressions`]: what was shown at which place, and what was chosen |
 //! | `clicks.rs` | [`ClickModel`]: what makes a document be chosen apart from its place; feedback that foretells nothing is distrusted |
 //! | `lessons.rs` | [`Lesson`], [`Corpus`]: feedback as learning sees it, what is searched; the split |
+//! | `adapted.rs` | [`Adapted`]: a corpus searched by queries that an adapter moves; training it |
 //! | `teach.rs` | [`teach`]: training, tuning, and adopting what improves what was held out |
 //! | `measure.rs` | [`ndcg10`], [`bootstrap`]: how good an order is, and whether one is better |
 //! | `sona/` | adapters of queries: [`MicroLora`] a request, [`BaseLora`] in the background |
 //! | `tensors.rs` | [`Tensors`]: learned weights by name, as they are kept |
 //! | `math.rs` | sums that are the same everywhere |
 
+mod adapted;
 mod clicks;
 mod decay;
 mod features;
@@ -44,6 +46,7 @@ mod teach;
 mod teach_tests;
 mod tensors;
 
+pub use adapted::{Adapted, adapter};
 pub use clicks::{ClickFit, ClickModel, Foretelling};
 pub use decay::{Neighbour, NewEdges, age, decay, new_edges};
 pub use features::{Candidate, FEATURES, Row, rows, without_evidence};
@@ -60,5 +63,5 @@ pub use sona::{
     Bank, BaseLora, Boundary, Clusters, FoundPattern, LowRank, MicroLora, Pattern, Reservoir, Training,
     TrainingOptions, TrainingReport, Trajectory, kmeans,
 };
-pub use teach::{MOST_LOSS, NEIGHBOURS, Options as TeachOptions, Reason, Taught, Verdict, impressions, teach};
+pub use teach::{Course, MOST_LOSS, NEIGHBOURS, Options as TeachOptions, Reason, Taught, Verdict, impressions, teach};
 pub use tensors::{Tensor, Tensors};

@@ -4,16 +4,19 @@
 //! lessons -> held out (whole groups of like queries) ------------------------------+-> judged: adopted or not
 //!         -> the rest: outright choices -> lists, each without itself -> Ranker ---+
 //!                                    the same with links of the index -> GraphRanker
+//!                                    the same on queries that an adapter moves
 //!                      choices from lists -> Impressions -> ClickModel ------------+
 //! ```
 
+use super::adapted::{Adapted, adapter};
 use super::clicks::ClickModel;
 use super::gnn::{Form, GraphList, GraphRanker, Kind, Training};
 use super::impressions::{Impressions, PLACES, Shown};
-use super::lessons::{Corpus, Found, Lesson, held_out, list, memory, neighbourhood};
+use super::lessons::{Corpus, Found, Lesson, held_out, is_same, list, memory, neighbourhood};
 use super::measure::{Interval, bootstrap};
 use super::memory::Memory;
 use super::ranker::{List, Ranker};
+use super::sona::BaseLora;
 
 /// What queries whose right answers were never chosen may lose, nDCG@10.
 pub const MOST_LOSS: f64 = 0.005;
@@ -96,9 +99,22 @@ impl Verdict {
     }
 }
 
+/// What is learned from.
+#[derive(Clone, Debug, Default)]
+pub struct Course<'c> {
+    /// The lessons, oldest first.
+    pub lessons: &'c [Lesson],
+    /// What is known of queries of before, which are not trained on: patterns of a [`Bank`](super::Bank).
+    pub patterns: &'c [Lesson],
+    /// The adapter that was adopted with so many first of these lessons and the same options: training goes on from it.
+    pub before: Option<(BaseLora, usize)>,
+}
+
 /// What was learned.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Taught {
+    /// What moves queries before they are searched for, if it is adopted; the ranker goes with it.
+    pub adapter: Option<BaseLora>,
     /// The order of candidates by outright choices, if it is adopted.
     pub ranker: Option<Ranker>,
     /// That which hears of the candidates' neighbours, if it is adopted in the ranker's place.
@@ -116,9 +132,10 @@ pub struct Taught {
 pub fn teach<C: Corpus>(
     corpus: &C,
     dimension: usize,
-    lessons: &[Lesson],
+    course: Course<'_>,
     options: &Options,
 ) -> Result<Taught, C::Error> {
+    let Course { lessons, patterns, before } = course;
     let is_out = held_out(lessons, options.hold_out, options.seed);
     let part = |outright: bool, out: bool| -> Vec<&Lesson> {
         let all = lessons.iter().zip(&is_out);
@@ -127,9 +144,17 @@ pub fn teach<C: Corpus>(
             .collect()
     };
     let mut taught = Taught::default();
+    let before = before.filter(|(_, seen)| is_fair(lessons, *seen, &is_out, options)).map(|(adapter, seen)| {
+        let known = lessons.iter().zip(&is_out).take(seen).filter(|(lesson, is_out)| lesson.is_outright() && !**is_out);
+        (adapter, known.count())
+    });
     let (known, judged) = (part(true, false), part(true, true));
     if !known.is_empty() || !judged.is_empty() {
-        teach_orders(corpus, dimension, (&known, &judged), options, &mut taught)?;
+        // A pattern of queries that are held out would tell their answers.
+        let is_apart = |pattern: &&Lesson| judged.iter().all(|lesson| !is_same(&pattern.query, &lesson.query));
+        let patterns: Vec<&Lesson> = patterns.iter().filter(is_apart).collect();
+        let orders = Orders { corpus, dimension, known: &known, patterns: &patterns, judged: &judged, options };
+        orders.teach(before, &mut taught)?;
     }
     let (known, judged) = (part(false, false), part(false, true));
     if !known.is_empty() || !judged.is_empty() {
@@ -140,48 +165,101 @@ pub fn teach<C: Corpus>(
     Ok(taught)
 }
 
-/// Trains the order of candidates, without links of the index and with them, and judges both. Links are used only where they are surely better.
-fn teach_orders<C: Corpus>(
-    corpus: &C,
+/// Whether nothing that is held out now was trained on when there were only so many lessons: else an adapter has to begin anew.
+fn is_fair(lessons: &[Lesson], seen: usize, is_out: &[bool], options: &Options) -> bool {
+    let earlier = lessons.get(..seen).map(|earlier| held_out(earlier, options.hold_out, options.seed));
+    earlier.is_some_and(|earlier| is_out.starts_with(&earlier))
+}
+
+/// Orders of candidates by judgements.
+struct Orders<'t, C> {
+    corpus: &'t C,
     dimension: usize,
-    (known, judged): (&[&Lesson], &[&Lesson]),
-    options: &Options,
-    taught: &mut Taught,
-) -> Result<(), C::Error> {
-    if known.len() < FEWEST || judged.len() < FEWEST_HELD_OUT {
-        taught.verdicts.push(Verdict::without("ranker", known.len(), judged.len(), Reason::TooFew));
-        return Ok(());
+    known: &'t [&'t Lesson],
+    patterns: &'t [&'t Lesson],
+    judged: &'t [&'t Lesson],
+    options: &'t Options,
+}
+
+impl<C: Corpus> Orders<'_, C> {
+    /// Trains the ranker, then the same with links of the index and the same on adapted queries; each of these is used only where it is surely
+    /// better than the ranker.
+    fn teach(&self, before: Option<(BaseLora, usize)>, taught: &mut Taught) -> Result<(), C::Error> {
+        let (known, held_out) = (self.known.len(), self.judged.len());
+        if known < FEWEST || held_out < FEWEST_HELD_OUT {
+            taught.verdicts.push(Verdict::without("ranker", known, held_out, Reason::TooFew));
+            return Ok(());
+        }
+        let lists = Lists::of(self.corpus, self)?;
+        let plain: Vec<List> = lists.judged.iter().map(|both| both.flat.clone()).collect();
+        let ranker = lists.ranker(self.options);
+        let scores = |both: &Both| ranker.as_ref().map(|ranker| ranker.scores(&both.flat.rows));
+        let (of_ranker, by_ranker) = judged_by("ranker", known, (&plain, &lists.judged), scores);
+        let graph = lists.graph(self.options);
+        let of_graph = graph.as_ref().map(|graph| {
+            let scores = |both: &Both| graph.scores(&both.graph.as_ref()?.graph);
+            over_ranker(judged_by("graph", known, (&plain, &lists.judged), scores), &by_ranker)
+        });
+        let adapter = adapter(self.corpus, self.dimension, self.known, before, self.options.seed)?;
+        let adapted = Lists::of(&Adapted { corpus: self.corpus, adapter: &adapter }, self)?;
+        let with_adapter = adapted.ranker(self.options);
+        let scores = |both: &Both| with_adapter.as_ref().map(|ranker| ranker.scores(&both.flat.rows));
+        let of_adapter = over_ranker(judged_by("adapter", known, (&plain, &adapted.judged), scores), &by_ranker);
+        if of_adapter.adopted() {
+            (taught.adapter, taught.ranker) = (Some(adapter), with_adapter);
+        } else if of_graph.as_ref().is_some_and(Verdict::adopted) {
+            taught.graph = graph;
+        } else {
+            taught.ranker = ranker.filter(|_| of_ranker.adopted());
+        }
+        taught.verdicts.push(of_ranker);
+        taught.verdicts.extend(of_graph);
+        taught.verdicts.push(of_adapter);
+        Ok(())
     }
-    let memory = memory(dimension, known.iter().copied());
-    let lists = |lessons: &[&Lesson], own: bool| -> Result<Vec<Both>, C::Error> {
-        lessons.iter().enumerate().map(|(at, lesson)| both(corpus, &memory, lesson, own.then_some(at))).collect()
-    };
-    let (known, judged) = (lists(known, true)?, lists(judged, false)?);
-    let flat: Vec<List> = known.iter().map(|both| both.flat.clone()).collect();
-    let ranker = Ranker::train_and_tune(&flat, options.epochs, options.seed, MOST_LOSS);
-    let scores = |both: &Both| ranker.as_ref().map(|ranker| ranker.scores(&both.flat.rows));
-    let (verdict, of_ranker) = judged_by("ranker", known.len(), &judged, scores);
-    taught.verdicts.push(verdict.clone());
-    let graphs: Vec<GraphList> = known.iter().filter_map(|both| both.graph.clone()).collect();
-    let mut graph = None;
-    if graphs.len() == known.len() && graphs.iter().any(|list| !list.graph.edges().is_empty()) {
+}
+
+/// What is judged of something that costs more than the ranker: it has to be surely better.
+fn over_ranker((mut verdict, after): (Verdict, Vec<f64>), by_ranker: &[f64]) -> Verdict {
+    let over: Vec<f64> = after.iter().zip(by_ranker).map(|(after, ranker)| after - ranker).collect();
+    let over = bootstrap(&over, 1);
+    verdict.over_ranker = Some(over);
+    if verdict.adopted() && over.low <= 0.0 {
+        verdict.reason = Reason::NoBetter;
+    }
+    verdict
+}
+
+/// The candidates of all lessons, as a memory of those that are trained on gives them.
+struct Lists {
+    known: Vec<Both>,
+    judged: Vec<Both>,
+}
+
+impl Lists {
+    fn of<C: Corpus, D: Corpus<Error = C::Error>>(corpus: &D, of: &Orders<'_, C>) -> Result<Self, C::Error> {
+        let memory = memory(of.dimension, of.known.iter().chain(of.patterns).copied());
+        let lists = |lessons: &[&Lesson], own: bool| -> Result<Vec<Both>, C::Error> {
+            lessons.iter().enumerate().map(|(at, lesson)| both(corpus, &memory, lesson, own.then_some(at))).collect()
+        };
+        Ok(Self { known: lists(of.known, true)?, judged: lists(of.judged, false)? })
+    }
+
+    fn ranker(&self, options: &Options) -> Option<Ranker> {
+        let flat: Vec<List> = self.known.iter().map(|both| both.flat.clone()).collect();
+        Ranker::train_and_tune(&flat, options.epochs, options.seed, MOST_LOSS)
+    }
+
+    /// `None` without links, too.
+    fn graph(&self, options: &Options) -> Option<GraphRanker> {
+        let graphs: Vec<GraphList> = self.known.iter().map(|both| both.graph.clone()).collect::<Option<_>>()?;
+        if graphs.iter().all(|list| list.graph.edges().is_empty()) {
+            return None;
+        }
         let form = Form { kind: Kind::Gat, hidden: 16, heads: 2, ..Form::default() };
         let training = Training { form, seed: options.seed, ..Training::default() };
-        graph = GraphRanker::train_and_tune(&graphs, &training, MOST_LOSS);
-        let scores = |both: &Both| graph.as_ref()?.scores(&both.graph.as_ref()?.graph);
-        let (mut of_graph, after) = judged_by("graph", known.len(), &judged, scores);
-        let over: Vec<f64> = after.iter().zip(&of_ranker).map(|(graph, ranker)| graph - ranker).collect();
-        let over = bootstrap(&over, 1);
-        of_graph.over_ranker = Some(over);
-        if of_graph.adopted() && over.low <= 0.0 {
-            of_graph.reason = Reason::NoBetter;
-        }
-        graph = graph.filter(|_| of_graph.adopted());
-        taught.verdicts.push(of_graph);
+        GraphRanker::train_and_tune(&graphs, &training, MOST_LOSS)
     }
-    taught.ranker = ranker.filter(|_| verdict.adopted() && graph.is_none());
-    taught.graph = graph;
-    Ok(())
 }
 
 /// Candidates of a lesson, without links and with them.
@@ -206,16 +284,16 @@ fn both<C: Corpus>(corpus: &C, memory: &Memory, lesson: &Lesson, own: Option<usi
 fn judged_by(
     component: &'static str,
     trained_on: usize,
-    judged: &[Both],
+    (plain, judged): (&[List], &[Both]),
     scores: impl Fn(&Both) -> Option<Vec<f32>>,
 ) -> (Verdict, Vec<f64>) {
     let mut judgement = Judgement::default();
-    for both in judged {
+    for (before, both) in plain.iter().zip(judged) {
         match scores(both) {
-            Some(scores) => judgement.add(&both.flat, &scores),
+            Some(scores) => judgement.add(before, &both.flat, &scores),
             None => {
                 let verdict = Verdict::without(component, trained_on, judged.len(), Reason::Harms);
-                return (verdict, judged.iter().map(|both| both.flat.before()).collect());
+                return (verdict, plain.iter().map(List::before).collect());
             }
         }
     }
@@ -262,7 +340,7 @@ fn teach_clicks<C: Corpus>(
             let shown = Shown { document: found.document, similarity: found.similarity };
             model.score(&seen.signals(shown, &like, &rates))
         };
-        judgement.add(&list, &found.iter().map(score).collect::<Vec<f32>>());
+        judgement.add(&list, &list, &found.iter().map(score).collect::<Vec<f32>>());
         let errors = |(place, document): (usize, &u64)| {
             let similarity = found.iter().find(|found| found.document == *document)?.similarity;
             let signals = seen.signals(Shown { document: *document, similarity }, &like, &rates);
@@ -330,8 +408,9 @@ struct Judgement {
 }
 
 impl Judgement {
-    fn add(&mut self, list: &List, scores: &[f32]) {
-        self.before.push([list.before(), list.reciprocal_rank(None)]);
+    /// What the order of scores makes of a list, and what the order of distance makes of the `plain` one.
+    fn add(&mut self, plain: &List, list: &List, scores: &[f32]) {
+        self.before.push([plain.before(), plain.reciprocal_rank(None)]);
         self.after.push([list.by(scores), list.reciprocal_rank(Some(scores))]);
         self.is_new.push(list.is_new);
     }

@@ -2,7 +2,7 @@
 
 use super::lessons::{Corpus, Found, Lesson, Link, list, memory};
 use super::math::{dot, normalise};
-use super::teach::{MOST_LOSS, Options, Reason, Taught, impressions, teach};
+use super::teach::{Course, MOST_LOSS, Options, Reason, Taught, impressions, teach};
 use super::{ClickModel, Ranker, Shown};
 use crate::random::Random;
 use std::convert::Infallible;
@@ -115,6 +115,11 @@ impl Corpus for World {
         Ok(pairs.map(link).filter(|link| link.structure > 0.0).collect())
     }
 
+    fn sample(&self, count: usize, seed: u64) -> Result<Vec<Vec<f32>>, Infallible> {
+        let mut random = Random(seed);
+        Ok((0..count).map(|_| self.documents[random.below(DOCUMENTS)].clone()).collect())
+    }
+
     fn similarities(&self, query: &[f32], documents: &[u64]) -> Result<Vec<Option<f32>>, Infallible> {
         Ok(documents.iter().map(|at| self.documents.get(*at as usize).map(|vector| dot(vector, query))).collect())
     }
@@ -122,7 +127,7 @@ impl Corpus for World {
 
 fn taught(world: &World, lessons: &[Lesson]) -> Taught {
     let options = Options { epochs: 8, hold_out: 0.25, seed: 3 };
-    teach(world, DIMENSION, lessons, &options).unwrap_or_default()
+    teach(world, DIMENSION, Course { lessons, ..Course::default() }, &options).unwrap_or_default()
 }
 
 /// nDCG@10 of one right document, averaged over new queries of these kinds: by the ranker, by distance, by how often a document was chosen.

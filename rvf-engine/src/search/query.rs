@@ -79,7 +79,7 @@ pub(super) enum Checked<'a> {
 
 impl<'a> QueryVector<'a> {
     /// Its numbers, one a component; packed bits stay bytes.
-    pub(crate) fn numbers(&self) -> Vec<f32> {
+    pub fn to_vec(&self) -> Vec<f32> {
         match self {
             QueryVector::F32(values) => values.to_vec(),
             QueryVector::I8(values) => values.iter().map(|value| f32::from(*value)).collect(),

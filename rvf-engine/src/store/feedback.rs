@@ -77,6 +77,23 @@ impl Snapshot {
         self.settle(result.map(|()| events))
     }
 
+    /// The number of the first event that is there and counts; 0 if none is.
+    ///
+    /// # Errors
+    /// MAN-9.
+    pub(crate) fn oldest_feedback(&self) -> Result<u64> {
+        let mut first = self.first_that_counts()?;
+        let mut oldest = None;
+        for layer in self.chain() {
+            first = first.max(layer.first_that_counts()?);
+            let own = layer.own_feedback();
+            let counted =
+                own.iter().filter(|entry| entry.end_row() > first).map(|entry| entry.base_row.get().max(first));
+            oldest = counted.min().or(oldest);
+        }
+        Ok(oldest.unwrap_or(0))
+    }
+
     fn first_that_counts(&self) -> Result<u64> {
         Ok(first_feedback(&self.state().facts, self.root().manifest_offset.get())?)
     }

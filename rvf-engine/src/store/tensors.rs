@@ -36,6 +36,16 @@ impl Snapshot {
         }
     }
 
+    /// Whether something is learned of a kind; one that cannot be read counts as something.
+    pub(crate) fn has_learned(&self, kind: Kind) -> bool {
+        self.tensors(kind).map_or(true, |found| found.is_some())
+    }
+
+    /// The hash of the segment that counts of a kind, whatever it holds.
+    pub(crate) fn learned_hash(&self, kind: Kind) -> Option<[u8; 32]> {
+        self.chain().find_map(|layer| layer.own_tensors(kind).last().map(|entry| entry.hash))
+    }
+
     /// Segments of a kind in the file itself, by ascending id: the last one counts.
     pub(crate) fn own_tensors(&self, kind: Kind) -> Vec<ManifestEntry> {
         let mut own: Vec<ManifestEntry> = self.state().of_kind(kind).copied().collect();

@@ -153,3 +153,27 @@ fn damage_to_what_was_learned_leaves_the_nearest() {
     assert_eq!(place.ok("learn a.rvf --epochs 6")["adopted"], json!(true));
     assert_eq!(query(&place, &mut world, 2, "")["learned"], json!(true));
 }
+
+#[test]
+fn other_answers_than_a_list() {
+    let (place, mut world) = place(1);
+    let vector = serde_json::to_string(&world.query(1)).unwrap();
+    let value = place.ok(&format!("query a.rvf --vector {vector} -k 3 --soft 0.1 --subgraph 2"));
+    let weights: Vec<f64> = value["soft"]["weights"].as_array().unwrap().iter().filter_map(Value::as_f64).collect();
+    assert!(weights.is_sorted_by(|a, b| a >= b) && (weights.iter().sum::<f64>() - 1.0).abs() < 1e-5, "{value}");
+    assert_eq!(value["soft"]["vector"].as_array().map(Vec::len), Some(16));
+    // So small a store has no index, and its graph no links.
+    assert_eq!((value["graph"]["nodes"].as_array().map(Vec::len), &value["graph"]["edges"]), (Some(3), &json!([])));
+    for (flag, kind, words) in [
+        ("--soft 0", "feedback", "temperature of 0"),
+        ("--soft nan", "feedback", "NaN"),
+        ("--subgraph 4", "usage", "--subgraph"),
+    ] {
+        refused(&place, &format!("query a.rvf --vector {vector} {flag}"), 2, kind, words);
+    }
+    for days in ["0", "-1", "x", "1e9"] {
+        refused(&place, &format!("learn a.rvf --half-life {days}"), 2, "usage", "--half-life");
+    }
+    let text = place.run(&["query", "a.rvf", "--id", "3", "--soft", "0.2", "--subgraph", "1"]);
+    assert!(text.stdout.contains("soft neighbour") && text.stdout.contains("the graph around them"), "{text:?}");
+}

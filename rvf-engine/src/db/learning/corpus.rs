@@ -1,7 +1,7 @@
 //! A snapshot as what learning searches: documents by numbers, candidates with their vectors.
 
-use super::super::reader::decode;
-use crate::learn::{Corpus, Found, Lesson, Link, MOST_LESSONS, dot, normalise};
+use crate::learn::{Choice, Corpus, Found, Lesson, Link, MOST_LESSONS, age, decay, dot, normalise};
+use crate::random::Random;
 use crate::search::{Effort, Hit, Matches, Trace};
 use crate::store::{Event, Id, RowId, Snapshot};
 use crate::{Error, Result};
@@ -39,8 +39,13 @@ impl Names {
     }
 }
 
-/// The newest events as lessons.
-pub(super) fn lessons(events: &[Event], names: &mut Names) -> Vec<Lesson> {
+/// Lessons that weigh less than this are forgotten.
+const LEAST_WEIGHT: f32 = 1.0 / 64.0;
+
+/// The newest events as lessons; with a half-life, in seconds, older ones weigh less, by how much older they are than the newest.
+pub(super) fn lessons(events: &[Event], half_life: Option<u64>, names: &mut Names) -> Vec<Lesson> {
+    let seconds = |event: &Event| event.time_ns / 1_000_000_000;
+    let now = events.iter().map(seconds).max().unwrap_or(0);
     let newest = events.get(events.len().saturating_sub(MOST_LESSONS)..).unwrap_or_default();
     let lesson = |event: &Event| {
         let mut query = event.query.clone();
@@ -50,10 +55,23 @@ pub(super) fn lessons(events: &[Event], names: &mut Names) -> Vec<Lesson> {
             shown: event.shown.iter().map(|id| names.number(id)).collect(),
             first_place: event.first_place as usize,
             chosen: event.chosen.iter().map(|id| names.number(id)).collect(),
-            weight: event.weight,
+            weight: event.weight * decay(age(seconds(event), now), half_life),
         }
     };
-    newest.iter().map(lesson).collect()
+    // All get their numbers, so that these do not hang on what is forgotten.
+    let lessons = newest.iter().map(lesson);
+    lessons.filter(|lesson| half_life.is_none() || lesson.weight >= LEAST_WEIGHT).collect()
+}
+
+/// Judgements that are older than the newest lessons.
+pub(super) fn older(events: &[Event], names: &mut Names) -> Vec<(Vec<f32>, Vec<Choice>)> {
+    let older = events.get(..events.len().saturating_sub(MOST_LESSONS)).unwrap_or_default();
+    let mut judgements = Vec::new();
+    for event in older.iter().filter(|event| event.shown.is_empty()) {
+        let chosen = event.chosen.iter().map(|id| Choice { document: names.number(id), grade: event.weight });
+        judgements.push((event.query.clone(), chosen.collect()));
+    }
+    judgements
 }
 
 /// What learning searches.
@@ -68,12 +86,20 @@ pub(super) struct Searched<'s> {
 
 impl Searched<'_> {
     /// The nearest `k` and, of the documents `also`, those that there are and are not among them; by distance, ties by id.
-    pub(super) fn hits(&self, query: &[f32], k: usize, also: &[u64]) -> Result<(Vec<Hit>, Trace)> {
-        let search = || {
+    ///
+    /// With `moved` the nearest to that are looked for; distances and order are by the query all the same.
+    pub(super) fn hits(
+        &self,
+        query: &[f32],
+        moved: Option<&[f32]>,
+        k: usize,
+        also: &[u64],
+    ) -> Result<(Vec<Hit>, Trace)> {
+        let search = |query| {
             let search = self.snapshot.search(query).k(k).effort(self.effort).threads(self.threads);
             if let Some(matches) = self.matches { search.filter(matches) } else { search }
         };
-        let (mut hits, trace) = search().run_traced()?;
+        let (mut hits, trace) = search(moved.unwrap_or(query)).run_traced()?;
         let mut rows: Vec<(RowId, &Id)> = Vec::new();
         for id in also.iter().filter_map(|number| self.names.id(*number)) {
             if hits.iter().any(|hit| hit.id == *id) {
@@ -83,24 +109,38 @@ impl Searched<'_> {
             rows.extend(at.filter(|at| self.matches.is_none_or(|matches| matches.has(*at))).map(|at| (at, id)));
         }
         let places: Vec<RowId> = rows.iter().map(|(at, _)| *at).collect();
-        let distances = search().distances_of(&places)?;
+        if moved.is_some() {
+            let found: Result<Vec<Option<RowId>>> =
+                hits.iter().map(|hit| self.snapshot.find(hit.id.as_ref())).collect();
+            let found: Vec<RowId> = found?.into_iter().flatten().collect();
+            let distances = search(query).distances_of(&found)?;
+            hits.iter_mut().zip(distances).for_each(|(hit, distance)| hit.distance = distance);
+        }
+        let distances = search(query).distances_of(&places)?;
         hits.extend(distances.into_iter().zip(rows).map(|(distance, (_, id))| Hit { id: id.clone(), distance }));
         hits.sort_by(|a, b| a.distance.total_cmp(&b.distance).then_with(|| a.id.cmp(&b.id)));
         Ok((hits, trace))
     }
 
     /// Number, cosine similarity and, where it is wanted, vector of a hit.
-    pub(super) fn found(&self, query: &[f32], hit: &Hit, place: usize, with_vector: bool) -> Result<Found> {
+    /// Under cosine the distance tells the similarity, unless it is that to another query.
+    pub(super) fn found(
+        &self,
+        query: &[f32],
+        hit: &Hit,
+        place: usize,
+        with_vector: bool,
+        other_query: bool,
+    ) -> Result<Found> {
         let document = self.names.known(&hit.id).unwrap_or(UNNAMED + place as u64);
-        let is_cosine = self.snapshot.schema().metric == Metric::Cosine;
+        let is_cosine = self.snapshot.schema().metric == Metric::Cosine && !other_query;
         if is_cosine && !with_vector {
             let (vector, handle) = (Vec::new(), u64::MAX);
             return Ok(Found { document, similarity: 1.0 - hit.distance, vector, handle });
         }
         let (mut vector, mut handle) = (Vec::new(), u64::MAX);
         if let Some(at) = self.snapshot.find(hit.id.as_ref())? {
-            vector = decode(self.snapshot.schema().dtype, self.snapshot.view(at.part)?.row(at.row));
-            normalise(&mut vector);
+            vector = self.snapshot.unit(at)?;
             handle = u64::from(at.part) << 32 | u64::from(at.row);
         }
         let similarity = if is_cosine { 1.0 - hit.distance } else { dot(query, &vector) };
@@ -131,21 +171,27 @@ impl Corpus for Searched<'_> {
     type Error = Error;
 
     fn candidates(&self, query: &[f32], also: &[u64]) -> Result<Vec<Found>> {
-        let (hits, _) = self.hits(query, CANDIDATES, also)?;
-        hits.iter().enumerate().map(|(place, hit)| self.found(query, hit, place, true)).collect()
+        let (hits, _) = self.hits(query, None, CANDIDATES, also)?;
+        hits.iter().enumerate().map(|(place, hit)| self.found(query, hit, place, true, false)).collect()
     }
 
     fn links(&self, found: &[Found]) -> Result<Vec<Link>> {
         Ok(links_between(self.snapshot, found))
     }
 
+    fn sample(&self, count: usize, seed: u64) -> Result<Vec<Vec<f32>>> {
+        let rows: Vec<RowId> = self.snapshot.live_rows()?.collect();
+        let mut random = Random(seed);
+        let row = |_| rows.get(random.below(rows.len().max(1))).copied();
+        let picked: Vec<RowId> = (0..count).filter_map(row).collect();
+        picked.into_iter().map(|at| self.snapshot.unit(at)).collect()
+    }
+
     fn similarities(&self, query: &[f32], documents: &[u64]) -> Result<Vec<Option<f32>>> {
         let similarity = |number: &u64| {
             let Some(id) = self.names.id(*number) else { return Ok(None) };
             let Some(at) = self.snapshot.find(id.as_ref())? else { return Ok(None) };
-            let mut vector = decode(self.snapshot.schema().dtype, self.snapshot.view(at.part)?.row(at.row));
-            normalise(&mut vector);
-            Ok(Some(dot(query, &vector)))
+            Ok(Some(dot(query, &self.snapshot.unit(at)?)))
         };
         documents.iter().map(similarity).collect()
     }

@@ -132,9 +132,14 @@ impl Db {
         if events.is_empty() {
             return Ok(snapshot.epoch());
         }
-        let mut edit = Edit::new(Operation::FEEDBACK);
-        edit.drafts.push(feedback_draft(&snapshot, snapshot.next_feedback(), events));
-        edit.parameters = format!("events={}", events.len());
-        Ok(self.store.commit(&edit)?.epoch())
+        Ok(self.store.commit(&recording(&snapshot, events))?.epoch())
     }
+}
+
+/// What records events that were checked.
+pub(super) fn recording(snapshot: &Snapshot, events: &[Event]) -> Edit<'static> {
+    let mut edit = Edit::new(Operation::FEEDBACK);
+    edit.drafts.push(feedback_draft(snapshot, snapshot.next_feedback(), events));
+    edit.parameters = format!("events={}", events.len());
+    edit
 }

@@ -1,13 +1,12 @@
 //! [`Db::learn`]: feedback made an order of results, adopted only if it is better; reset; what is told about it.
 
 use super::super::Db;
-use super::corpus::{Names, Searched, lessons};
 use super::learned::tensors;
-use super::session::learns;
-use crate::learn::{ClickModel, GraphRanker, Ranker, Reason, Taught, TeachOptions, Tensors, Verdict, teach};
+use super::study::{State, Study, best};
+use crate::learn::{Reason, TeachOptions, Tensors, Verdict};
 use crate::search::Effort;
 use crate::store::{Edit, Snapshot};
-use crate::{Error, FeedbackFault, Result};
+use crate::{Error, Result};
 use rvf_format::Kind;
 use rvf_format::build::Draft;
 use rvf_format::manifest::FACT_FEEDBACK;
@@ -25,12 +24,14 @@ pub struct LearnOptions {
     pub seed: u64,
     /// How hard candidates are looked for.
     pub effort: Effort,
+    /// Seconds after which feedback counts half as much; `None`: it never fades. Ages are those at the newest feedback.
+    pub half_life: Option<u64>,
 }
 
 impl Default for LearnOptions {
     fn default() -> Self {
         let TeachOptions { epochs, hold_out, seed } = TeachOptions::default();
-        Self { epochs, hold_out, seed, effort: Effort::default() }
+        Self { epochs, hold_out, seed, effort: Effort::default(), half_life: None }
     }
 }
 
@@ -51,8 +52,7 @@ impl Learning {
 
     /// What was found out about what is in use now, or else about what most feedback is for.
     pub fn main(&self) -> Option<&Verdict> {
-        // Of two that would do, the later one was found better.
-        self.verdicts.iter().max_by_key(|verdict| (verdict.adopted(), verdict.trained_on + verdict.held_out))
+        best(&self.verdicts)
     }
 }
 
@@ -72,38 +72,39 @@ pub struct LearnedInfo {
 }
 
 impl Db {
-    /// Learns from the feedback that the store holds. What improves held-out feedback with 95 % confidence, and does not harm queries whose right
-    /// answers were never chosen, goes live in one commit; else nothing changes.
+    /// Learns from the feedback that the store holds: [`Snapshot::study`], then [`Db::adopt`].
     ///
     /// # Errors
-    /// [`Error::Feedback`] for options that cannot be, and a store of bits; those of a search and of a commit.
+    /// Those of both.
     pub fn learn(&mut self, options: &LearnOptions) -> Result<Learning> {
+        let study = self.snapshot().study(options)?;
+        self.adopt(&study)
+    }
+
+    /// Makes what a study found better than before live, in one commit; else nothing changes. The store may have gone on meanwhile, unless it
+    /// learned or forgot.
+    ///
+    /// # Errors
+    /// [`Error::OtherSnapshot`] for a study of another store, or of a state before something was learned or forgotten; those of a commit.
+    pub fn adopt(&mut self, study: &Study) -> Result<Learning> {
         let snapshot = self.snapshot();
-        let (taught, epoch) = (self.teach(&snapshot, options)?, snapshot.epoch());
-        let mut learning = Learning { verdicts: taught.verdicts.clone(), epoch };
-        if let Some(verdict) = learning.main().filter(|verdict| verdict.adopted()) {
+        if study.of != State::of(&snapshot)? {
+            return Err(Error::OtherSnapshot);
+        }
+        let mut learning = Learning { verdicts: study.verdicts.clone(), epoch: snapshot.epoch() };
+        if let Some((graph, overlay)) = &study.weights {
             let mut edit = Edit::new(Operation::LEARN);
-            edit.removed = snapshot.own_tensors(Kind::GRAPH).iter().map(|entry| entry.segment_id.get()).collect();
-            edit.drafts.push(draft(Kind::GRAPH, &weights(&taught, verdict)));
-            edit.parameters =
-                format!("component={} hold_out={} seed={}", verdict.component, options.hold_out, options.seed);
+            for (kind, tensors) in [(Kind::GRAPH, graph), (Kind::OVERLAY, overlay)] {
+                edit.removed.extend(snapshot.own_tensors(kind).iter().map(|entry| entry.segment_id.get()));
+                // An empty one stands for: nothing, whatever a parent says.
+                if !tensors.is_empty() || snapshot.has_learned(kind) {
+                    edit.drafts.push(draft(kind, tensors));
+                }
+            }
+            edit.parameters = study.parameters.clone();
             learning.epoch = self.store.commit(&edit)?.epoch();
         }
         Ok(learning)
-    }
-
-    fn teach(&self, snapshot: &Snapshot, options: &LearnOptions) -> Result<Taught> {
-        if !learns(snapshot) {
-            return Err(Error::Feedback(FeedbackFault::Bits));
-        }
-        if !(options.hold_out > 0.0 && options.hold_out < 0.9) {
-            return Err(Error::Feedback(FeedbackFault::HoldOut { share: options.hold_out }));
-        }
-        let mut names = Names::default();
-        let lessons = lessons(&snapshot.feedback()?, &mut names);
-        let searched = Searched { snapshot, names: &names, effort: options.effort, matches: None, threads: 1 };
-        let how = TeachOptions { epochs: options.epochs, hold_out: options.hold_out, seed: options.seed };
-        snapshot.settle(teach(&searched, snapshot.schema().dimension as usize, &lessons, &how))
     }
 
     /// Forgets what was learned, and with `feedback` that as well: from then on results are those of a store that never learned. Epochs before
@@ -115,11 +116,12 @@ impl Db {
         let snapshot = self.snapshot();
         let mut edit = Edit::new(Operation::LEARN);
         for kind in [Kind::GRAPH, Kind::OVERLAY] {
-            edit.removed.extend(snapshot.own_tensors(kind).iter().map(|entry| entry.segment_id.get()));
-            let inherited = snapshot.parent().map(|parent| parent.tensors(kind)).transpose()?.flatten();
-            // An empty one stands for: nothing, whatever the parent says.
-            if inherited.is_some() && snapshot.tensors(kind)?.is_some() {
-                edit.drafts.push(draft(kind, &Tensors::default()));
+            if snapshot.has_learned(kind) {
+                edit.removed.extend(snapshot.own_tensors(kind).iter().map(|entry| entry.segment_id.get()));
+                // An empty one stands for: nothing, whatever the parent says.
+                if snapshot.parent().is_some_and(|parent| parent.has_learned(kind)) {
+                    edit.drafts.push(draft(kind, &Tensors::default()));
+                }
             }
         }
         if feedback {
@@ -157,32 +159,12 @@ impl Snapshot {
     }
 }
 
-/// The weights of what was adopted, and what was measured.
-fn weights(taught: &Taught, verdict: &Verdict) -> Tensors {
-    let ranker = taught.ranker.as_ref().filter(|_| verdict.component == "ranker").map(Ranker::to_tensors);
-    let graph = taught.graph.as_ref().filter(|_| verdict.component == "graph").map(GraphRanker::to_tensors);
-    let clicks = taught.clicks.as_ref().filter(|_| verdict.component == "clicks").map(ClickModel::to_tensors);
-    let mut tensors = ranker.or(graph).or(clicks).unwrap_or_default();
-    let counts = [verdict.trained_on, verdict.held_out, verdict.new].map(|count| count as f32);
-    let interval = |of: crate::learn::Interval| [of.mean, of.low, of.high].map(|x| x as f32).to_vec();
-    tensors.put("report.counts", &[3], counts.to_vec());
-    tensors.put("report.before", &[2], verdict.before.map(|x| x as f32).to_vec());
-    tensors.put("report.after", &[2], verdict.after.map(|x| x as f32).to_vec());
-    tensors.put("report.gain", &[3], interval(verdict.gain));
-    tensors.put("report.gain_of_new", &[3], interval(verdict.gain_of_new));
-    if let Some(over) = verdict.over_ranker {
-        tensors.put("report.over_ranker", &[3], interval(over));
-    }
-    tensors
-}
+/// Names of components by number.
+pub(super) const COMPONENTS: [&str; 4] = ["ranker", "graph", "adapter", "clicks"];
 
 /// What was measured when weights were adopted.
 fn report(tensors: &Tensors) -> Option<Verdict> {
-    let component = match tensors.iter().next()?.0.split('.').next()? {
-        "ranker" => "ranker",
-        "gnn" => "graph",
-        _ => "clicks",
-    };
+    let component = *COMPONENTS.get(tensors.number("report.component")? as usize)?;
     let numbers =
         |name, count: usize| Some(tensors.get(name, &[count])?.iter().map(|x| f64::from(*x)).collect::<Vec<f64>>());
     let interval = |name| {
@@ -205,7 +187,7 @@ fn report(tensors: &Tensors) -> Option<Verdict> {
     })
 }
 
-fn draft(kind: Kind, tensors: &Tensors) -> Draft<'static> {
+pub(super) fn draft(kind: Kind, tensors: &Tensors) -> Draft<'static> {
     let shapes: Vec<Vec<u32>> =
         tensors.iter().map(|(_, tensor)| tensor.shape.iter().map(|axis| *axis as u32).collect()).collect();
     let named = tensors.iter().zip(&shapes).map(|((name, tensor), shape)| (name, &shape[..], &tensor.values[..]));

@@ -1,10 +1,12 @@
 //! [`Learned`]: what a snapshot has learned, ready to be used; and the order of results by it.
 
-use super::corpus::{CANDIDATES, Names, Searched, lessons, links_between};
+use super::corpus::{CANDIDATES, Names, Searched, lessons, links_between, older};
+use super::study::whole;
 use crate::Result;
 use crate::learn::{
-    Candidate, ClickModel, FEATURES, Found, GraphRanker, Impressions, Lesson, Link, Memory, NEIGHBOURS, PLACES, Ranker,
-    Recalled, Row, Shown, Tensors, impressions, memory, neighbourhood, normalise, rows, without_evidence,
+    Bank, BaseLora, Candidate, ClickModel, FEATURES, Found, GraphRanker, Impressions, Lesson, Link, Memory, MicroLora,
+    NEIGHBOURS, PLACES, Pattern, Ranker, Recalled, Row, Shown, Tensors, impressions, memory, neighbourhood, normalise,
+    rows, without_evidence,
 };
 use crate::search::{Effort, Hit, Matches, Trace};
 use crate::store::Snapshot;
@@ -14,6 +16,8 @@ use rvf_format::Kind;
 #[derive(Debug)]
 pub struct Learned {
     names: Names,
+    /// What moves queries before they are searched for.
+    adapter: Option<BaseLora>,
     order: Order,
     tensors: Tensors,
     epoch: u64,
@@ -25,6 +29,8 @@ enum Order {
     Ranker(Ranker, Memory),
     Graph(Box<GraphRanker>, Memory),
     Clicks(ClickModel, Box<Impressions>, [f32; PLACES]),
+    /// By similarity to the query, which something moves.
+    Nearest,
 }
 
 /// How learning moved a result.
@@ -52,9 +58,15 @@ impl Learned {
         let (ranker, clicks) = (Ranker::from_tensors(&tensors), ClickModel::from_tensors(&tensors));
         let graph = GraphRanker::from_tensors(&tensors).filter(|graph| graph.width() == FEATURES);
         let mut names = Names::default();
-        let lessons = lessons(&snapshot.feedback()?, &mut names);
+        let events = snapshot.feedback()?;
+        // Numbers are given in this order, which the patterns were made in.
+        older(&events, &mut names);
+        let lessons = lessons(&events, whole(&tensors, "report.half_life"), &mut names);
         let dimension = snapshot.schema().dimension as usize;
-        let chosen = || memory(dimension, lessons.iter().filter(|lesson| lesson.is_outright()));
+        let known = Bank::from_tensors(&tensors, dimension).as_ref().map(patterns).unwrap_or_default();
+        let chosen = || memory(dimension, lessons.iter().filter(|lesson| lesson.is_outright()).chain(&known));
+        let overlay = self::tensors(snapshot, Kind::OVERLAY)?;
+        let adapter = overlay.and_then(|(tensors, _)| BaseLora::from_tensors(&tensors, dimension));
         let order = match (ranker, graph, clicks) {
             (Some(ranker), ..) => Order::Ranker(ranker, chosen()),
             (None, Some(graph), _) => Order::Graph(Box::new(graph), chosen()),
@@ -68,7 +80,13 @@ impl Learned {
             }
             (None, None, None) => return Ok(None),
         };
-        Ok(Some(Self { names, order, tensors, epoch }))
+        Ok(Some(Self { names, adapter, order, tensors, epoch }))
+    }
+
+    /// Nothing learned: for sessions that move their queries.
+    pub(super) fn bare() -> Self {
+        let (names, tensors) = Default::default();
+        Self { names, adapter: None, order: Order::Nearest, tensors, epoch: 0 }
     }
 
     /// The epoch of the commit that adopted it.
@@ -91,15 +109,17 @@ impl Learned {
     ) -> Result<(Vec<Placed>, Trace)> {
         let mut unit = query.to_vec();
         normalise(&mut unit);
-        let How { effort, matches, threads, explains } = how;
+        let How { effort, matches, threads, explains, micro } = how;
         let searched = Searched { snapshot, names: &self.names, effort, matches, threads };
         let known = Known::of(&self.order, &unit);
-        let (hits, trace) = searched.hits(query, k.max(CANDIDATES), &known.documents())?;
-        let sees_vectors = matches!(self.order, Order::Graph(..));
+        let moved = self.moved(&unit, micro);
+        let (hits, trace) = searched.hits(query, moved.as_deref(), k.max(CANDIDATES), &known.documents())?;
+        let sees_vectors = matches!(self.order, Order::Graph(..)) || moved.is_some();
+        let seen_from = moved.as_deref().unwrap_or(&unit);
         let mut found = Vec::with_capacity(hits.len());
         for (place, hit) in hits.iter().enumerate() {
             let has_evidence = self.names.known(&hit.id).is_some();
-            found.push(searched.found(&unit, hit, place, sees_vectors || has_evidence)?);
+            found.push(searched.found(seen_from, hit, place, sees_vectors || has_evidence, moved.is_some())?);
         }
         let links = if sees_vectors { links_between(snapshot, &found) } else { Vec::new() };
         let scores = known.scores(&unit, &found, &links);
@@ -115,6 +135,37 @@ impl Learned {
     }
 }
 
+impl Learned {
+    /// The query that is searched for, of unit length, where it is not the query itself.
+    fn moved(&self, unit: &[f32], micro: Option<&MicroLora>) -> Option<Vec<f32>> {
+        let mut moved = unit.to_vec();
+        let mut is_moved = self.adapter.as_ref().is_some_and(|adapter| adapter.apply(unit, &mut moved));
+        if let Some(micro) = micro {
+            let before = moved.clone();
+            is_moved |= micro.apply(&before, &mut moved);
+        }
+        (is_moved && moved != unit).then_some(moved)
+    }
+}
+
+/// Half-life of patterns: any, for their age is not kept.
+pub(super) const BANK_LIFE: f64 = 1.0;
+/// Patterns that are trusted less are left out.
+const LEAST_CONFIDENCE: f32 = 0.1;
+
+/// Patterns as what is known of queries of before.
+pub(super) fn patterns(bank: &Bank) -> Vec<Lesson> {
+    let trusted = bank.patterns().iter().enumerate();
+    let trusted = trusted.filter(|(_, pattern)| pattern.confidence(0.0, BANK_LIFE) >= LEAST_CONFIDENCE);
+    let lesson = |(at, pattern): (usize, &Pattern)| Lesson {
+        query: bank.centroid(at).to_vec(),
+        chosen: pattern.chosen.iter().map(|choice| choice.document).collect(),
+        weight: 1.0,
+        ..Lesson::default()
+    };
+    trusted.map(lesson).collect()
+}
+
 /// A result, and how it was moved, where that is asked.
 pub(super) type Placed = (Hit, Option<Moved>);
 
@@ -124,6 +175,8 @@ pub(super) struct How<'s> {
     pub(super) matches: Option<&'s Matches>,
     pub(super) threads: usize,
     pub(super) explains: bool,
+    /// What a session has learned of its own.
+    pub(super) micro: Option<&'s MicroLora>,
 }
 
 /// What an order knows of one query.
@@ -131,6 +184,7 @@ enum Known<'l> {
     Ranker(&'l Ranker, Recalled<'l>),
     Graph(&'l GraphRanker, Recalled<'l>),
     Clicks(&'l ClickModel, &'l Impressions, &'l [f32; PLACES], Vec<f32>),
+    Nearest,
 }
 
 impl<'l> Known<'l> {
@@ -138,6 +192,7 @@ impl<'l> Known<'l> {
         match order {
             Order::Ranker(ranker, memory) => Known::Ranker(ranker, memory.recall(query, None)),
             Order::Graph(graph, memory) => Known::Graph(graph, memory.recall(query, None)),
+            Order::Nearest => Known::Nearest,
             Order::Clicks(model, seen, rates) => Known::Clicks(model, seen, rates, seen.similarities(query, None)),
         }
     }
@@ -147,6 +202,7 @@ impl<'l> Known<'l> {
         match self {
             Known::Ranker(_, recalled) | Known::Graph(_, recalled) => recalled.documents(),
             Known::Clicks(_, seen, _, like) => seen.documents(like, NEIGHBOURS),
+            Known::Nearest => Vec::new(),
         }
     }
 
@@ -159,6 +215,7 @@ impl<'l> Known<'l> {
                 let shown = |found: &Found| Shown { document: found.document, similarity: found.similarity };
                 found.iter().map(|found| model.score(&seen.signals(shown(found), like, rates))).collect()
             }
+            Known::Nearest => found.iter().map(|found| found.similarity).collect(),
         }
     }
 
@@ -173,6 +230,7 @@ impl<'l> Known<'l> {
             Known::Clicks(model, ..) => {
                 found.iter().map(|found| model.score(&[found.similarity, 0.0, 0.0, 0.0, 0.0])).collect()
             }
+            Known::Nearest => self.scores(query, found, links),
         }
     }
 
@@ -184,6 +242,7 @@ impl<'l> Known<'l> {
                 evidence.map_or((0, 0.0), |evidence| (evidence.count, evidence.similarities[0]))
             }
             Known::Clicks(_, seen, _, like) => seen.choices(document, like),
+            Known::Nearest => (0, 0.0),
         };
         let all = found.iter().zip(scores).zip(without).enumerate();
         all.map(|(from, ((found, score), without))| {

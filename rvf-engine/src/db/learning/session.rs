@@ -1,17 +1,22 @@
 //! [`Session`]: searches of one snapshot that use what it has learned, and remember what they showed until it is known what was chosen.
 
 use super::super::Db;
-use super::feedback::Feedback;
-use super::learned::{How, Learned, Moved};
+use super::feedback::{Feedback, recording};
+use super::learn::draft;
+use super::learned::{How, Learned, Moved, tensors};
+use crate::learn::{MicroLora, normalise};
 use crate::search::{Effort, Hit, Matches, QueryVector, Trace};
 use crate::store::{Clock, Event, Id, Snapshot};
 use crate::{Error, FeedbackFault, Result};
-use rvf_format::{Dtype, Metric};
+use rvf_format::{Dtype, Kind, Metric};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Answers that are remembered until it is known what was chosen.
 const REMEMBERED: usize = 4_096;
+/// Rank and seed of what a session adapts by.
+const RANK: usize = 2;
+const SEED: u64 = 1;
 
 /// The number of an answer in its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +41,9 @@ pub struct QueryId(pub u64);
 pub struct Session {
     snapshot: Arc<Snapshot>,
     learned: Option<Learned>,
+    /// Where it adapts to each choice: by what, and what stands for the order that nothing was learned for.
+    micro: Option<Mutex<MicroLora>>,
+    bare: Learned,
     clock: Clock,
     log: Mutex<Log>,
 }
@@ -83,7 +91,23 @@ impl Session {
     /// Corruption of what was learned or of feedback.
     pub fn new(snapshot: Arc<Snapshot>) -> Result<Self> {
         let learned = Learned::of(&snapshot)?;
-        Ok(Self { snapshot, learned, clock: Clock::default(), log: Mutex::default() })
+        let (micro, bare) = (None, Learned::bare());
+        Ok(Self { snapshot, learned, micro, bare, clock: Clock::default(), log: Mutex::default() })
+    }
+
+    /// The same, which adapts its queries to each choice at once (MicroLoRA: a residual of rank 2 on the query). It goes on from what was recorded of
+    /// another such session. Nobody has judged what this does: no gain of it was measured (`learn_bench --only adapters`), so it is the
+    /// program's choice.
+    ///
+    /// # Errors
+    /// Corruption of what was recorded.
+    pub fn adapting(mut self) -> Result<Self> {
+        let dimension = self.snapshot.schema().dimension as usize;
+        let kept = tensors(&self.snapshot, Kind::OVERLAY)?;
+        let kept = kept.and_then(|(tensors, _)| MicroLora::from_tensors(&tensors, dimension));
+        let micro = kept.unwrap_or_else(|| MicroLora::new(dimension, RANK, SEED));
+        self.micro = learns(&self.snapshot).then(|| Mutex::new(micro));
+        Ok(self)
     }
 
     /// What is in use; `None` where nothing is adopted.
@@ -126,6 +150,7 @@ impl Session {
         (feedback.chosen, feedback.weight) = (chosen.to_vec(), weight);
         feedback.check(&self.snapshot)?;
         let event = feedback.event(self.clock.now_ns());
+        self.adapt(&feedback)?;
         let mut log = self.lock();
         // Another thread may have been faster.
         match log.answers.binary_search_by_key(&query.0, |(number, _)| *number) {
@@ -139,6 +164,32 @@ impl Session {
     /// How much feedback waits.
     pub fn waiting(&self) -> usize {
         self.lock().waiting.len()
+    }
+
+    /// Moves queries like this one towards what was chosen, away from what was not.
+    fn adapt(&self, feedback: &Feedback) -> Result<()> {
+        let Some(micro) = &self.micro else { return Ok(()) };
+        let vectors = |ids: &mut dyn Iterator<Item = &Id>| -> Result<Vec<Vec<f32>>> {
+            let mut vectors = Vec::new();
+            for id in ids {
+                let at = self.snapshot.find(id.as_ref())?;
+                vectors.extend(at.map(|at| self.snapshot.unit(at)).transpose()?);
+            }
+            Ok(vectors)
+        };
+        let chosen = vectors(&mut feedback.chosen.iter())?;
+        let others = vectors(&mut feedback.shown.iter().filter(|id| !feedback.chosen.contains(id)))?;
+        let mut query = feedback.query.clone();
+        normalise(&mut query);
+        let [chosen, others] = [&chosen, &others].map(|rows| rows.iter().map(Vec::as_slice).collect::<Vec<&[f32]>>());
+        micro.lock().unwrap_or_else(PoisonError::into_inner).adapt(&query, &chosen, &others);
+        Ok(())
+    }
+
+    /// What it has adapted to by now, if it does.
+    fn adapted(&self) -> Option<MicroLora> {
+        let micro = self.micro.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        (!micro.adapter().is_identity()).then(|| micro.clone())
     }
 
     fn remember(&self, feedback: Feedback) -> QueryId {
@@ -206,7 +257,7 @@ impl<'s> LearnedSearch<'s> {
     /// # Errors
     /// Those of [`crate::Search::run`].
     pub fn run(self) -> Result<Answer> {
-        let (session, query) = (self.session, self.query.numbers());
+        let (session, query) = (self.session, self.query.to_vec());
         let skipped = self.position as usize;
         let wanted = self.k.saturating_add(skipped);
         let snapshot = session.snapshot.as_ref();
@@ -214,12 +265,14 @@ impl<'s> LearnedSearch<'s> {
             let search = snapshot.search(self.query.clone()).k(wanted).effort(self.effort).threads(self.threads);
             if let Some(matches) = self.matches { search.filter(matches) } else { search }
         };
-        let learned = session.learned.as_ref().filter(|_| self.uses_learned && wanted > 0);
+        let micro = session.adapted().filter(|_| self.uses_learned);
+        let bare = micro.as_ref().map(|_| &session.bare);
+        let learned = session.learned.as_ref().or(bare).filter(|_| self.uses_learned && wanted > 0);
         let (mut hits, moved, trace) = match learned {
             Some(learned) => {
                 plain().check()?;
                 let Self { effort, matches, threads, explains, .. } = self;
-                let how = How { effort, matches, threads, explains };
+                let how = How { effort, matches, threads, explains, micro: micro.as_ref() };
                 let (found, trace) = snapshot.settle(learned.search(snapshot, &query, wanted, how))?;
                 let (hits, moved): (Vec<Hit>, Vec<Option<Moved>>) = found.into_iter().unzip();
                 (hits, moved.into_iter().collect::<Option<Vec<Moved>>>().filter(|_| explains), trace)
@@ -248,11 +301,25 @@ impl Db {
     /// Those of [`Db::record`]: also where what was chosen is gone meanwhile.
     pub fn record_session(&mut self, session: &Session) -> Result<usize> {
         let events = std::mem::take(&mut session.lock().waiting);
-        let done = self.record_events(&events);
+        let done = self.record_adapted(&events, session.adapted());
         if done.is_err() {
             session.lock().waiting.splice(..0, events.iter().cloned());
         }
         done.map(|_| events.len())
+    }
+}
+
+impl Db {
+    /// Records events, and what a session has adapted to beside what is adopted.
+    fn record_adapted(&mut self, events: &[Event], micro: Option<MicroLora>) -> Result<u64> {
+        let Some(micro) = micro.filter(|_| !events.is_empty()) else { return self.record_events(events) };
+        let snapshot = self.snapshot();
+        let mut overlay = tensors(&snapshot, Kind::OVERLAY)?.map(|(tensors, _)| tensors).unwrap_or_default();
+        overlay.extend(micro.to_tensors());
+        let mut edit = recording(&snapshot, events);
+        edit.removed = snapshot.own_tensors(Kind::OVERLAY).iter().map(|entry| entry.segment_id.get()).collect();
+        edit.drafts.push(draft(Kind::OVERLAY, &overlay));
+        Ok(self.store.commit(&edit)?.epoch())
     }
 }
 

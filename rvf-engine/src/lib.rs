@@ -76,7 +76,7 @@ pub use branch::{
 };
 pub use compact::{CompactOptions, Compacted};
 pub use db::{
-    Answer, Batch, BranchOptions, Committed, CreateOptions, Db, Feedback, Flattened, GraphEdge, GraphNode,
+    Answer, Batch, BranchOptions, Committed, Component, CreateOptions, Db, Feedback, Flattened, GraphEdge, GraphNode,
     LearnOptions, Learned, LearnedInfo, LearnedSearch, Learning, MOST_HOPS, Moved, OpenOptions, QueryId, ReadMode,
     ReadOptions, Reader, Record, Session, Shared, Soft, Study, Subgraph, branch_path, flatten, salvage_path,
 };

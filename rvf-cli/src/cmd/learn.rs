@@ -5,9 +5,9 @@ use super::{Outcome, open_writer};
 use crate::args::WriterArgs;
 use crate::failure::Failure;
 use crate::output::{Ui, grouped};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use rvf_engine::learn::Verdict;
-use rvf_engine::{LearnOptions, Learning};
+use rvf_engine::{Component, LearnOptions, Learning};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -35,14 +35,37 @@ pub(crate) struct LearnArgs {
     /// Days after which feedback counts half as much; it never fades unless given. Ages are those at the newest feedback
     #[arg(long, value_name = "DAYS", allow_negative_numbers = true, value_parser = parse_days)]
     half_life: Option<u64>,
+    /// Try only this: it has to improve results all the same
+    #[arg(long, value_name = "COMPONENT")]
+    only: Option<Only>,
     /// Forget what was learned; the feedback stays
-    #[arg(long, conflicts_with_all = ["epochs", "holdout", "seed", "half_life"])]
+    #[arg(long, conflicts_with_all = ["epochs", "holdout", "seed", "half_life", "only"])]
     reset: bool,
     /// With --reset: forget the feedback, too
     #[arg(long, requires = "reset")]
     feedback: bool,
     #[command(flatten)]
     writer: WriterArgs,
+}
+
+/// [`Component`] as a flag's value.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Only {
+    Ranker,
+    Graph,
+    Adapter,
+    Clicks,
+}
+
+impl Only {
+    fn component(self) -> Component {
+        match self {
+            Only::Ranker => Component::Ranker,
+            Only::Graph => Component::Graph,
+            Only::Adapter => Component::Adapter,
+            Only::Clicks => Component::Clicks,
+        }
+    }
 }
 
 /// Days, whole or not, as seconds.
@@ -77,6 +100,7 @@ pub(crate) fn run(args: &LearnArgs, ui: &Ui) -> Outcome {
         hold_out: args.holdout,
         seed: args.seed,
         half_life: args.half_life,
+        only: args.only.map(Only::component),
         ..LearnOptions::default()
     };
     let done = db.learn(&options).map_err(Failure::of(&args.file))?;

@@ -37,8 +37,8 @@ mod upkeep;
 pub use batch::Batch;
 pub use branches::{BranchOptions, Flattened, branch_path, flatten};
 pub use learning::{
-    Answer, Feedback, GraphEdge, GraphNode, LearnOptions, Learned, LearnedInfo, LearnedSearch, Learning, MOST_HOPS,
-    Moved, QueryId, Session, Soft, Study, Subgraph,
+    Answer, Component, Feedback, GraphEdge, GraphNode, LearnOptions, Learned, LearnedInfo, LearnedSearch, Learning,
+    MOST_HOPS, Moved, QueryId, Session, Soft, Study, Subgraph,
 };
 pub use reader::{ReadMode, ReadOptions, Reader, Record};
 pub use salvage::salvage_path;

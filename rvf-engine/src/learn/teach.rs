@@ -37,11 +37,19 @@ pub struct Options {
     pub hold_out: f64,
     /// What is random follows from it.
     pub seed: u64,
+    /// The only component to be tried, where not all: `ranker`, `graph`, `adapter` or `clicks`.
+    pub only: Option<&'static str>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { epochs: 20, hold_out: 0.2, seed: 1 }
+        Self { epochs: 20, hold_out: 0.2, seed: 1, only: None }
+    }
+}
+
+impl Options {
+    fn wants(&self, component: &str) -> bool {
+        self.only.is_none_or(|only| only == component)
     }
 }
 
@@ -149,7 +157,7 @@ pub fn teach<C: Corpus>(
         (adapter, known.count())
     });
     let (known, judged) = (part(true, false), part(true, true));
-    if !known.is_empty() || !judged.is_empty() {
+    if options.only != Some("clicks") && (!known.is_empty() || !judged.is_empty()) {
         // A pattern of queries that are held out would tell their answers.
         let is_apart = |pattern: &&Lesson| judged.iter().all(|lesson| !is_same(&pattern.query, &lesson.query));
         let patterns: Vec<&Lesson> = patterns.iter().filter(is_apart).collect();
@@ -157,7 +165,7 @@ pub fn teach<C: Corpus>(
         orders.teach(before, &mut taught)?;
     }
     let (known, judged) = (part(false, false), part(false, true));
-    if !known.is_empty() || !judged.is_empty() {
+    if options.wants("clicks") && (!known.is_empty() || !judged.is_empty()) {
         let (clicks, verdict) = teach_clicks(corpus, dimension, &known, &judged)?;
         taught.clicks = clicks.filter(|_| verdict.adopted());
         taught.verdicts.push(verdict);
@@ -192,35 +200,42 @@ impl<C: Corpus> Orders<'_, C> {
         }
         let lists = Lists::of(self.corpus, self)?;
         let plain: Vec<List> = lists.judged.iter().map(|both| both.flat.clone()).collect();
-        let ranker = lists.ranker(self.options);
-        let scores = |both: &Both| ranker.as_ref().map(|ranker| ranker.scores(&both.flat.rows));
-        let (of_ranker, by_ranker) = judged_by("ranker", known, (&plain, &lists.judged), scores);
-        let graph = lists.graph(self.options);
-        let of_graph = graph.as_ref().map(|graph| {
-            let scores = |both: &Both| graph.scores(&both.graph.as_ref()?.graph);
-            over_ranker(judged_by("graph", known, (&plain, &lists.judged), scores), &by_ranker)
-        });
-        let adapter = adapter(self.corpus, self.dimension, self.known, before, self.options.seed)?;
-        let adapted = Lists::of(&Adapted { corpus: self.corpus, adapter: &adapter }, self)?;
-        let with_adapter = adapted.ranker(self.options);
-        let scores = |both: &Both| with_adapter.as_ref().map(|ranker| ranker.scores(&both.flat.rows));
-        let of_adapter = over_ranker(judged_by("adapter", known, (&plain, &adapted.judged), scores), &by_ranker);
-        if of_adapter.adopted() {
-            (taught.adapter, taught.ranker) = (Some(adapter), with_adapter);
-        } else if of_graph.as_ref().is_some_and(Verdict::adopted) {
-            taught.graph = graph;
-        } else {
-            taught.ranker = ranker.filter(|_| of_ranker.adopted());
+        let mut by_ranker = None;
+        if self.options.wants("ranker") {
+            let ranker = lists.ranker(self.options);
+            let scores = |both: &Both| ranker.as_ref().map(|ranker| ranker.scores(&both.flat.rows));
+            let (verdict, after) = judged_by("ranker", known, (&plain, &lists.judged), scores);
+            taught.ranker = ranker.filter(|_| verdict.adopted());
+            taught.verdicts.push(verdict);
+            by_ranker = Some(after);
         }
-        taught.verdicts.push(of_ranker);
-        taught.verdicts.extend(of_graph);
-        taught.verdicts.push(of_adapter);
+        let by_ranker = by_ranker.as_deref();
+        if let Some(graph) = self.options.wants("graph").then(|| lists.graph(self.options)).flatten() {
+            let scores = |both: &Both| graph.scores(&both.graph.as_ref()?.graph);
+            let verdict = over_ranker(judged_by("graph", known, (&plain, &lists.judged), scores), by_ranker);
+            if verdict.adopted() {
+                (taught.graph, taught.ranker) = (Some(graph), None);
+            }
+            taught.verdicts.push(verdict);
+        }
+        if self.options.wants("adapter") {
+            let adapter = adapter(self.corpus, self.dimension, self.known, before, self.options.seed)?;
+            let adapted = Lists::of(&Adapted { corpus: self.corpus, adapter: &adapter }, self)?;
+            let ranker = adapted.ranker(self.options);
+            let scores = |both: &Both| ranker.as_ref().map(|ranker| ranker.scores(&both.flat.rows));
+            let verdict = over_ranker(judged_by("adapter", known, (&plain, &adapted.judged), scores), by_ranker);
+            if verdict.adopted() {
+                (taught.adapter, taught.ranker, taught.graph) = (Some(adapter), ranker, None);
+            }
+            taught.verdicts.push(verdict);
+        }
         Ok(())
     }
 }
 
-/// What is judged of something that costs more than the ranker: it has to be surely better.
-fn over_ranker((mut verdict, after): (Verdict, Vec<f64>), by_ranker: &[f64]) -> Verdict {
+/// What is judged of something that costs more than the ranker: it has to be surely better, where that was tried as well.
+fn over_ranker((mut verdict, after): (Verdict, Vec<f64>), by_ranker: Option<&[f64]>) -> Verdict {
+    let Some(by_ranker) = by_ranker else { return verdict };
     let over: Vec<f64> = after.iter().zip(by_ranker).map(|(after, ranker)| after - ranker).collect();
     let over = bootstrap(&over, 1);
     verdict.over_ranker = Some(over);

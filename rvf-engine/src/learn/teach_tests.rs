@@ -126,7 +126,7 @@ impl Corpus for World {
 }
 
 fn taught(world: &World, lessons: &[Lesson]) -> Taught {
-    let options = Options { epochs: 8, hold_out: 0.25, seed: 3 };
+    let options = Options { epochs: 8, hold_out: 0.25, seed: 3, only: None };
     teach(world, DIMENSION, Course { lessons, ..Course::default() }, &options).unwrap_or_default()
 }
 

@@ -26,12 +26,34 @@ pub struct LearnOptions {
     pub effort: Effort,
     /// Seconds after which feedback counts half as much; `None`: it never fades. Ages are those at the newest feedback.
     pub half_life: Option<u64>,
+    /// The only component to be tried, where not all: it has to improve results all the same.
+    pub only: Option<Component>,
+}
+
+/// What may be learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Component {
+    /// The order of candidates by what was chosen for like queries (judgements).
+    Ranker,
+    /// The same, which hears of the candidates' neighbours in the index.
+    Graph,
+    /// The ranker on queries that a low-rank adapter moves.
+    Adapter,
+    /// What makes results be chosen from lists, apart from their places.
+    Clicks,
+}
+
+impl Component {
+    /// Its name, as verdicts have it.
+    pub fn name(self) -> &'static str {
+        COMPONENTS[self as usize]
+    }
 }
 
 impl Default for LearnOptions {
     fn default() -> Self {
-        let TeachOptions { epochs, hold_out, seed } = TeachOptions::default();
-        Self { epochs, hold_out, seed, effort: Effort::default(), half_life: None }
+        let TeachOptions { epochs, hold_out, seed, .. } = TeachOptions::default();
+        Self { epochs, hold_out, seed, effort: Effort::default(), half_life: None, only: None }
     }
 }
 

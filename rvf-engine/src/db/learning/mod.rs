@@ -24,7 +24,7 @@ mod session;
 mod study;
 
 pub use feedback::Feedback;
-pub use learn::{LearnOptions, LearnedInfo, Learning};
+pub use learn::{Component, LearnOptions, LearnedInfo, Learning};
 pub use learned::{Learned, Moved};
 pub use modes::{Edge as GraphEdge, MOST_HOPS, Node as GraphNode, Soft, Subgraph};
 pub use session::{Answer, LearnedSearch, QueryId, Session};

@@ -1,7 +1,7 @@
 //! [`Study`]: learning from a snapshot, on whatever thread the caller gives it, while the store goes on.
 
 use super::corpus::{Names, Searched, lessons, older};
-use super::learn::{COMPONENTS, LearnOptions};
+use super::learn::{COMPONENTS, Component, LearnOptions};
 use super::learned::{BANK_LIFE, patterns, tensors};
 use super::session::learns;
 use crate::learn::{
@@ -79,7 +79,8 @@ impl Snapshot {
         // An adapter goes on where it has seen the first of the same lessons.
         let is_same = options.half_life.is_none() && lessons.len() == events.len();
         let before = if is_same { adapter(self, dimension, options) } else { None };
-        let how = TeachOptions { epochs: options.epochs, hold_out: options.hold_out, seed: options.seed };
+        let LearnOptions { epochs, hold_out, seed, only, .. } = *options;
+        let how = TeachOptions { epochs, hold_out, seed, only: only.map(Component::name) };
         let course = Course { lessons: &lessons, patterns: &known, before };
         let taught = self.settle(teach(&searched, dimension, course, &how))?;
         let best = best(&taught.verdicts).filter(|verdict| verdict.adopted());

@@ -53,7 +53,7 @@ fn main() -> Result<(), &'static str> {
         for (links, members) in [(8, 1), (16, 1), (16, 3)] {
             let graph = graph(links, 7).ok_or("no graph")?;
             let grades = (0..CANDIDATES).map(|at| f32::from(u8::from(at == 3))).collect();
-            let list = GraphList { graph: graph.clone(), grades, right: vec![1.0], is_new: false };
+            let list = GraphList { graph: graph.clone(), grades, right: vec![1.0], is_new: false, is_unlike: false };
             let form = Form { kind, ..Form::default() };
             let training = GraphTraining { form, members, epochs: 1, ..GraphTraining::default() };
             let ranker = GraphRanker::train(&[list], &training).ok_or("no ranker")?;

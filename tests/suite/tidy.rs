@@ -41,7 +41,7 @@ const FLOORS: [(&str, &[Floor]); 2] = [
             // 3
             ("store", &["hnsw", "kernel", "quant", "sign", "value"]),
             // Sees vectors and numbers, no store.
-            ("learn", &["random"]),
+            ("learn", &["kernel", "random"]),
             // 4: from snapshots to hits, edits, findings.
             ("trust", &["sign"]),
             ("search", &["filter", "hnsw", "kernel", "quant", "store", "value"]),

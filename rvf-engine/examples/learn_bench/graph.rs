@@ -65,21 +65,23 @@ impl Maker<'_> {
             };
             documents.iter().map(candidate).collect()
         };
+        let is_unlike = recalled.is_unlike_all();
         let grades = |documents: &[u64]| -> Vec<f32> {
             documents.iter().map(|document| right.get(document).copied().unwrap_or(0.0)).collect()
         };
         let all_right: Vec<f32> = right.values().copied().collect();
-        let list = |nodes: &[u64], ranked: usize, rows: &[Row]| GraphList {
+        let list = |nodes: &[u64], ranked: usize, rows: &[Row], is_unlike: bool| GraphList {
             graph: self.graph(nodes, ranked, rows),
             grades: grades(&nodes[..ranked]),
             right: all_right.clone(),
             is_new,
+            is_unlike,
         };
 
         let mut nodes = candidates(&recalled, &similarities);
         let ranked = nodes.len();
         let mut of_nodes = rows(query, &recalled, &of(&nodes));
-        let flat = List { rows: of_nodes.clone(), grades: grades(&nodes), right: all_right.clone(), is_new };
+        let flat = List { rows: of_nodes.clone(), grades: grades(&nodes), right: all_right.clone(), is_new, is_unlike };
         let known: BTreeSet<u64> = nodes.iter().copied().collect();
         let near: BTreeSet<u64> = nodes.iter().flat_map(|node| self.near(*node)).collect();
         let mut heard: Vec<u64> = near.difference(&known).copied().collect();
@@ -89,7 +91,7 @@ impl Maker<'_> {
         nodes.extend(heard);
         // Features that set candidates beside each other do not change by what is only heard.
         of_nodes.extend_from_slice(&rows(query, &recalled, &of(&nodes))[ranked..]);
-        let with = list(&nodes, ranked, &of_nodes);
+        let with = list(&nodes, ranked, &of_nodes, is_unlike);
 
         let nothing = Memory::new(self.memory.dimension());
         let recalled = nothing.recall(query, None);
@@ -98,7 +100,7 @@ impl Maker<'_> {
         for row in &mut of_nodes {
             *row = std::array::from_fn(|at| if OF_SIMILARITY.contains(&at) { row[at] } else { 0.0 });
         }
-        Lists { with, alone: list(&nodes, nodes.len(), &of_nodes), flat }
+        Lists { with, alone: list(&nodes, nodes.len(), &of_nodes, false), flat }
     }
 
     /// Documents that a document is linked to.

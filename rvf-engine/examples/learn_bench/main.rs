@@ -25,7 +25,7 @@ use std::path::Path;
 use std::time::Instant;
 
 /// Most candidates by similarity; what was chosen for like queries comes on top.
-const CANDIDATES: usize = 50;
+const CANDIDATES: usize = 10;
 const EPOCHS: usize = 25;
 /// Most that new queries may lose.
 const MOST_LOSS: f64 = 0.005;
@@ -136,6 +136,7 @@ fn list(fold: &Fold<'_>, memory: &Memory, query: &[f32], right: &BTreeMap<u64, f
         grades: documents.iter().map(|document| right.get(document).copied().unwrap_or(0.0)).collect(),
         right: right.values().copied().collect(),
         is_new: !right.keys().any(|document| recalled.evidence(*document).is_some()),
+        is_unlike: recalled.is_unlike_all(),
     }
 }
 
@@ -193,12 +194,8 @@ fn rankers(folds: &[Fold<'_>]) {
             .enumerate()
             .map(|(at, (query, right))| list(fold, &memory, query, right, Some(at)))
             .collect();
-        // Two thirds train, one third chooses the margin.
-        let (to_tune, to_train): (Vec<_>, Vec<_>) = lists.iter().cloned().enumerate().partition(|(at, _)| at % 3 == 0);
-        let [to_tune, to_train] =
-            [to_tune, to_train].map(|part| part.into_iter().map(|(_, list)| list).collect::<Vec<_>>());
-        let Some(mut ranker) = Ranker::train(&to_train, EPOCHS, 1) else { continue };
-        kept += usize::from(ranker.tune(&to_tune, MOST_LOSS));
+        let Some(ranker) = Ranker::train_and_tune(&lists, EPOCHS, 1, MOST_LOSS) else { continue };
+        kept += 1;
         trained += start.elapsed().as_secs_f64();
         for (query, right) in &fold.judged {
             let similarities = fold.similarities(query);

@@ -168,6 +168,7 @@ pub fn list<C: Corpus>(
         grades: found.iter().map(|found| grade(found.document)).collect(),
         right: lesson.chosen.iter().map(|document| grade(*document)).collect(),
         is_new: !lesson.chosen.iter().any(|document| recalled.evidence(*document).is_some()),
+        is_unlike: recalled.is_unlike_all(),
     };
     Ok((list, found))
 }

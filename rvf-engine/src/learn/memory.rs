@@ -1,12 +1,13 @@
 //! [`Memory`]: what was chosen for past queries, and what a new query finds in it.
 
 use super::math::{dot, normalise};
+use crate::kernel::{Kernels, Op, Query};
 use std::collections::BTreeMap;
 
 /// Past queries whose choices make documents candidates.
 const NEIGHBOURS: usize = 20;
-/// Least similarity of a past query whose choices do.
-const LEAST: f32 = 0.2;
+/// Least similarity of a past query whose choices do. A query without such a past one is answered as if nothing was learned.
+pub const LIKE: f32 = 0.5;
 
 /// A document that was chosen for a query.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,6 +24,10 @@ pub struct Memory {
     dimension: usize,
     /// Of unit length, one after another.
     queries: Vec<f32>,
+    /// The same as signed bytes, and what a byte of each stands for: how alike all are to a query is told by sums of whole numbers, which are the
+    /// same on every machine.
+    codes: Vec<i8>,
+    steps: Vec<f32>,
     chosen: Vec<Vec<Choice>>,
     /// By document: the queries that it was chosen for, ascending.
     choosers: BTreeMap<u64, Vec<usize>>,
@@ -57,6 +62,8 @@ impl Memory {
         let (at, start) = (self.chosen.len(), self.queries.len());
         self.queries.extend_from_slice(query);
         normalise(&mut self.queries[start..]);
+        let step = encode(&self.queries[start..], &mut self.codes);
+        self.steps.push(step);
         for choice in chosen {
             let choosers = self.choosers.entry(choice.document).or_default();
             if choosers.last() != Some(&at) {
@@ -80,28 +87,55 @@ impl Memory {
     /// Looks a query up, as if the past one `without` had never been: what is learned from a query must not be found in it again.
     ///
     /// `query` has unit length and the dimension of the memory.
-    pub fn recall(&self, query: &[f32], without: Option<usize>) -> Recalled<'_> {
-        let similarity = |past: &[f32]| dot(past, query);
-        let mut similarities: Vec<f32> = match self.dimension {
-            0 => Vec::new(),
-            dimension => self.queries.chunks_exact(dimension).map(similarity).collect(),
-        };
-        let mut order: Vec<usize> = (0..similarities.len()).filter(|at| Some(*at) != without).collect();
-        order.sort_by(|a, b| similarities[*b].total_cmp(&similarities[*a]));
+    pub fn recall<'m>(&'m self, query: &[f32], without: Option<usize>) -> Recalled<'m> {
+        let mut similarities = self.similarities(query);
         if let Some(own) = without.and_then(|own| similarities.get_mut(own)) {
             *own = f32::NEG_INFINITY;
         }
-        Recalled { memory: self, similarities, order, without }
+        let like = |at: &usize| similarities[*at] > LIKE - SLACK;
+        let exact = |at: usize| (dot(self.query(at), query), at);
+        let mut nearest: Vec<(f32, usize)> =
+            (0..similarities.len()).filter(like).map(exact).filter(|(similarity, _)| *similarity > LIKE).collect();
+        nearest.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        Recalled { memory: self, query: query.to_vec(), similarities, nearest, without }
     }
+
+    /// About how similar a query is to all past ones: by bytes.
+    fn similarities(&self, query: &[f32]) -> Vec<f32> {
+        let mut codes = Vec::with_capacity(self.dimension);
+        let step = encode(query, &mut codes);
+        let mut distances = vec![0.0; self.chosen.len()];
+        // A query of another dimension, or none at all: like nothing.
+        let asked = Query::new(Op::Dot, &codes).ok();
+        let measured = asked.map(|asked| Kernels::detect().distances(&asked, &self.codes, &mut distances));
+        if measured.is_none_or(|measured| measured.is_err()) {
+            distances.fill(0.0);
+        }
+        distances.iter_mut().zip(&self.steps).for_each(|(distance, own)| *distance *= -step * own);
+        distances
+    }
+}
+
+/// What bytes may miss of a similarity.
+const SLACK: f32 = 0.02;
+
+/// Appends a vector as signed bytes; what one stands for.
+fn encode(vector: &[f32], codes: &mut Vec<i8>) -> f32 {
+    let largest = vector.iter().fold(0f32, |largest, x| largest.max(x.abs()));
+    let step = if largest > 0.0 { largest / 127.0 } else { 1.0 };
+    codes.extend(vector.iter().map(|x| (x / step).round() as i8));
+    step
 }
 
 /// What a query finds in a memory.
 #[derive(Clone, Debug)]
 pub struct Recalled<'m> {
     memory: &'m Memory,
+    query: Vec<f32>,
+    /// About how similar each past query is.
     similarities: Vec<f32>,
-    /// Past queries, the most similar first.
-    order: Vec<usize>,
+    /// Past queries that are like it, the most similar first, with how similar they are.
+    nearest: Vec<(f32, usize)>,
     without: Option<usize>,
 }
 
@@ -121,15 +155,21 @@ pub struct Evidence {
 }
 
 impl Recalled<'_> {
-    /// The similarity of the nearest past query; 0 where there is none.
+    /// The similarity of the nearest past query; 0 where none is like it.
     pub fn nearest(&self) -> f32 {
-        self.order.first().map_or(0.0, |at| self.similarities[*at])
+        self.nearest.first().map_or(0.0, |(similarity, _)| *similarity)
+    }
+
+    /// Whether nothing like it was asked before.
+    pub fn is_unlike_all(&self) -> bool {
+        self.nearest.is_empty()
     }
 
     /// Documents that were chosen for queries like this one, ascending.
     pub fn documents(&self) -> Vec<u64> {
-        let near = self.order.iter().take(NEIGHBOURS).take_while(|at| self.similarities[**at] > LEAST);
-        let mut found: Vec<u64> = near.flat_map(|at| &self.memory.chosen[*at]).map(|choice| choice.document).collect();
+        let near = self.nearest.iter().take(NEIGHBOURS);
+        let mut found: Vec<u64> =
+            near.flat_map(|(_, at)| &self.memory.chosen[*at]).map(|choice| choice.document).collect();
         found.sort_unstable();
         found.dedup();
         found
@@ -138,18 +178,24 @@ impl Recalled<'_> {
     /// What is known of a document; `None` if it was never chosen.
     pub fn evidence(&self, document: u64) -> Option<Evidence> {
         let all = self.memory.choosers.get(&document)?;
-        let choosers: Vec<usize> = all.iter().copied().filter(|at| Some(*at) != self.without).collect();
-        let by_similarity = |a: &&usize, b: &&usize| self.similarities[**a].total_cmp(&self.similarities[**b]);
-        let nearest = *choosers.iter().max_by(by_similarity)?;
-        let best = self.similarities[nearest];
-        let others = choosers.iter().filter(|at| **at != nearest).map(|at| self.similarities[*at]);
-        let second = others.max_by(f32::total_cmp).unwrap_or(0.0);
-        let nearer = self.order.partition_point(|at| self.similarities[*at] > best);
-        let mut sum = vec![0.0; self.memory.dimension];
-        for at in &choosers {
-            sum.iter_mut().zip(self.memory.query(*at)).for_each(|(sum, x)| *sum += x);
+        let choosers = || all.iter().copied().filter(|at| Some(*at) != self.without);
+        let (mut best, mut second, mut nearest) = (f32::NEG_INFINITY, 0f32, None);
+        let (mut sum, mut count) = (vec![0.0; self.memory.dimension], 0);
+        for at in choosers() {
+            let past = self.memory.query(at);
+            let similarity = dot(past, &self.query);
+            if similarity > best {
+                second = if count > 0 { second.max(best) } else { 0.0 };
+                (best, nearest) = (similarity, Some(at));
+            } else {
+                second = second.max(similarity);
+            }
+            sum.iter_mut().zip(past).for_each(|(sum, x)| *sum += x);
+            count += 1;
         }
-        Some(Evidence { count: choosers.len(), similarities: [best, second], nearer, nearest, sum })
+        let nearest = nearest?;
+        let nearer = self.similarities.iter().filter(|similarity| **similarity > best).count();
+        Some(Evidence { count, similarities: [best, second], nearer, nearest, sum })
     }
 
     /// The memory that was asked.

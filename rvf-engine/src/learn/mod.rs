@@ -55,7 +55,7 @@ pub use impressions::{Impressions, PLACES, SIGNALS, Shown, Signals};
 pub use lessons::{Corpus, Found, Lesson, Link, MOST as MOST_LESSONS, held_out, list, memory, neighbourhood};
 pub use math::{dot, normalise};
 pub use measure::{DEPTH, Interval, bootstrap, ndcg10};
-pub use memory::{Choice, Evidence, Memory, Recalled};
+pub use memory::{Choice, Evidence, LIKE, Memory, Recalled};
 pub use network::{Network, Scale};
 pub use ranker::{List, Ranker};
 pub use soft::SoftNeighbours;

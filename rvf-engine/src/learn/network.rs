@@ -89,11 +89,14 @@ impl Network {
     }
 
     fn hidden(&self, seen: &Row) -> [f32; HIDDEN] {
-        std::array::from_fn(|unit| {
-            let weights = &self.weights[unit * FEATURES..(unit + 1) * FEATURES];
-            let sum: f32 = weights.iter().zip(seen).map(|(weight, x)| weight * x).sum();
-            softsign(sum + self.weights[BIAS + unit])
-        })
+        let mut sums: [f32; HIDDEN] = std::array::from_fn(|unit| self.weights[BIAS + unit]);
+        // Feature by feature, all units at once.
+        for (weights, x) in self.weights[..BIAS].as_chunks::<HIDDEN>().0.iter().zip(seen) {
+            for unit in 0..HIDDEN {
+                sums[unit] += weights[unit] * x;
+            }
+        }
+        sums.map(softsign)
     }
 
     fn forward(&self, seen: &Row, hidden: &[f32; HIDDEN]) -> f32 {
@@ -126,12 +129,16 @@ impl Network {
 
     /// Adds the gradient of one candidate whose score has the slope `slope`.
     fn add_gradient(&self, seen: &Row, hidden: &[f32; HIDDEN], slope: f32, gradient: &mut [f32]) {
+        let mut inner = [0f32; HIDDEN];
         for unit in 0..HIDDEN {
             gradient[OUT + unit] += slope * hidden[unit];
-            let inner = slope * self.weights[OUT + unit] * softsign_slope(hidden[unit]);
-            gradient[BIAS + unit] += inner;
-            let weights = &mut gradient[unit * FEATURES..(unit + 1) * FEATURES];
-            weights.iter_mut().zip(seen).for_each(|(weight, x)| *weight += inner * x);
+            inner[unit] = slope * self.weights[OUT + unit] * softsign_slope(hidden[unit]);
+            gradient[BIAS + unit] += inner[unit];
+        }
+        for (weights, x) in gradient[..BIAS].as_chunks_mut::<HIDDEN>().0.iter_mut().zip(seen) {
+            for unit in 0..HIDDEN {
+                weights[unit] += inner[unit] * x;
+            }
         }
         gradient[LINEAR..].iter_mut().zip(seen).for_each(|(weight, x)| *weight += slope * x);
     }

@@ -25,6 +25,8 @@ pub struct List {
     pub right: Vec<f32>,
     /// Whether nothing that is right was ever chosen before, so that no memory can help.
     pub is_new: bool,
+    /// Whether nothing like the query was asked before: then its order stays as it is.
+    pub is_unlike: bool,
 }
 
 impl List {
@@ -36,7 +38,9 @@ impl List {
     /// nDCG@10 in the order of these scores; equal ones stay as they stand.
     pub fn by(&self, scores: &[f32]) -> f64 {
         let mut order: Vec<usize> = (0..self.rows.len()).collect();
-        order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+        if !self.is_unlike {
+            order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+        }
         let ranked: Vec<f32> = order.iter().map(|at| self.grades[*at]).collect();
         ndcg10(&ranked, &self.right)
     }
@@ -46,7 +50,7 @@ impl List {
     /// One over the place of the first right one among the first ten, 0 if there is none: in the order of similarity or of scores.
     pub fn reciprocal_rank(&self, scores: Option<&[f32]>) -> f64 {
         let mut order: Vec<usize> = (0..self.grades.len()).collect();
-        if let Some(scores) = scores {
+        if let Some(scores) = scores.filter(|_| !self.is_unlike) {
             order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
         }
         let first = order.iter().take(DEPTH).position(|at| self.grades[*at] > 0.0);
@@ -176,9 +180,9 @@ fn train_one(mut network: Network, lists: &[List], epochs: usize, seed: u64) -> 
         random.shuffle(&mut order);
         let step = STEP * (1.0 - epoch as f32 / epochs as f32);
         for at in &order {
-            let List { rows, grades, .. } = &lists[*at];
+            let List { rows, grades, is_unlike, .. } = &lists[*at];
             gradient.fill(0.0);
-            if network.loss(rows, grades, &mut gradient) == 0.0 {
+            if *is_unlike || network.loss(rows, grades, &mut gradient) == 0.0 {
                 continue;
             }
             first_left *= 0.9;
@@ -249,7 +253,8 @@ mod tests {
         let known = lists(50, 1);
         assert_eq!(Ranker::train(&known, 3, 5), Ranker::train(&known, 3, 5));
         assert_ne!(Ranker::train(&known, 3, 5), Ranker::train(&known, 3, 6));
-        let nothing = List { rows: vec![[0.0; FEATURES]], grades: vec![0.0], right: vec![1.0], is_new: true };
+        let nothing =
+            List { rows: vec![[0.0; FEATURES]], grades: vec![0.0], right: vec![1.0], is_new: true, is_unlike: false };
         assert_eq!(Ranker::train(&[nothing], 3, 5), None);
     }
 

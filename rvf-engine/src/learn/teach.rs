@@ -291,6 +291,7 @@ fn both<C: Corpus>(corpus: &C, memory: &Memory, lesson: &Lesson, own: Option<usi
         grades: flat.grades.clone(),
         right: flat.right.clone(),
         is_new: flat.is_new,
+        is_unlike: flat.is_unlike,
     });
     Ok(Both { flat, graph })
 }
@@ -350,6 +351,7 @@ fn teach_clicks<C: Corpus>(
             grades: found.iter().map(|found| grade(found.document)).collect(),
             right: lesson.chosen.iter().map(|document| grade(*document)).collect(),
             is_new: !lesson.chosen.iter().any(|document| seen.was_chosen(*document)),
+            is_unlike: false,
         };
         let score = |found: &super::lessons::Found| {
             let shown = Shown { document: found.document, similarity: found.similarity };

@@ -113,6 +113,10 @@ impl Learned {
         let searched = Searched { snapshot, names: &self.names, effort, matches, threads };
         let known = Known::of(&self.order, &unit);
         let moved = self.moved(&unit, micro);
+        if moved.is_none() && known.is_nothing() && !explains {
+            let (hits, trace) = searched.hits(query, None, k, &[])?;
+            return Ok((hits.into_iter().map(|hit| (hit, None)).collect(), trace));
+        }
         let (hits, trace) = searched.hits(query, moved.as_deref(), k.max(CANDIDATES), &known.documents())?;
         let sees_vectors = matches!(self.order, Order::Graph(..)) || moved.is_some();
         let seen_from = moved.as_deref().unwrap_or(&unit);
@@ -122,7 +126,12 @@ impl Learned {
             found.push(searched.found(seen_from, hit, place, sees_vectors || has_evidence, moved.is_some())?);
         }
         let links = if sees_vectors { links_between(snapshot, &found) } else { Vec::new() };
-        let scores = known.scores(&unit, &found, &links);
+        // What is like nothing that was asked before keeps its order.
+        let scores = match (known.is_nothing(), &moved) {
+            (false, _) => known.scores(&unit, &found, &links),
+            (true, Some(_)) => found.iter().map(|found| found.similarity).collect(),
+            (true, None) => (0..found.len()).map(|place| -(place as f32)).collect(),
+        };
         let mut moved: Vec<Option<Moved>> = vec![None; hits.len()];
         if explains {
             moved = known.moved(&unit, &found, &scores, &links).into_iter().map(Some).collect();
@@ -194,6 +203,14 @@ impl<'l> Known<'l> {
             Order::Graph(graph, memory) => Known::Graph(graph, memory.recall(query, None)),
             Order::Nearest => Known::Nearest,
             Order::Clicks(model, seen, rates) => Known::Clicks(model, seen, rates, seen.similarities(query, None)),
+        }
+    }
+
+    /// Whether nothing like the query was asked before.
+    fn is_nothing(&self) -> bool {
+        match self {
+            Known::Ranker(_, recalled) | Known::Graph(_, recalled) => recalled.is_unlike_all(),
+            Known::Clicks(..) | Known::Nearest => false,
         }
     }
 

@@ -28,6 +28,8 @@ pub struct GraphList {
     pub right: Vec<f32>,
     /// Whether nothing that is right was ever chosen before.
     pub is_new: bool,
+    /// Whether nothing like the query was asked before: then its order stays as it is.
+    pub is_unlike: bool,
 }
 
 impl GraphList {
@@ -39,7 +41,9 @@ impl GraphList {
     /// nDCG@10 in the order of these scores, one a candidate; equal ones stay as they stand. 0 where scores are missing.
     pub fn by(&self, scores: &[f32]) -> f64 {
         let mut order: Vec<(f32, f32)> = scores.iter().copied().zip(self.grades.iter().copied()).collect();
-        order.sort_by(|a, b| b.0.total_cmp(&a.0));
+        if !self.is_unlike {
+            order.sort_by(|a, b| b.0.total_cmp(&a.0));
+        }
         ndcg10(&order.into_iter().map(|(_, grade)| grade).collect::<Vec<f32>>(), &self.right)
     }
 

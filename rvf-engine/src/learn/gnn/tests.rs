@@ -194,7 +194,7 @@ fn lists(count: usize, seed: u64) -> Vec<GraphList> {
             let edges = (0..8).map(|at| edge(at, 8 + at, 0.5, 1.0)).collect();
             let graph = Neighbourhood::new(8, rows, 8, edges).unwrap();
             let grades = (0..8).map(|at| f32::from(u8::from(at == right))).collect();
-            GraphList { graph, grades, right: vec![1.0], is_new: right != 2 }
+            GraphList { graph, grades, right: vec![1.0], is_new: right != 2, is_unlike: false }
         })
         .collect()
 }
@@ -304,7 +304,7 @@ fn what_is_remembered_does_not_tune() {
             // The first one is right in most lists, so that there is something to lose.
             let right = if random.below(4) == 0 { random.below(10) } else { 0 };
             let grades = (0..10).map(|at| f32::from(u8::from(at == right))).collect();
-            GraphList { graph, grades, right: vec![1.0], is_new: true }
+            GraphList { graph, grades, right: vec![1.0], is_new: true, is_unlike: false }
         })
         .collect();
     let training = Training { epochs: 60, ..training(Kind::Sage) };

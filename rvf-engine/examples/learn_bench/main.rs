@@ -2,6 +2,7 @@
 //! feedback was not seen.
 //!
 //! `cargo run --release -p rvf-engine --example learn_bench -- [--only TABLES] FOLDER...`
+//! `cargo run --release -p rvf-engine --example learn_bench -- --plot FILE.svg FOLDER` draws the second table's course and prints its points.
 //!
 //! A folder holds `docs.npy`, `train_queries.npy` and `train.tsv` (query row, document row, grade), perhaps `test_queries.npy` and
 //! `test.tsv`: without these, five folds of the training queries are judged, each by what the others chose.
@@ -17,6 +18,7 @@ mod data;
 mod forgetting;
 mod graph;
 mod online;
+mod plot;
 
 use data::{Outcome, Vectors, judge, read_right};
 use rvf_engine::learn::{Candidate, Choice, Interval, List, Memory, Ranker, Recalled, bootstrap, dot, normalise, rows};
@@ -122,13 +124,23 @@ fn candidates(recalled: &Recalled<'_>, similarities: &[f32]) -> Vec<u64> {
 }
 
 fn list(fold: &Fold<'_>, memory: &Memory, query: &[f32], right: &BTreeMap<u64, f32>, own: Option<usize>) -> List {
-    let similarities = fold.similarities(query);
+    list_by(fold.documents, &fold.similarities(query), memory, (query, right), own)
+}
+
+/// The candidates of a query with what a memory says of them, `own` place in it left out.
+fn list_by(
+    vectors: &Vectors,
+    similarities: &[f32],
+    memory: &Memory,
+    (query, right): (&[f32], &BTreeMap<u64, f32>),
+    own: Option<usize>,
+) -> List {
     let recalled = memory.recall(query, own);
-    let documents = candidates(&recalled, &similarities);
+    let documents = candidates(&recalled, similarities);
     let of = |document: &u64| Candidate {
         document: *document,
         similarity: similarities[*document as usize],
-        vector: fold.documents.row(*document as usize),
+        vector: vectors.row(*document as usize),
     };
     let chosen: Vec<Candidate<'_>> = documents.iter().map(of).collect();
     List {
@@ -274,15 +286,40 @@ fn run(folder: &Path, only: &[String]) -> Outcome<()> {
     Ok(())
 }
 
+/// Draws what feedback after each query of a folder came to.
+fn plot(file: &str, folder: &Path) -> Outcome<()> {
+    let documents = Vectors::read(&folder.join("docs.npy"))?;
+    let queries = Vectors::read(&folder.join("train_queries.npy"))?;
+    let right = read_right(&folder.join("train.tsv"), queries.len())?;
+    let mut all = online::queries(&queries, &right);
+    let (tests, of_tests);
+    if folder.join("test.tsv").exists() {
+        tests = Vectors::read(&folder.join("test_queries.npy"))?;
+        of_tests = read_right(&folder.join("test.tsv"), tests.len())?;
+        all.extend(online::queries(&tests, &of_tests));
+    }
+    let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name: String = name.chars().filter(|c| !matches!(c, '<' | '>' | '&')).collect();
+    let (picture, points) = plot::draw(&name, &online::World::new(&documents, &all));
+    std::fs::write(file, picture)?;
+    print!("line\tqueries\tnDCG@10\tlow\thigh\n{points}");
+    Ok(())
+}
+
 fn main() -> Outcome<()> {
     let mut folders: Vec<String> = std::env::args().skip(1).collect();
     let mut only = Vec::new();
+    if let [flag, file, folder] = folders.as_slice()
+        && flag == "--plot"
+    {
+        return plot(file, Path::new(folder));
+    }
     if folders.len() > 2 && folders[0] == "--only" {
         only = folders[1].split(',').map(str::to_owned).collect();
         folders.drain(..2);
     }
     if folders.is_empty() {
-        return Err("usage: learn_bench [--only TABLES] FOLDER...".into());
+        return Err("usage: learn_bench [--only TABLES] FOLDER..., or learn_bench --plot FILE.svg FOLDER".into());
     }
     folders.iter().try_for_each(|folder| run(Path::new(folder), &only))
 }

@@ -131,7 +131,7 @@ mod tests {
     fn what_is_no_feedback_is_told() {
         for (text, words) in [
             ("{}", "no object with a \"query\""),
-            (r#"{"id":7,"metadata":{}}"#, "no object with a \"query\""),
+            (r#"{"id":7,"metadata":{}}"#, "has no \"query\""),
             ("[1]", "object"),
             (r#"{"chosen":[1]}"#, "has no \"query\""),
             (r#"{"query":1}"#, "that is no array"),

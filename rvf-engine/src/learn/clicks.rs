@@ -2,7 +2,7 @@
 //! not seen.
 
 use super::impressions::{Impressions, PLACES, SIGNALS, Signals};
-use super::math::exp;
+use super::math::{exp, ln};
 use super::measure::Interval;
 use super::tensors::Tensors;
 
@@ -20,6 +20,9 @@ const FOLDS: usize = 3;
 const SURE: f64 = 1.65;
 /// How sure it must be that of two documents at one place the one more like the query is chosen more often: standard errors.
 const SURE_OF_LIKENESS: f64 = 2.0;
+/// What evidence counts of its weight by the fit, when documents are ordered. Lists are ordered by likeness, so that its worth is taken for that
+/// of the place in part, and the more so the longer evidence orders them; unequalled, evidence would outweigh it more and more.
+const EVIDENCE: f64 = 0.4;
 /// Least queries with feedback.
 const LEAST: usize = 50;
 
@@ -56,8 +59,7 @@ pub struct ClickFit {
     pub foretelling: Option<Foretelling>,
     /// How much less each place is looked at than the one most looked at, by the fit: 0 to 1.
     pub looked_at: [f64; PLACES],
-    /// By how much the squared error of foretold choices is less than that of similarity and place alone, a query: mean and one-sided 95 %
-    /// bounds.
+    /// By how much the log loss of foretold choices is less than that of similarity and place alone, a query: mean and one-sided 95 % bounds.
     pub gain: Interval,
 }
 
@@ -87,7 +89,8 @@ impl ClickModel {
         let gain = Interval { mean, low: mean - error, high: mean + error };
         let all: Vec<&Example> = examples.iter().collect();
         let ((terms, _), (alone, error)) = (regress(&all, SIGNALS), regress(&all, 1));
-        let weights: [f64; SIGNALS] = std::array::from_fn(|at| terms[at] / spreads[at]);
+        let weights: [f64; SIGNALS] =
+            std::array::from_fn(|at| terms[at] / spreads[at] * if at == 0 { 1.0 } else { EVIDENCE });
         // What is like the query is chosen more often, or choices do not tell what is right.
         let is_sane =
             terms[0] > 0.0 && alone[0] > SURE_OF_LIKENESS * error && weights.iter().all(|weight| weight.is_finite());
@@ -155,17 +158,19 @@ fn spread(examples: &mut [Example]) -> [f64; SIGNALS] {
     spreads
 }
 
-/// For each query that was shown something: the squared error (Brier 1950) of similarity and place, less that of all signals, each fitted
-/// without its part.
+/// For each query that was shown something: the log loss of similarity and place, less that of all signals, each fitted without its part. It
+/// tells seldom choices from rarer ones, which squared errors hardly do.
 fn foretold(examples: &[Example], queries: usize) -> Vec<f64> {
     let (mut gains, mut is_shown) = (vec![0.0; queries], vec![false; queries]);
     for fold in 0..FOLDS {
         let known: Vec<&Example> = examples.iter().filter(|example| example.query % FOLDS != fold).collect();
         let ((all, _), (alone, _)) = (regress(&known, SIGNALS), regress(&known, 1));
         for example in examples.iter().filter(|example| example.query % FOLDS == fold) {
-            let right = f64::from(u8::from(example.chosen));
-            let error = |terms: &[f64; TERMS]| (chance(terms, example) - right).powi(2);
-            gains[example.query] += error(&alone) - error(&all);
+            let likely = |terms: &[f64; TERMS]| {
+                let chance = chance(terms, example);
+                ln(if example.chosen { chance } else { 1.0 - chance }.max(1e-9))
+            };
+            gains[example.query] += likely(&all) - likely(&alone);
             is_shown[example.query] = true;
         }
     }

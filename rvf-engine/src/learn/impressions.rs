@@ -8,7 +8,7 @@ pub const PLACES: usize = 10;
 /// Numbers that stand for a document beside a query.
 pub const SIGNALS: usize = 5;
 /// How fast what was chosen for another query counts less: a fall to 1/e for so much less similarity.
-const REACH: f32 = 0.12;
+const REACH: f32 = 0.2;
 /// Choices expected of what was not shown.
 const UNSHOWN: f32 = 0.5;
 
@@ -194,9 +194,9 @@ mod tests {
         assert!(passed[1] < -0.5 && taken[1] > 0.3 && unknown[1] == 0.0, "{passed:?} {taken:?} {unknown:?}");
         assert_eq!((passed[2], taken[2], unknown[2]), (0.0, 0.5, 0.0));
         assert_eq!(all.documents(&like, 1), [2]);
-        // For a query that is unlike it the same choice says next to nothing.
+        // For a query that is unlike it the same choice says little.
         let unlike = all.similarities(&[0.0, 1.0], None);
-        assert!(all.signals(shown(2), &unlike, &rates)[4] < 0.01);
+        assert!(all.signals(shown(2), &unlike, &rates)[4] < 0.03);
     }
 
     #[test]

@@ -6,14 +6,15 @@ use crate::failure::Failure;
 use crate::output::{Ui, grouped};
 use crate::progress::{Bar, catch_interrupts};
 use clap::Args;
-use rvf_engine::ingest::{FeedbackLine, FeedbackLines};
-use rvf_engine::{Error, Feedback, Id, Snapshot};
+use rvf_engine::ingest::{FeedbackLine, FeedbackLines, FeedbackQuery};
+use rvf_engine::{Error, Feedback, FeedbackFault, Id, Snapshot};
 use serde_json::json;
 use std::path::PathBuf;
 
 /// Record what was shown for queries and what of it was chosen, in one commit
 ///
-/// Each line is {"query":[..],"shown":[ids],"chosen":[ids],"weight":1.0,"position":0}; only "query" has to be there. "shown" is in the order of
+/// Each line is {"query":[..],"shown":[ids],"chosen":[ids],"weight":1.0,"position":0}; only "query" has to be there: a vector, or the id
+/// of a record whose vector it is. "shown" is in the order of
 /// the results, and "position" says how many stood before the first of them. A line without "shown" is a judgement: this is right for that
 /// query. Lines that do not fit the store are left out, and the first of them is named. `rvf learn` learns from it all.
 #[derive(Debug, Args)]
@@ -86,7 +87,15 @@ fn feedback(line: FeedbackLine, snapshot: &Snapshot) -> rvf_engine::Result<Feedb
         texts.iter().map(id).collect::<rvf_engine::Result<Vec<Id>>>()
     };
     let (shown, chosen) = (ids(&line.shown)?, ids(&line.chosen)?);
-    let feedback = Feedback { query: line.query, shown, chosen, position: line.first_place, weight: line.weight };
+    let query = match line.query {
+        FeedbackQuery::Vector(query) => query,
+        FeedbackQuery::Record(id) => {
+            let named = Id::parse(&id, expected).ok_or(Error::IdKind { expected })?;
+            let unknown = Error::Feedback(FeedbackFault::Unknown { id });
+            snapshot.get(&named)?.ok_or(unknown)?.vector
+        }
+    };
+    let feedback = Feedback { query, shown, chosen, position: line.first_place, weight: line.weight };
     feedback.check(snapshot)?;
     Ok(feedback)
 }

@@ -14,9 +14,8 @@ pub(super) fn reason(reason: Reason) -> (&'static str, &'static str) {
             ("too_few", "there is too little feedback to judge it by: 30 to train on and 10 held out are the least")
         }
         Reason::NoGain => ("no_gain", "held-out queries do not improve with 95 % confidence"),
-        Reason::NoBetter => {
-            ("no_better", "held-out queries improve, but not surely more than without links of the index")
-        }
+        Reason::NoBetter => ("no_better", "held-out queries improve, but not surely more than by the ranker"),
+        Reason::Surpassed => ("surpassed", "held-out queries improve, and by another component more"),
         Reason::Harms => ("harms", "queries whose right answers were never chosen would lose more than 0.005 nDCG@10"),
         Reason::Distrusted => (
             "distrusted",

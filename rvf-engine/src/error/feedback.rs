@@ -15,7 +15,7 @@ pub enum FeedbackFault {
         /// The id.
         id: String,
     },
-    /// What was chosen is not in the store.
+    /// What was chosen, or asked with, is not in the store.
     Unknown {
         /// Its id.
         id: String,
@@ -45,7 +45,7 @@ impl fmt::Display for FeedbackFault {
             FeedbackFault::Bits => f.write_str("stores with the metric hamming do not learn"),
             FeedbackFault::Empty => f.write_str("the feedback names nothing that was shown or chosen"),
             FeedbackFault::Twice { id } => write!(f, "the feedback names id {id} twice"),
-            FeedbackFault::Unknown { id } => write!(f, "what was chosen is not in the store: id {id}"),
+            FeedbackFault::Unknown { id } => write!(f, "a record that the feedback names is not in the store: id {id}"),
             FeedbackFault::Weight { weight } => write!(f, "the weight {weight} is not a number above 0"),
             FeedbackFault::Forgotten => f.write_str("the query of this feedback is not remembered"),
             FeedbackFault::Temperature { temperature } => {

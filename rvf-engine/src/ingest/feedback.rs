@@ -8,9 +8,19 @@ use serde_json::{Map, Value};
 use std::io::Read;
 use std::path::Path;
 
-/// A file of feedback: each line is `{"query":[..],"shown":[ids],"chosen":[ids],"weight":1.0,"position":0}`. Only `query` has to be there.
+/// A file of feedback: each line is `{"query":[..],"shown":[ids],"chosen":[ids],"weight":1.0,"position":0}`. Only `query` has to be there: a vector, or the
+/// id of a record whose vector it is.
 pub struct FeedbackLines {
     lines: MetadataLines<Box<dyn Read + Send>>,
+}
+
+/// What was asked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FeedbackQuery {
+    /// A vector.
+    Vector(Vec<f32>),
+    /// The vector of the record with this id, as text.
+    Record(String),
 }
 
 /// One line of it. Whether it fits a store is not judged here.
@@ -19,7 +29,7 @@ pub struct FeedbackLine {
     /// The line, from 1.
     pub line: u64,
     /// The query.
-    pub query: Vec<f32>,
+    pub query: FeedbackQuery,
     /// Ids of what was shown, as text, in its order.
     pub shown: Vec<String>,
     /// Ids of what was chosen, as text.
@@ -42,11 +52,12 @@ impl FeedbackLines {
     /// The same of any reader; `path` is for messages.
     ///
     /// ```
-    /// use rvf_engine::ingest::FeedbackLines;
+    /// use rvf_engine::ingest::{FeedbackLines, FeedbackQuery};
     /// let text = "{\"query\":[0.5,1],\"shown\":[7,8],\"chosen\":[8]}\n";
     /// let mut lines = FeedbackLines::new(text.as_bytes(), "clicks.jsonl".as_ref());
     /// let line = lines.next()?.ok_or("no line")?;
-    /// assert_eq!((line.query, line.chosen, line.weight), (vec![0.5, 1.0], vec!["8".to_owned()], 1.0));
+    /// assert_eq!(line.query, FeedbackQuery::Vector(vec![0.5, 1.0]));
+    /// assert_eq!((line.chosen, line.weight), (vec!["8".to_owned()], 1.0));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(reader: impl Read + Send + 'static, path: &Path) -> Self {
@@ -76,8 +87,7 @@ fn read(line: u64, object: &Map<String, Value>) -> Result<FeedbackLine, JsonFaul
         return Err(JsonFault::UnknownKey { key: key.chars().take(64).collect() });
     }
     let wrong = |what| JsonFault::Feedback { what };
-    let numbers = object.get("query").ok_or(wrong("has no \"query\""))?;
-    let numbers = numbers.as_array().ok_or(wrong("has a \"query\" that is no array"))?;
+    let asked = object.get("query").ok_or(wrong("has no \"query\""))?;
     let number = |(position, value): (usize, &Value)| {
         let value = value.as_f64().ok_or(wrong("has a \"query\" with an element that is no number"))? as f32;
         if value.is_finite() { Ok(value) } else { Err(JsonFault::OutOfRange { position }) }
@@ -92,7 +102,13 @@ fn read(line: u64, object: &Map<String, Value>) -> Result<FeedbackLine, JsonFaul
     };
     Ok(FeedbackLine {
         line,
-        query: numbers.iter().enumerate().map(number).collect::<Result<_, _>>()?,
+        query: match (asked, id_of(asked)) {
+            (Value::Array(numbers), _) => {
+                FeedbackQuery::Vector(numbers.iter().enumerate().map(number).collect::<Result<_, _>>()?)
+            }
+            (_, Some(id)) => FeedbackQuery::Record(id),
+            _ => return Err(wrong("has a \"query\" that is no array and no id")),
+        },
         shown: ids(object.get("shown"), wrong("has a \"shown\" that is no array of ids"))?,
         chosen: ids(object.get("chosen"), wrong("has a \"chosen\" that is no array of ids"))?,
         weight,
@@ -102,12 +118,15 @@ fn read(line: u64, object: &Map<String, Value>) -> Result<FeedbackLine, JsonFaul
 
 fn ids(list: Option<&Value>, wrong: JsonFault) -> Result<Vec<String>, JsonFault> {
     let Some(list) = list else { return Ok(Vec::new()) };
-    let id = |id: &Value| match id {
+    list.as_array().and_then(|list| list.iter().map(id_of).collect()).ok_or(wrong)
+}
+
+fn id_of(id: &Value) -> Option<String> {
+    match id {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
-    };
-    list.as_array().and_then(|list| list.iter().map(id).collect()).ok_or(wrong)
+    }
 }
 
 #[cfg(test)]
@@ -122,7 +141,9 @@ mod tests {
     fn lines_are_read() {
         let line = read(r#"{"query":[1,2.5],"shown":[3,"a"],"chosen":["a"],"weight":0.5,"position":10}"#);
         let FeedbackLine { query, shown, chosen, weight, first_place, line } = line.unwrap().unwrap();
-        assert_eq!((line, query, weight, first_place), (1, vec![1.0, 2.5], 0.5, 10));
+        assert_eq!((line, query, weight, first_place), (1, FeedbackQuery::Vector(vec![1.0, 2.5]), 0.5, 10));
+        let of_record = read(r#"{"query":"a7","chosen":[1]}"#).unwrap().unwrap();
+        assert_eq!(of_record.query, FeedbackQuery::Record("a7".to_owned()));
         assert_eq!((shown, chosen), (vec!["3".to_owned(), "a".to_owned()], vec!["a".to_owned()]));
         assert_eq!(read("\n\n"), Ok(None));
     }
@@ -134,7 +155,7 @@ mod tests {
             (r#"{"id":7,"metadata":{}}"#, "has no \"query\""),
             ("[1]", "object"),
             (r#"{"chosen":[1]}"#, "has no \"query\""),
-            (r#"{"query":1}"#, "that is no array"),
+            (r#"{"query":{}}"#, "that is no array and no id"),
             (r#"{"query":[1,"x"]}"#, "element that is no number"),
             (r#"{"query":[1e300]}"#, "f32"),
             (r#"{"query":[1],"chosen":[[1]]}"#, "\"chosen\" that is no array of ids"),

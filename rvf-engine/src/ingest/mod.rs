@@ -91,7 +91,7 @@ pub use error::{InputError, Place};
 pub use export::Exported;
 pub(crate) use export::{Rows, export_rows};
 pub use fault::{FileFault, InputFault, JsonFault, JsonPart, NpyFault, RowFault};
-pub use feedback::{FeedbackLine, FeedbackLines};
+pub use feedback::{FeedbackLine, FeedbackLines, FeedbackQuery};
 pub use feedback_sink::feedback_companion;
 pub(crate) use fields::Admission;
 pub use fields::FieldFault;

@@ -63,5 +63,7 @@ pub use sona::{
     Bank, BaseLora, Boundary, Clusters, FoundPattern, LowRank, MicroLora, Pattern, Reservoir, Training,
     TrainingOptions, TrainingReport, Trajectory, kmeans,
 };
-pub use teach::{Course, MOST_LOSS, NEIGHBOURS, Options as TeachOptions, Reason, Taught, Verdict, impressions, teach};
+pub use teach::{
+    Course, MOST_LOSS, NEIGHBOURS, Options as TeachOptions, Reason, TUNED_LOSS, Taught, Verdict, impressions, teach,
+};
 pub use tensors::{Tensor, Tensors};

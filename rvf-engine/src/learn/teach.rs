@@ -20,6 +20,8 @@ use super::sona::BaseLora;
 
 /// What queries whose right answers were never chosen may lose, nDCG@10.
 pub const MOST_LOSS: f64 = 0.005;
+/// The same of the lists that margins are chosen by: less, for the best of many margins looks better there than it is.
+pub const TUNED_LOSS: f64 = 0.003;
 /// Fewest lessons that are trained on, and held out.
 const FEWEST: usize = 30;
 const FEWEST_HELD_OUT: usize = 10;
@@ -62,8 +64,10 @@ pub enum Reason {
     TooFew,
     /// Held-out queries do not improve with 95 % confidence.
     NoGain,
-    /// They do, but not more than without links of the index.
+    /// They do, but not surely more than by the ranker, which costs less.
     NoBetter,
+    /// They do, and more by another component, which is adopted.
+    Surpassed,
     /// Queries whose right answers were never chosen would lose more than they may.
     Harms,
     /// Choices do not depend on what is like the query, or do not foretell other choices: the feedback is distrusted.
@@ -214,6 +218,7 @@ impl<C: Corpus> Orders<'_, C> {
             let scores = |both: &Both| graph.scores(&both.graph.as_ref()?.graph);
             let verdict = over_ranker(judged_by("graph", known, (&plain, &lists.judged), scores), by_ranker);
             if verdict.adopted() {
+                surpass(&mut taught.verdicts);
                 (taught.graph, taught.ranker) = (Some(graph), None);
             }
             taught.verdicts.push(verdict);
@@ -225,12 +230,18 @@ impl<C: Corpus> Orders<'_, C> {
             let scores = |both: &Both| ranker.as_ref().map(|ranker| ranker.scores(&both.flat.rows));
             let verdict = over_ranker(judged_by("adapter", known, (&plain, &adapted.judged), scores), by_ranker);
             if verdict.adopted() {
+                surpass(&mut taught.verdicts);
                 (taught.adapter, taught.ranker, taught.graph) = (Some(adapter), ranker, None);
             }
             taught.verdicts.push(verdict);
         }
         Ok(())
     }
+}
+
+/// What was adopted before another was found better.
+fn surpass(verdicts: &mut [Verdict]) {
+    verdicts.iter_mut().filter(|verdict| verdict.adopted()).for_each(|verdict| verdict.reason = Reason::Surpassed);
 }
 
 /// What is judged of something that costs more than the ranker: it has to be surely better, where that was tried as well.
@@ -262,7 +273,7 @@ impl Lists {
 
     fn ranker(&self, options: &Options) -> Option<Ranker> {
         let flat: Vec<List> = self.known.iter().map(|both| both.flat.clone()).collect();
-        Ranker::train_and_tune(&flat, options.epochs, options.seed, MOST_LOSS)
+        Ranker::train_and_tune(&flat, options.epochs, options.seed, TUNED_LOSS)
     }
 
     /// `None` without links, too.
@@ -273,7 +284,7 @@ impl Lists {
         }
         let form = Form { kind: Kind::Gat, hidden: 16, heads: 2, ..Form::default() };
         let training = Training { form, seed: options.seed, ..Training::default() };
-        GraphRanker::train_and_tune(&graphs, &training, MOST_LOSS)
+        GraphRanker::train_and_tune(&graphs, &training, TUNED_LOSS)
     }
 }
 

@@ -109,6 +109,7 @@ fn lines_that_do_not_fit_are_left_out_and_lines_that_are_none_are_refused() {
         (format!("{{\"query\":{query},\"chosen\":[{RECORDS}]}}"), "feedback"),
         (format!("{{\"query\":{query},\"chosen\":[\"x\"]}}"), "id_type"),
         (format!("{{\"query\":{query}}}"), "feedback"),
+        (format!("{{\"query\":{RECORDS},\"chosen\":[1]}}"), "feedback"),
         (format!("{{\"query\":{query},\"chosen\":[1],\"weight\":-1}}"), "feedback"),
         (format!("{{\"query\":{query},\"shown\":[1,1]}}"), "feedback"),
         (format!("{{\"query\":{},\"shown\":[1]}}", query.replace('1', "0")), "zero_vector"),
@@ -126,6 +127,8 @@ fn lines_that_do_not_fit_are_left_out_and_lines_that_are_none_are_refused() {
         place.write("mixed.jsonl", with(line));
         refused(&place, "feedback a.rvf --input mixed.jsonl", 2, "input", words);
     }
+    place.write("named.jsonl", "{\"query\":3,\"chosen\":[1]}");
+    assert_eq!(place.ok("feedback a.rvf --input named.jsonl")["accepted"], json!(1));
     refused(&place, "feedback a.rvf --input absent.jsonl", 3, "not_found", "absent.jsonl");
     refused(&place, "feedback a.rvf", 2, "usage", "--input");
     refused(&place, "learn a.rvf --holdout 0.9", 2, "feedback", "0.9");

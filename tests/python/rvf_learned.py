@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 OVERLAY, GRAPH, FEEDBACK = 0x03, 0x42, 0x44
 FIRST_FEEDBACK = 20
-FACTS, EVENT, TENSOR = struct.Struct("<IB11s"), struct.Struct("<QfIIIQ"), struct.Struct("<QIIIIII")
+FACTS, EVENT, TENSOR = struct.Struct("<IB3sQ"), struct.Struct("<QfIIIQ"), struct.Struct("<QIIIIII")
 assert (FACTS.size, EVENT.size, TENSOR.size) == (16, 32, 32)
 HAMMING, STRINGS, LONGEST_ID, LONGEST_NAME = 3, 1, 1024, 128
 
@@ -67,8 +67,8 @@ def parse_feedback(payload: Payload, entry: Entry, root: Root) -> list[Event]:
     at = entry.offset
     facts = payload.get(1)
     check(len(facts) == FACTS.size, "PAY-6", at, "FACTS")
-    dimension, id_type, reserved = FACTS.unpack(facts)
-    check((dimension, id_type) == (root.dimension, root.id_type) and not any(reserved) and root.metric != HAMMING, "FBK-1", at, "facts")
+    dimension, id_type, reserved, first = FACTS.unpack(facts)
+    check((dimension, id_type) == (root.dimension, root.id_type) and first == entry.base_row and not any(reserved) and root.metric != HAMMING, "FBK-1", at, "facts")
     ids = parse_ids(payload, at, id_type == STRINGS)
     rows, queries, shown, chosen = (payload.get(tag) for tag in (2, 3, 4, 5))
     check(len(rows) == entry.rows * EVENT.size and len(queries) == entry.rows * dimension * 4, "PAY-6", at, "EVENTS or QUERIES")

@@ -1,11 +1,11 @@
 //! Replays the saved inputs of the fuzz targets, and holds `reseal`, `mutate` and the samples to what they promise.
 
 use rvf_engine::trust::EntryProof;
-use rvf_engine::{ReadMode, Reader};
+use rvf_engine::{ReadMode, Reader, Session};
 use rvf_format::storage::MemoryPlace;
 use rvf_format::verify::{Options, verify, verify_with};
 use rvf_format::{Clause, Kind};
-use rvf_tests::focus::{BRANCH, Focus, SIGNED, structures};
+use rvf_tests::focus::{BRANCH, Focus, LEARNED, SIGNED, structures};
 use rvf_tests::properties::{self, TARGETS};
 use rvf_tests::reseal::{Repair, reseal, roots};
 use rvf_tests::signed::{key, proofs};
@@ -77,6 +77,21 @@ fn the_signed_sample_is_signed_and_chosen() {
     assert!(proofs().iter().all(|proof| proven(proof, samples::SIGNER) && !proven(proof, 1)));
     for focus in [Focus::Whole, Focus::Roots, Focus::Segments] {
         assert!(focus.sample(SIGNED.start) == file && structures(&file, focus).len() > 20, "{focus:?}");
+    }
+}
+
+/// Catches a sample that has learned nothing: then no script comes to what is learned.
+#[test]
+fn the_sample_that_learned_is_in_use_and_chosen() {
+    let file = samples::learned();
+    let place = MemoryPlace::default();
+    place.put(Path::new(samples::PATH), file.clone());
+    let reader = Reader::open_with(Arc::new(place), samples::PATH, ReadMode::Mapped).unwrap();
+    let session = Session::new(reader.snapshot()).unwrap();
+    let answer = session.search(&[1.0f32, 3.0, 0.0, 0.0]).k(20).explain(true).run().unwrap();
+    assert!(answer.learned && answer.moved.unwrap().iter().any(|moved| moved.chosen > 0));
+    for focus in [Focus::Whole, Focus::Roots, Focus::Segments] {
+        assert!(focus.sample(LEARNED.start) == file && structures(&file, focus).len() > 20, "{focus:?}");
     }
 }
 

@@ -6,11 +6,13 @@ use rvf_format::Kind;
 use rvf_format::identity::{COPIES, FileIdentity};
 use rvf_format::layout::Layout;
 use rvf_format::manifest::ManifestEntry;
+use rvf_format::payload::feedback::{FeedbackEvent, FeedbackFacts};
 use rvf_format::payload::index::{EffortPoint, IndexFacts, IndexRun};
 use rvf_format::payload::journal::JournalWord;
 use rvf_format::payload::meta::MetaItem;
 use rvf_format::payload::quant::QuantFacts;
 use rvf_format::payload::refcount::BranchEntry;
+use rvf_format::payload::tensors::TensorEntry;
 use rvf_format::payload::tree::TreeFacts;
 use rvf_format::payload::vec::VecFacts;
 use rvf_format::payload::witness::WitnessEntry;
@@ -23,6 +25,9 @@ const WORDS: usize = 6;
 
 /// Numbers that choose the signed sample.
 pub const SIGNED: Range<u8> = 230..240;
+
+/// Numbers that choose the sample that has learned.
+pub const LEARNED: Range<u8> = 220..230;
 
 /// Numbers that choose the branch.
 pub const BRANCH: Range<u8> = 240..250;
@@ -53,8 +58,8 @@ enum Area {
 }
 
 impl Focus {
-    /// The sample that a number chooses; large ones are chosen seldom. Ten numbers choose the branch and ten
-    /// the signed sample, where there are no graphs to change.
+    /// The sample that a number chooses; large ones are chosen seldom. Ten numbers choose the branch, ten
+    /// the signed sample and ten the one that has learned, where there are no graphs to change.
     pub fn sample(self, choice: u8) -> &'static [u8] {
         if BRANCH.contains(&choice) && !matches!(self, Focus::Index | Focus::Codes) {
             return &samples::lineage().branch;
@@ -62,6 +67,9 @@ impl Focus {
         let all = samples::all();
         if SIGNED.contains(&choice) && !matches!(self, Focus::Index | Focus::Codes) {
             return &all[9];
+        }
+        if LEARNED.contains(&choice) && !matches!(self, Focus::Index | Focus::Codes) {
+            return &all[10];
         }
         let (often, seldom): (&[usize], &[usize]) = match self {
             // Six and seven are large.
@@ -105,7 +113,9 @@ impl Focus {
             Focus::Whole | Focus::Index => &[Kind::INDEX, Kind::INDEX, Kind::INDEX, Kind::QUANT],
             Focus::Codes => &[Kind::QUANT, Kind::QUANT, Kind::QUANT, Kind::INDEX],
             Focus::Roots => &[Kind::MANIFEST, Kind::MANIFEST, Kind::MANIFEST, Kind::WITNESS],
-            Focus::Segments => &[Kind::VEC, Kind::JOURNAL, Kind::META, Kind::META_IDX, Kind::CRYPTO],
+            Focus::Segments => {
+                &[Kind::VEC, Kind::JOURNAL, Kind::META, Kind::META_IDX, Kind::CRYPTO, Kind::FEEDBACK, Kind::GRAPH]
+            }
         }
     }
 }
@@ -155,6 +165,9 @@ impl Found {
             (Kind::JOURNAL, 1) => &JournalWord::LAYOUT,
             (Kind::META, 1) => &MetaItem::LAYOUT,
             (Kind::REFCOUNT, 1) => &BranchEntry::LAYOUT,
+            (Kind::FEEDBACK, 1) => &FeedbackFacts::LAYOUT,
+            (Kind::FEEDBACK, 2) => &FeedbackEvent::LAYOUT,
+            (Kind::GRAPH, 1) => &TensorEntry::LAYOUT,
             (Kind::TREE, 1) => &TreeFacts::LAYOUT,
             (Kind::INDEX, 1) => &IndexFacts::LAYOUT,
             (Kind::INDEX, 2) => &IndexRun::LAYOUT,

@@ -10,11 +10,11 @@ use serde_json::{Map, Value, json};
 
 /// The files: numeric ids with a branch that goes on, one that forgets, and string ids.
 pub fn all() -> Vec<Golden> {
-    let mut parent = model();
-    let mut child = parent.branch("learned-child.rvf", 32, None);
+    let mut parent = at("branch-learned.rvf", 35);
+    let mut child = parent.branch("branch-learned-child.rvf", 32, None);
     record(&mut child, &[(&[3], &[4, 3], 0)]);
     learn(&mut child, Kind::GRAPH, &[("ranker.margin", &[1], &[0.5])]);
-    let mut forgetful = parent.branch("learned-forgetful.rvf", 33, None);
+    let mut forgetful = parent.branch("branch-learned-forgetful.rvf", 33, None);
     record(&mut forgetful, &[(&[], &[5], 0)]);
     forgetful.db.reset_learned(true).unwrap();
     forgetful.note();
@@ -23,16 +23,21 @@ pub fn all() -> Vec<Golden> {
     strings.put(0..5);
     record(&mut strings, &[(&[4, 0, 2], &[2], 0), (&[1], &[], 0)]);
     vec![
-        parent.finish("learned"),
-        child.finish("learned-child"),
-        forgetful.finish("learned-forgetful"),
+        model().finish("learned"),
+        parent.finish("branch-learned"),
+        child.finish("branch-learned-child"),
+        forgetful.finish("branch-learned-forgetful"),
         strings.finish("learned-strings"),
     ]
 }
 
 /// A store with feedback in two commits, a learned order and a learned delta.
 pub fn model() -> Model {
-    let mut model = Model::at("learned.rvf", Schema::new(4, Metric::Cosine), 31);
+    at("learned.rvf", 31)
+}
+
+fn at(path: &'static str, seed: u64) -> Model {
+    let mut model = Model::at(path, Schema::new(4, Metric::Cosine), seed);
     model.put(0..8);
     record(&mut model, &[(&[5, 1, 7], &[1], 0), (&[], &[2, 6], 0)]);
     learn(

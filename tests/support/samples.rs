@@ -5,10 +5,11 @@ use crate::signed::key;
 use rvf_engine::filter::Filter;
 use rvf_engine::store::{Context, Edit, Store};
 use rvf_engine::{
-    Batch, BranchOptions, Clock, CompactOptions, CreateOptions, Db, Dtype, IdType, IndexOptions, Metric, OpenOptions,
-    Schema, Value,
+    Batch, BranchOptions, Clock, CompactOptions, CreateOptions, Db, Dtype, Feedback, IdType, IndexOptions, Kind,
+    Metric, OpenOptions, Schema, Value,
 };
 use rvf_format::manifest::FACT_PINS;
+use rvf_format::payload::tensors;
 use rvf_format::payload::witness::Operation;
 use rvf_format::storage::MemoryPlace;
 use std::ops::ControlFlow;
@@ -148,6 +149,7 @@ pub fn all() -> &'static [Vec<u8>] {
             long(),
             with_fields(),
             signed(),
+            learned(),
         ]
     })
 }
@@ -194,6 +196,43 @@ pub fn with_fields() -> Vec<u8> {
     batch.update(8, [("extra", Value::Bytes(vec![1, 2]))]).unwrap();
     batch.delete(9).unwrap();
     batch.commit().unwrap();
+    bytes(&place)
+}
+
+/// f32 under cosine, with feedback in two commits, judgements and lists, and a learned order that is in use.
+pub fn learned() -> Vec<u8> {
+    let place = MemoryPlace::default();
+    let mut db = create(&place, &Schema::new(4, Metric::Cosine));
+    let mut batch = db.batch();
+    for id in 0..20u64 {
+        batch.put(id, &[1.0, id as f32, (id % 3) as f32, 0.5]).unwrap();
+    }
+    batch.commit().unwrap();
+    let judgement = |id: u64| Feedback {
+        query: vec![1.0, id as f32, 0.0, 0.0],
+        chosen: vec![(id % 20).into()],
+        ..Feedback::default()
+    };
+    db.record(&(0..6).map(judgement).collect::<Vec<_>>()).unwrap();
+    let shown = Feedback { shown: vec![4.into(), 2.into()], position: 3, ..judgement(2) };
+    db.record(&[shown]).unwrap();
+    drop(db);
+    let (mut store, _) = Store::open(Arc::new(place.clone()), Path::new(PATH), context()).unwrap();
+    let mut rng = Rng(5);
+    let mut values = |count: usize| (0..count).map(|_| rng.below(2000) as f32 / 1000.0 - 1.0).collect::<Vec<f32>>();
+    let weights = values(3 * 321);
+    let mut scale = vec![0.0; 17];
+    scale.extend([1.0; 17]);
+    let mut edit = Edit::new(Operation::LEARN);
+    edit.drafts.push(tensors::draft(
+        Kind::GRAPH,
+        [
+            ("ranker.margin", &[1][..], &[0.5f32][..]),
+            ("ranker.scale", &[2, 17], &scale),
+            ("ranker.weights", &[3, 321], &weights),
+        ],
+    ));
+    store.commit(&edit).unwrap();
     bytes(&place)
 }
 

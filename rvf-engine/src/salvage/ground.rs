@@ -5,6 +5,7 @@ use rvf_format::identity::{self, Recognised};
 use rvf_format::limits::{HEADER_LEN, PAGE, PAGE_LEN, ROOT_MAGIC};
 use rvf_format::manifest::ManifestEntry;
 use rvf_format::payload::columns::{self, ColumnsFacts};
+use rvf_format::payload::feedback::{self, FeedbackEvent, FeedbackFacts};
 use rvf_format::payload::index::{IndexFacts, IndexRun, TAG_FACTS as INDEX_FACTS, TAG_RUNS};
 use rvf_format::payload::lookup::{self, LookupFacts};
 use rvf_format::payload::quant::{QuantFacts, TAG_FACTS as QUANT_FACTS};
@@ -124,6 +125,11 @@ fn rows_of(kind: Kind, bytes: Bytes, at: u64, next_row: &mut u64) -> Option<(u64
         // The first row is that of the VEC segment, which stands before it: corrected by who knows it.
         Kind::META if payload.form == columns::FORM => {
             Some((0, payload.facts::<ColumnsFacts>(columns::TAG_FACTS).ok()?.count.get()))
+        }
+        Kind::FEEDBACK => {
+            let facts: FeedbackFacts = payload.facts(feedback::TAG_FACTS).ok()?;
+            let events = payload.section(feedback::TAG_EVENTS)?.len() / size_of::<FeedbackEvent>();
+            Some((facts.first.get(), u32::try_from(events).ok()?))
         }
         Kind::META_IDX => Some((0, payload.facts::<LookupFacts>(lookup::TAG_FACTS).ok()?.count.get())),
         // The first row of a QUANT is that of its INDEX, which stands elsewhere: corrected by who knows it.

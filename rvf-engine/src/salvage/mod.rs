@@ -269,6 +269,8 @@ impl Rescue<'_> {
                 Kind::WITNESS => "damaged, no record is lost: entries of the log are",
                 Kind::META_IDX => "damaged, no record is lost: it only finds what fields hold",
                 Kind::META => "damaged, no record is lost: facts about the file are, such as the name of the model",
+                Kind::FEEDBACK => "damaged, no record is lost: what was recorded of choices is",
+                Kind::GRAPH | Kind::OVERLAY => "damaged, no record is lost: `rvf learn` learns anew",
                 Kind::FILE => "damaged, no record is lost: it names the file",
                 _ => "damaged, no record is lost",
             };

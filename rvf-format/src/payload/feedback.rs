@@ -22,7 +22,9 @@ layout! {
         /// Code of the id type.
         0x04 id_type: "u8" u8,
         /// 0.
-        0x05 reserved: "[11]" [u8; 11],
+        0x05 reserved: "[3]" [u8; 3],
+        /// Number of the first event.
+        0x08 first: "u64" U64,
     }
 }
 
@@ -44,8 +46,10 @@ layout! {
     }
 }
 
-const TAG_FACTS: u32 = 1;
-const TAG_EVENTS: u32 = 2;
+/// Section of [`FeedbackFacts`].
+pub const TAG_FACTS: u32 = 1;
+/// Section of [`FeedbackEvent`]s.
+pub const TAG_EVENTS: u32 = 2;
 const TAG_QUERIES: u32 = 3;
 const TAG_SHOWN: u32 = 4;
 const TAG_CHOSEN: u32 = 5;
@@ -71,6 +75,7 @@ pub fn draft(schema: &Schema, first: u64, columns: &Columns, ids: IdColumn<'_>) 
     let mut facts = FeedbackFacts::zeroed();
     facts.dimension.set(schema.dimension);
     facts.id_type = schema.id_type.code();
+    facts.first.set(first);
     let numbers = |numbers: &[u32]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
     let draft = Draft::new(Kind::FEEDBACK, 1)
         .rows(first, columns.events.len() as u32)
@@ -133,7 +138,8 @@ impl FeedbackView {
         let wrong = |what| Error::corrupt(Clause::Fbk1, at, what);
         let facts: FeedbackFacts = payload.facts(TAG_FACTS)?;
         let is_of_the_file = facts.dimension.get() == schema.dimension && facts.id_type == schema.id_type.code();
-        if !is_of_the_file || facts.reserved != [0; 11] || schema.metric == Metric::Hamming {
+        let is_first = facts.first.get() == entry.base_row.get();
+        if !is_of_the_file || !is_first || facts.reserved != [0; 3] || schema.metric == Metric::Hamming {
             return Err(wrong("the facts of a FEEDBACK segment do not fit the file"));
         }
         let events = u64::from(entry.rows.get());
@@ -340,6 +346,11 @@ mod tests {
         for ids in malformed.into_iter().chain([IdColumn::Str(&["", "a", "c"]), IdColumn::Str(&["a", "b", "c\0"])]) {
             assert_eq!(parse(&columns(), ids).unwrap_err().clause(), Some(Clause::Fbk1), "{ids:?}");
         }
+        let mut other = ManifestEntry::zeroed();
+        other.rows.set(2);
+        let bytes = draft(&schema(IdType::U64), 5, &columns(), IdColumn::U64(&[7, 8, 9])).encode(1, 0).unwrap();
+        let error = FeedbackView::parse(Bytes::from(bytes), &other, &schema(IdType::U64)).unwrap_err();
+        assert_eq!(error.clause(), Some(Clause::Fbk1));
         let cut = change(&|columns| columns.queries.truncate(3));
         assert_eq!(parse(&cut, IdColumn::U64(&[7, 8, 9])).unwrap_err().clause(), Some(Clause::Pay6));
     }

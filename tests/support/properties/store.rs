@@ -4,7 +4,7 @@
 use crate::samples;
 use rvf_engine::filter::Filter;
 use rvf_engine::salvage::salvage;
-use rvf_engine::{CompactOptions, Db, Dtype, Effort, Hit, Id, IdType, ReadMode, Reader, Schema, Snapshot};
+use rvf_engine::{CompactOptions, Db, Dtype, Effort, Hit, Id, IdType, ReadMode, Reader, Schema, Session, Snapshot};
 use rvf_format::Clause;
 use rvf_format::storage::{Bytes, MemoryPlace};
 use rvf_format::verify::{Options, Report, verify, verify_with};
@@ -97,9 +97,11 @@ fn read(snapshot: &Snapshot, sound: Option<&Report>) {
     let fields = fields(snapshot);
     let ids = find(snapshot);
     let epochs = epochs(snapshot);
+    let learned = learned(snapshot);
     let _ = (snapshot.tail(), snapshot.meta(), snapshot.at_epoch(u64::MAX).is_err());
     let Some(report) = sound else { return };
     assert!(ids, "look-ups in a sound file fail");
+    assert_eq!(learned, Some(report.count.min(3) as usize), "hits in the learned order of a sound file");
     assert!(fields.is_ok(), "fields of a sound file cannot be read: {:?}", fields.err());
     assert!(info.is_ok(), "a sound file cannot be described: {:?}", info.err());
     assert!(segments.is_ok(), "a sound file cannot be mapped: {:?}", segments.err());
@@ -110,6 +112,23 @@ fn read(snapshot: &Snapshot, sound: Option<&Report>) {
     }
     let records = records.and_then(|records| records).map(|records| records.len() as u64);
     assert_eq!(records.ok(), Some(report.count.min(2000)), "records of a sound file");
+}
+
+/// A search in the learned order, if there is one, and the other answers than a list; how many were found.
+fn learned(snapshot: &Snapshot) -> Option<usize> {
+    let Schema { dimension, dtype, .. } = *snapshot.schema();
+    let hits = hits(snapshot, 3, Effort::default())?;
+    if dtype == Dtype::Binary {
+        return Some(hits.len());
+    }
+    let query: Vec<f32> = (0..dimension).map(|at| (at % 3) as f32 + 1.0).collect();
+    let _ = (snapshot.subgraph(&hits, 2), snapshot.soft(&query, &hits, 0.1), snapshot.learned_info());
+    let own = snapshot.at_epoch(snapshot.epoch()).ok()?;
+    let session = Session::new(Arc::new(own)).ok()?;
+    let answer = session.search(&query).k(3).explain(true).run().ok()?;
+    let chosen: Vec<Id> = answer.hits.iter().take(1).map(|hit| hit.id.clone()).collect();
+    let _ = session.feedback(answer.query_id, &chosen, 1.0);
+    Some(answer.hits.len())
 }
 
 /// Opens the newest epochs and reads each a little; how many could be opened.

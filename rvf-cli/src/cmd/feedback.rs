@@ -40,7 +40,7 @@ pub(crate) fn run(args: &FeedbackArgs, ui: &Ui) -> Outcome {
     let snapshot = db.snapshot();
     let (mut accepted, mut rejected, mut first) = (Vec::new(), 0u64, None);
     let mut bar = Bar::items(ui, "reading");
-    while let Some(line) = lines.next().map_err(Failure::of_input)? {
+    while let Some(line) = lines.next().map_err(of_line)? {
         if bar.update(accepted.len() as u64 + rejected, None).is_break() {
             return Err(Failure::of(&args.file)(Error::Interrupted).and("no feedback was recorded"));
         }
@@ -77,6 +77,15 @@ pub(crate) fn run(args: &FeedbackArgs, ui: &Ui) -> Outcome {
         ))
     })?;
     Ok(0)
+}
+
+/// A line that is no feedback.
+fn of_line(error: rvf_engine::ingest::InputError) -> Failure {
+    let failure = Failure::of_input(error);
+    match failure.exit {
+        2 => failure.with_hint("give lines as {\"query\":[0.5,1],\"shown\":[7,8],\"chosen\":[8],\"weight\":1}"),
+        _ => failure,
+    }
 }
 
 /// A line as feedback that fits the store.

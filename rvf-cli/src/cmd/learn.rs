@@ -15,7 +15,7 @@ use std::path::PathBuf;
 ///
 /// A part of the feedback is held out, whole groups of like queries. What is learned from the rest goes live, in one commit, if it orders results
 /// of the held-out queries better with 95 % confidence, and if queries whose right answers were never chosen lose no more than 0.005 nDCG@10.
-/// Otherwise it says so and changes nothing. `rvf query` uses what is live; --plain leaves it out.
+/// Otherwise it says so and changes nothing. The newest 5,000 queries are learned from, older judgements by patterns of them. `rvf query` uses what is live; --plain leaves it out.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  rvf learn notes.rvf\n  rvf learn notes.rvf --holdout 0.3 --json\n  \
     rvf learn notes.rvf --reset             # results are again those of a store that never learned\n  \
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &LearnArgs, ui: &Ui) -> Outcome {
         ui.result(&value, || {
             let what = if args.feedback { "what was learned and its feedback are" } else { "what was learned is" };
             ui.line(match changed {
-                true => format!("{what} forgotten as of epoch {epoch}; earlier epochs hold it until `rvf compact`"),
+                true => format!("{what} forgotten as of epoch {epoch}; earlier epochs hold it until `rvf compact`, those that branches begin at longer"),
                 false => format!("there was nothing to forget at epoch {epoch}"),
             })
         })?;
@@ -127,9 +127,11 @@ fn json_of(args: &LearnArgs, done: &Learning) -> Value {
 
 fn tell(done: &Learning, ui: &Ui) -> Result<(), Failure> {
     if done.verdicts.is_empty() {
-        return ui.line("there is no feedback to learn from: `rvf feedback` records it");
+        return ui.line("there is no feedback of this kind to learn from: `rvf feedback` records it");
     }
     let row = |verdict: &Verdict| {
+        let is_judged = verdict.before != [0.0; 2] || verdict.after != [0.0; 2];
+        let measured = |measure: f64| if is_judged { format!("{measure:.3}") } else { String::new() };
         let interval = |of: rvf_engine::learn::Interval, count: usize| match count {
             0 => String::new(),
             _ => format!("{:+.3} [{:+.3}, {:+.3}]", of.mean, of.low, of.high),
@@ -138,19 +140,28 @@ fn tell(done: &Learning, ui: &Ui) -> Result<(), Failure> {
             verdict.component.to_owned(),
             grouped(verdict.trained_on as u64),
             grouped(verdict.held_out as u64),
-            format!("{:.3}", verdict.before[0]),
-            format!("{:.3}", verdict.after[0]),
-            interval(verdict.gain, verdict.held_out),
+            measured(verdict.before[0]),
+            measured(verdict.after[0]),
+            interval(verdict.gain, if is_judged { verdict.held_out } else { 0 }),
             interval(verdict.gain_of_new, verdict.new),
         ]
     };
     let head = ["learned by", "trained on", "held out", "nDCG@10 before", "after", "gain, 95 %", "of new queries"];
     ui.table(&head, &done.verdicts.iter().map(row).collect::<Vec<_>>())?;
     ui.line("")?;
+    if done.verdicts.iter().any(|verdict| verdict.component == "clicks") {
+        ui.line("The gain of clicks is that of foretelling held-out choices (squared error a result): places sway any order of them.")?;
+    }
     for verdict in &done.verdicts {
         let (component, why) = (verdict.component, reason(verdict.reason).1);
         ui.line(match verdict.adopted() {
-            true => format!("{component}: live as of epoch {}: {why}", done.epoch),
+            true => {
+                let new = match verdict.new {
+                    0 => "no new query was held out",
+                    _ => "new ones are not harmed",
+                };
+                format!("{component}: live as of epoch {}: {why}; {new}", done.epoch)
+            }
             false => format!("{component}: not adopted: {why}"),
         })?;
     }

@@ -9,9 +9,16 @@ use serde_json::{Value, json};
 /// A name for machines, and words.
 pub(super) fn reason(reason: Reason) -> (&'static str, &'static str) {
     match reason {
-        Reason::Improves => ("improves", "held-out queries improve, with 95 % confidence, and new ones are not harmed"),
+        Reason::Improves => ("improves", "held-out queries improve, with 95 % confidence"),
         Reason::TooFew => {
             ("too_few", "there is too little feedback to judge it by: 30 to train on and 10 held out are the least")
+        }
+        Reason::TooAlike => (
+            "too_alike",
+            "too much of the feedback is on queries that are nearly the same: they cannot be held out apart",
+        ),
+        Reason::Unproven => {
+            ("unproven", "held-out queries improve, but too few of them are new, and this moves queries of any kind")
         }
         Reason::NoGain => ("no_gain", "held-out queries do not improve with 95 % confidence"),
         Reason::NoBetter => ("no_better", "held-out queries improve, but not surely more than by the ranker"),
@@ -19,7 +26,7 @@ pub(super) fn reason(reason: Reason) -> (&'static str, &'static str) {
         Reason::Harms => ("harms", "queries whose right answers were never chosen would lose more than 0.005 nDCG@10"),
         Reason::Distrusted => (
             "distrusted",
-            "the feedback is distrusted: choices do not depend on what is right, or do not foretell other choices",
+            "the feedback is distrusted: choices do not depend on the query, or do not foretell other choices",
         ),
     }
 }

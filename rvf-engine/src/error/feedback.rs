@@ -8,6 +8,8 @@ use core::fmt;
 pub enum FeedbackFault {
     /// Vectors of bits are not learned from.
     Bits,
+    /// The query is all zero: nothing is like it.
+    Zero,
     /// Nothing was shown and nothing was chosen.
     Empty,
     /// An id stands twice in what was shown, or in what was chosen.
@@ -42,7 +44,8 @@ pub enum FeedbackFault {
 impl fmt::Display for FeedbackFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FeedbackFault::Bits => f.write_str("stores with the metric hamming do not learn"),
+            FeedbackFault::Bits => f.write_str("stores with the metric hamming neither learn nor have soft neighbours"),
+            FeedbackFault::Zero => f.write_str("the query is all zero, so nothing is like it"),
             FeedbackFault::Empty => f.write_str("the feedback names nothing that was shown or chosen"),
             FeedbackFault::Twice { id } => write!(f, "the feedback names id {id} twice"),
             FeedbackFault::Unknown { id } => write!(f, "a record that the feedback names is not in the store: id {id}"),
@@ -60,7 +63,8 @@ impl FeedbackFault {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            FeedbackFault::Bits => "record feedback in a store of f32, f16, i8 or u8 vectors",
+            FeedbackFault::Bits => "use a store of f32, f16, i8 or u8 vectors",
+            FeedbackFault::Zero => "give a query with a direction",
             FeedbackFault::Empty => "name what was shown, what was chosen, or both",
             FeedbackFault::Twice { .. } => "name each id once",
             FeedbackFault::Unknown { .. } => "record feedback on records that are there",

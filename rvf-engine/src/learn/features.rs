@@ -7,6 +7,8 @@ use super::memory::{Evidence, Recalled};
 pub const FEATURES: usize = 17;
 /// Which of them tells that it was chosen before.
 pub(super) const WAS_CHOSEN: usize = 5;
+/// Which of them tells how often.
+pub(super) const HOW_OFTEN: usize = 4;
 
 /// Numbers of one candidate.
 pub type Row = [f32; FEATURES];
@@ -52,12 +54,12 @@ fn alone(query: &[f32], recalled: &Recalled<'_>, candidate: &Candidate<'_>, evid
     row[12] = similarity;
     let Some(evidence) = evidence else { return row };
     let [best, second] = evidence.similarities;
-    let (sum, count) = (&evidence.sum, evidence.count as f32);
+    let (sum, count) = (&evidence.sum, evidence.weight.max(f32::MIN_POSITIVE));
     let length = dot(sum, sum).sqrt();
     row[1] = best;
     row[2] = second;
     row[3] = if length > 0.0 { dot(sum, query) / length } else { 0.0 };
-    row[4] = count / (1.0 + count);
+    row[HOW_OFTEN] = count / (1.0 + count);
     row[WAS_CHOSEN] = 1.0;
     row[6] = 1.0 / (1.0 + evidence.nearer as f32);
     row[7] = (best - 0.6).max(0.0);

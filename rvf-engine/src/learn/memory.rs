@@ -14,7 +14,7 @@ pub const LIKE: f32 = 0.5;
 pub struct Choice {
     /// The document.
     pub document: u64,
-    /// How right it is: 1 for a plain choice.
+    /// How much it counts: 1 for a plain choice. Less is evidence of a query that much less alike, more is as much as that many choices.
     pub grade: f32,
 }
 
@@ -29,8 +29,8 @@ pub struct Memory {
     codes: Vec<i8>,
     steps: Vec<f32>,
     chosen: Vec<Vec<Choice>>,
-    /// By document: the queries that it was chosen for, ascending.
-    choosers: BTreeMap<u64, Vec<usize>>,
+    /// By document: the queries that it was chosen for, ascending, and how much each choice counts.
+    choosers: BTreeMap<u64, Vec<(usize, f32)>>,
 }
 
 impl Memory {
@@ -66,8 +66,8 @@ impl Memory {
         self.steps.push(step);
         for choice in chosen {
             let choosers = self.choosers.entry(choice.document).or_default();
-            if choosers.last() != Some(&at) {
-                choosers.push(at);
+            if choosers.last().is_none_or(|last| last.0 != at) {
+                choosers.push((at, choice.grade));
             }
         }
         self.chosen.push(chosen.to_vec());
@@ -144,13 +144,15 @@ pub struct Recalled<'m> {
 pub struct Evidence {
     /// Queries that it was chosen for.
     pub count: usize,
+    /// What these choices count together.
+    pub weight: f32,
     /// The largest similarities among them, the larger first; 0 where there is none.
     pub similarities: [f32; 2],
     /// How many past queries are nearer than the nearest of them.
     pub nearer: usize,
     /// The nearest of them.
     pub nearest: usize,
-    /// Their sum.
+    /// Their sum, each as often as its choice counts.
     pub sum: Vec<f32>,
 }
 
@@ -178,24 +180,25 @@ impl Recalled<'_> {
     /// What is known of a document; `None` if it was never chosen.
     pub fn evidence(&self, document: u64) -> Option<Evidence> {
         let all = self.memory.choosers.get(&document)?;
-        let choosers = || all.iter().copied().filter(|at| Some(*at) != self.without);
+        let choosers = || all.iter().copied().filter(|(at, _)| Some(*at) != self.without);
         let (mut best, mut second, mut nearest) = (f32::NEG_INFINITY, 0f32, None);
-        let (mut sum, mut count) = (vec![0.0; self.memory.dimension], 0);
-        for at in choosers() {
+        let (mut sum, mut count, mut weight) = (vec![0.0; self.memory.dimension], 0, 0f32);
+        for (at, grade) in choosers() {
             let past = self.memory.query(at);
-            let similarity = dot(past, &self.query);
+            let similarity = dot(past, &self.query) * grade.clamp(0.0, 1.0);
             if similarity > best {
                 second = if count > 0 { second.max(best) } else { 0.0 };
                 (best, nearest) = (similarity, Some(at));
             } else {
                 second = second.max(similarity);
             }
-            sum.iter_mut().zip(past).for_each(|(sum, x)| *sum += x);
+            sum.iter_mut().zip(past).for_each(|(sum, x)| *sum += grade * x);
             count += 1;
+            weight += grade;
         }
         let nearest = nearest?;
         let nearer = self.similarities.iter().filter(|similarity| **similarity > best).count();
-        Some(Evidence { count, similarities: [best, second], nearer, nearest, sum })
+        Some(Evidence { count, weight, similarities: [best, second], nearer, nearest, sum })
     }
 
     /// The memory that was asked.

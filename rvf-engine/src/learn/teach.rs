@@ -10,6 +10,7 @@
 
 use super::adapted::{Adapted, adapter};
 use super::clicks::ClickModel;
+use super::features::HOW_OFTEN;
 use super::gnn::{Form, GraphList, GraphRanker, Kind, Training};
 use super::impressions::{Impressions, PLACES, Shown};
 use super::lessons::{Corpus, Found, Lesson, held_out, is_same, list, memory, neighbourhood};
@@ -62,6 +63,10 @@ pub enum Reason {
     Improves,
     /// There is too little feedback to judge it by.
     TooFew,
+    /// There is enough, but too much of it is on queries that are nearly the same, which cannot be held out apart.
+    TooAlike,
+    /// Held-out queries improve, but none of them is new, and this moves queries of any kind.
+    Unproven,
     /// Held-out queries do not improve with 95 % confidence.
     NoGain,
     /// They do, but not surely more than by the ranker, which costs less.
@@ -70,7 +75,8 @@ pub enum Reason {
     Surpassed,
     /// Queries whose right answers were never chosen would lose more than they may.
     Harms,
-    /// Choices do not depend on what is like the query, or do not foretell other choices: the feedback is distrusted.
+    /// Choices do not depend on what is like the query, do not foretell other choices, or are foretold as well by what is popular: the feedback is
+    /// distrusted.
     Distrusted,
 }
 
@@ -199,7 +205,9 @@ impl<C: Corpus> Orders<'_, C> {
     fn teach(&self, before: Option<(BaseLora, usize)>, taught: &mut Taught) -> Result<(), C::Error> {
         let (known, held_out) = (self.known.len(), self.judged.len());
         if known < FEWEST || held_out < FEWEST_HELD_OUT {
-            taught.verdicts.push(Verdict::without("ranker", known, held_out, Reason::TooFew));
+            let reason =
+                if known + held_out >= 2 * (FEWEST + FEWEST_HELD_OUT) { Reason::TooAlike } else { Reason::TooFew };
+            taught.verdicts.push(Verdict::without("ranker", known, held_out, reason));
             return Ok(());
         }
         let lists = Lists::of(self.corpus, self)?;
@@ -228,7 +236,10 @@ impl<C: Corpus> Orders<'_, C> {
             let adapted = Lists::of(&Adapted { corpus: self.corpus, adapter: &adapter }, self)?;
             let ranker = adapted.ranker(self.options);
             let scores = |both: &Both| ranker.as_ref().map(|ranker| ranker.scores(&both.flat.rows));
-            let verdict = over_ranker(judged_by("adapter", known, (&plain, &adapted.judged), scores), by_ranker);
+            let mut verdict = over_ranker(judged_by("adapter", known, (&plain, &adapted.judged), scores), by_ranker);
+            if verdict.adopted() && verdict.new < FEWEST_HELD_OUT {
+                verdict.reason = Reason::Unproven;
+            }
             if verdict.adopted() {
                 surpass(&mut taught.verdicts);
                 (taught.adapter, taught.ranker, taught.graph) = (Some(adapter), ranker, None);
@@ -314,10 +325,15 @@ fn judged_by(
     (plain, judged): (&[List], &[Both]),
     scores: impl Fn(&Both) -> Option<Vec<f32>>,
 ) -> (Verdict, Vec<f64>) {
-    let mut judgement = Judgement::default();
+    let (mut judgement, mut over_popular) = (Judgement::default(), Vec::new());
     for (before, both) in plain.iter().zip(judged) {
+        // What is like nothing that was asked before keeps its order, also where queries are moved.
+        let list = if both.flat.is_unlike { before } else { &both.flat };
         match scores(both) {
-            Some(scores) => judgement.add(before, &both.flat, &scores),
+            Some(scores) => {
+                judgement.add(before, list, &scores);
+                over_popular.push(list.by(&scores) - both.flat.by(&popularity(&both.flat)));
+            }
             None => {
                 let verdict = Verdict::without(component, trained_on, judged.len(), Reason::Harms);
                 return (verdict, plain.iter().map(List::before).collect());
@@ -327,10 +343,17 @@ fn judged_by(
     let mut verdict = judgement.verdict(component, trained_on);
     verdict.reason = match verdict.gain {
         gain if gain.low <= 0.0 => Reason::NoGain,
+        // Choices that have nothing to do with the query are foretold as well by what is popular.
+        _ if bootstrap(&over_popular, 1).low <= 0.0 => Reason::Distrusted,
         _ if verdict.gain_of_new.mean < -MOST_LOSS => Reason::Harms,
         _ => Reason::Improves,
     };
     (verdict, judgement.after.iter().map(|after| after[0]).collect())
+}
+
+/// What was chosen most comes first, whatever the query.
+fn popularity(list: &List) -> Vec<f32> {
+    list.rows.iter().map(|row| 1e3 * row[HOW_OFTEN] + row[0]).collect()
 }
 
 /// Fits what makes documents be chosen apart from their place. It is trusted where it foretells choices that it has not seen. The orders are

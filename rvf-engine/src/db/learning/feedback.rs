@@ -35,7 +35,7 @@ impl Feedback {
     /// Whether a snapshot can take it.
     ///
     /// # Errors
-    /// [`Error::Dimension`], [`Error::NotFinite`], [`Error::ZeroVector`], [`Error::IdKind`], [`Error::Feedback`]; corruption that finding
+    /// [`Error::Dimension`], [`Error::NotFinite`], [`Error::IdKind`], [`Error::Feedback`]; corruption that finding
     /// what was chosen comes upon.
     pub fn check(&self, snapshot: &Snapshot) -> Result<()> {
         let schema = snapshot.schema();
@@ -49,7 +49,7 @@ impl Feedback {
             return Err(Error::NotFinite { row: 0, component });
         }
         if self.query.iter().all(|x| *x == 0.0) {
-            return Err(Error::ZeroVector { row: 0 });
+            return Err(Error::Feedback(FeedbackFault::Zero));
         }
         if !(self.weight.is_finite() && self.weight > 0.0) {
             return Err(Error::Feedback(FeedbackFault::Weight { weight: self.weight }));

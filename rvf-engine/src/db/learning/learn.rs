@@ -170,6 +170,7 @@ impl Snapshot {
         let events = self.feedback()?;
         let times = events.iter().map(|event| event.time_ns);
         let times = times.clone().min().zip(times.max());
+        tensors(self, Kind::OVERLAY)?;
         let live = tensors(self, Kind::GRAPH)?.and_then(|(tensors, epoch)| Some((report(&tensors)?, epoch)));
         Ok(LearnedInfo {
             feedback: events.len(),

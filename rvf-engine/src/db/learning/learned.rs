@@ -112,7 +112,8 @@ impl Learned {
         let How { effort, matches, threads, explains, micro } = how;
         let searched = Searched { snapshot, names: &self.names, effort, matches, threads };
         let known = Known::of(&self.order, &unit);
-        let moved = self.moved(&unit, micro);
+        let adapter = self.adapter.as_ref().filter(|_| !known.is_nothing());
+        let moved = moved(adapter, &unit, micro);
         if moved.is_none() && known.is_nothing() && !explains {
             let (hits, trace) = searched.hits(query, None, k, &[])?;
             return Ok((hits.into_iter().map(|hit| (hit, None)).collect(), trace));
@@ -144,17 +145,15 @@ impl Learned {
     }
 }
 
-impl Learned {
-    /// The query that is searched for, of unit length, where it is not the query itself.
-    fn moved(&self, unit: &[f32], micro: Option<&MicroLora>) -> Option<Vec<f32>> {
-        let mut moved = unit.to_vec();
-        let mut is_moved = self.adapter.as_ref().is_some_and(|adapter| adapter.apply(unit, &mut moved));
-        if let Some(micro) = micro {
-            let before = moved.clone();
-            is_moved |= micro.apply(&before, &mut moved);
-        }
-        (is_moved && moved != unit).then_some(moved)
+/// The query that is searched for, of unit length, where it is not the query itself.
+fn moved(adapter: Option<&BaseLora>, unit: &[f32], micro: Option<&MicroLora>) -> Option<Vec<f32>> {
+    let mut moved = unit.to_vec();
+    let mut is_moved = adapter.is_some_and(|adapter| adapter.apply(unit, &mut moved));
+    if let Some(micro) = micro {
+        let before = moved.clone();
+        is_moved |= micro.apply(&before, &mut moved);
     }
+    (is_moved && moved != unit).then_some(moved)
 }
 
 /// Half-life of patterns: any, for their age is not kept.

@@ -84,6 +84,13 @@ pub struct LearnedSearch<'s> {
     explains: bool,
 }
 
+impl Log {
+    fn answer(&self, query: QueryId) -> Option<&Feedback> {
+        let at = self.answers.binary_search_by_key(&query.0, |(number, _)| *number).ok()?;
+        self.answers.get(at).map(|(_, answer)| answer)
+    }
+}
+
 impl Session {
     /// Searches of `snapshot`, with what it has learned.
     ///
@@ -142,11 +149,7 @@ impl Session {
     /// [`FeedbackFault::Forgotten`] for an answer that is not among the last 4,096 or had its feedback; those of [`Feedback::check`].
     pub fn feedback(&self, query: QueryId, chosen: &[Id], weight: f32) -> Result<()> {
         let forgotten = Error::Feedback(FeedbackFault::Forgotten);
-        let at = self.lock().answers.binary_search_by_key(&query.0, |(number, _)| *number);
-        let Ok(at) = at else { return Err(forgotten) };
-        let Some(mut feedback) = self.lock().answers.get(at).map(|(_, answer)| answer.clone()) else {
-            return Err(forgotten);
-        };
+        let Some(mut feedback) = self.lock().answer(query).cloned() else { return Err(forgotten) };
         (feedback.chosen, feedback.weight) = (chosen.to_vec(), weight);
         feedback.check(&self.snapshot)?;
         let event = feedback.event(self.clock.now_ns());

@@ -223,12 +223,14 @@ pub fn learned() -> Vec<u8> {
     let weights = values(3 * 321);
     let mut scale = vec![0.0; 17];
     scale.extend([1.0; 17]);
+    scale.extend([-100.0; 17]);
+    scale.extend([100.0; 17]);
     let mut edit = Edit::new(Operation::LEARN);
     edit.drafts.push(tensors::draft(
         Kind::GRAPH,
         [
             ("ranker.margin", &[1][..], &[0.5f32][..]),
-            ("ranker.scale", &[2, 17], &scale),
+            ("ranker.scale", &[4, 17], &scale),
             ("ranker.weights", &[3, 321], &weights),
         ],
     ));

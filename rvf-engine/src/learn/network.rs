@@ -13,42 +13,51 @@ const BIAS: usize = FEATURES * HIDDEN;
 const OUT: usize = BIAS + HIDDEN;
 const LINEAR: usize = OUT + HIDDEN;
 
-/// Mean and spread of the features, by which they are brought to one scale.
+/// Mean and spread of the features, by which they are brought to one scale, and between which numbers each was seen: a network knows nothing
+/// of what lies beyond.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scale {
     mean: Row,
     spread: Row,
+    low: Row,
+    high: Row,
 }
 
 impl Scale {
     /// That of some rows. Features that never change are told apart by nothing: their spread is 1.
     pub fn of<'r>(rows: impl Iterator<Item = &'r Row> + Clone) -> Self {
         let count = rows.clone().count().max(1) as f64;
-        let mut scale = Self { mean: [0.0; FEATURES], spread: [1.0; FEATURES] };
+        let mut scale =
+            Self { mean: [0.0; FEATURES], spread: [1.0; FEATURES], low: [0.0; FEATURES], high: [0.0; FEATURES] };
         for feature in 0..FEATURES {
             let mean = rows.clone().map(|row| f64::from(row[feature])).sum::<f64>() / count;
             let square = rows.clone().map(|row| (f64::from(row[feature]) - mean).powi(2)).sum::<f64>() / count;
             scale.mean[feature] = mean as f32;
             let spread = square.sqrt() as f32;
             scale.spread[feature] = if spread > 1e-6 { spread } else { 1.0 };
+            scale.low[feature] = rows.clone().map(|row| row[feature]).reduce(f32::min).unwrap_or(0.0);
+            scale.high[feature] = rows.clone().map(|row| row[feature]).reduce(f32::max).unwrap_or(0.0);
         }
         scale
     }
 
-    /// Means, then spreads.
+    /// Means, then spreads, then the smallest, then the largest numbers.
     pub(super) fn numbers(&self) -> Vec<f32> {
-        [self.mean, self.spread].concat()
+        [self.mean, self.spread, self.low, self.high].concat()
     }
 
     /// What [`Scale::numbers`] gave; `None` where a spread is not above 0.
     pub(super) fn of_numbers(numbers: &[f32]) -> Option<Self> {
-        let (mean, spread) = numbers.split_at_checked(FEATURES)?;
-        let scale = Self { mean: mean.try_into().ok()?, spread: spread.try_into().ok()? };
-        scale.spread.iter().all(|spread| *spread > 0.0).then_some(scale)
+        let rows = numbers.as_chunks::<FEATURES>().0;
+        let &[mean, spread, low, high] = rows else { return None };
+        let is_sound =
+            spread.iter().all(|spread| *spread > 0.0) && low.iter().zip(&high).all(|(low, high)| low <= high);
+        is_sound.then_some(Self { mean, spread, low, high })
     }
 
     fn apply(&self, row: &Row) -> Row {
-        std::array::from_fn(|feature| (row[feature] - self.mean[feature]) / self.spread[feature])
+        let seen = |feature: usize| row[feature].max(self.low[feature]).min(self.high[feature]);
+        std::array::from_fn(|feature| (seen(feature) - self.mean[feature]) / self.spread[feature])
     }
 }
 

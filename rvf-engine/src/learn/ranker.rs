@@ -140,14 +140,14 @@ impl Ranker {
         let weights: Vec<f32> = self.members.iter().flat_map(|member| member.weights.iter().copied()).collect();
         let scale = self.members.first().map(|member| member.scale().numbers()).unwrap_or_default();
         tensors.put("ranker.weights", &[members, WEIGHTS], weights);
-        tensors.put("ranker.scale", &[2, FEATURES], scale);
+        tensors.put("ranker.scale", &[4, FEATURES], scale);
         tensors.put("ranker.margin", &[1], vec![self.margin]);
         tensors
     }
 
     /// What [`Ranker::to_tensors`] made; `None` if it is not all there.
     pub fn from_tensors(tensors: &Tensors) -> Option<Self> {
-        let scale = Scale::of_numbers(tensors.get("ranker.scale", &[2, FEATURES])?)?;
+        let scale = Scale::of_numbers(tensors.get("ranker.scale", &[4, FEATURES])?)?;
         let weights = tensors.get("ranker.weights", &[MEMBERS as usize, WEIGHTS])?;
         let members = weights.chunks(WEIGHTS).map(|weights| Network::of_weights(scale.clone(), weights)).collect();
         Some(Self { members, margin: tensors.number("ranker.margin")? })

@@ -140,8 +140,8 @@ fn effort(args: &QueryArgs, count: u64, ui: &Ui) -> Effort {
 }
 
 /// What the filter finds, and what it took to know that.
-/// What a search gives: the hits, how learning moved each of them, what it took.
-type Searched = (Vec<Hit>, Option<Vec<Moved>>, Trace);
+/// What a search gives: the hits, how learning moved each of them, what it took, whether the order is a learned one.
+type Searched = (Vec<Hit>, Option<Vec<Moved>>, Trace, bool);
 
 /// Searches by what the store has learned; `None` where there is nothing, or it cannot be read, which is told: results do not depend on it.
 fn session(snapshot: &Arc<Snapshot>, ui: &Ui) -> Option<Session> {
@@ -189,7 +189,7 @@ impl Searches<'_> {
         let threads = usize::try_from(self.args.threads).unwrap_or(1);
         let done = self.search(query.clone(), k, threads);
         let micros = started.elapsed().as_nanos() as f64 / 1e3;
-        let (hits, moved, trace) = done.map_err(Failure::of(&self.args.file)).map_err(in_query)?;
+        let (hits, moved, trace, learned) = done.map_err(Failure::of(&self.args.file)).map_err(in_query)?;
         if trace.damaged > 0 && !self.damage_told.replace(true) {
             warn_of_damage(trace.damaged, &self.args.file, self.ui);
         }
@@ -203,7 +203,7 @@ impl Searches<'_> {
                 "ef": trace.ef,
                 "exact": trace.exact,
                 "distances": trace.distances,
-                "learned": self.session.is_some(),
+                "learned": learned,
             });
             if let Some(filtered) = &self.filtered {
                 value["matches"] = json!(filtered.matches.count());
@@ -240,13 +240,13 @@ impl Searches<'_> {
         if let Some(session) = &self.session {
             let search = session.search(query).k(k).threads(threads).effort(self.effort).explain(self.args.explain);
             let search = if let Some(matches) = matches { search.filter(matches) } else { search };
-            let Answer { hits, moved, trace, .. } = search.run()?;
-            return Ok((hits, moved, trace));
+            let Answer { hits, moved, trace, learned, .. } = search.run()?;
+            return Ok((hits, moved, trace, learned));
         }
         let search = self.snapshot.search(query).k(k).threads(threads).effort(self.effort);
         let search = if let Some(matches) = matches { search.filter(matches) } else { search };
         let (hits, trace) = search.run_traced()?;
-        Ok((hits, None, trace))
+        Ok((hits, None, trace, false))
     }
 
     fn headline(&self, number: u64, found: usize, micros: f64, trace: &Trace, learned: bool) -> String {

@@ -57,7 +57,8 @@ fn feedback_is_learned_from_and_used() {
         (&plain["learned"], plain["hits"][0]["distance"].as_f64() <= plain["hits"][1]["distance"].as_f64()),
         (&json!(false), true)
     );
-    let text = place.run(&["query", "a.rvf", "--id", "3", "-k", "2", "--explain"]);
+    let vector = serde_json::to_string(&world.query(2)).unwrap();
+    let text = place.run(&["query", "a.rvf", "--vector", &vector, "-k", "2", "--explain"]);
     assert!(text.stdout.contains("in the learned order") && text.stdout.contains("queries that chose it"), "{text:?}");
     for (line, words) in [("info a.rvf --learned", "live"), ("learn a.rvf --epochs 6", "live as of epoch")] {
         let told = place.run(&line.split(' ').collect::<Vec<_>>());

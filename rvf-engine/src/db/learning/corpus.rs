@@ -108,6 +108,9 @@ impl Searched<'_> {
             let at = self.snapshot.find(id.as_ref())?;
             rows.extend(at.filter(|at| self.matches.is_none_or(|matches| matches.has(*at))).map(|at| (at, id)));
         }
+        if rows.is_empty() && moved.is_none() {
+            return Ok((hits, trace));
+        }
         let places: Vec<RowId> = rows.iter().map(|(at, _)| *at).collect();
         if moved.is_some() {
             let found: Result<Vec<Option<RowId>>> =

@@ -1,9 +1,9 @@
 //! [`Feedback`]: what was shown for a query and what of it was chosen; its check and its commit.
 
 use super::super::Db;
+use super::session::learns;
 use crate::store::{Edit, Event, Id, Snapshot, feedback_draft};
 use crate::{Error, FeedbackFault, Result};
-use rvf_format::Metric;
 use rvf_format::payload::witness::Operation;
 use std::collections::BTreeSet;
 
@@ -39,7 +39,7 @@ impl Feedback {
     /// what was chosen comes upon.
     pub fn check(&self, snapshot: &Snapshot) -> Result<()> {
         let schema = snapshot.schema();
-        if schema.metric == Metric::Hamming {
+        if !learns(snapshot) {
             return Err(Error::Feedback(FeedbackFault::Bits));
         }
         if self.query.len() != schema.dimension as usize {

@@ -99,14 +99,15 @@ impl Learned {
         &self.tensors
     }
 
-    /// The `k` best results in the learned order and, where that is asked, how they were moved.
+    /// The `k` best results in the learned order and, where that is asked, how they were moved. `None` for a query that is like nothing that was
+    /// asked before: it is to be answered as if nothing was learned.
     pub(super) fn search(
         &self,
         snapshot: &Snapshot,
         query: &[f32],
         k: usize,
         how: How<'_>,
-    ) -> Result<(Vec<Placed>, Trace)> {
+    ) -> Result<Option<(Vec<Placed>, Trace)>> {
         let mut unit = query.to_vec();
         normalise(&mut unit);
         let How { effort, matches, threads, explains, micro } = how;
@@ -114,9 +115,8 @@ impl Learned {
         let known = Known::of(&self.order, &unit);
         let adapter = self.adapter.as_ref().filter(|_| !known.is_nothing());
         let moved = moved(adapter, &unit, micro);
-        if moved.is_none() && known.is_nothing() && !explains {
-            let (hits, trace) = searched.hits(query, None, k, &[])?;
-            return Ok((hits.into_iter().map(|hit| (hit, None)).collect(), trace));
+        if moved.is_none() && known.is_nothing() {
+            return Ok(None);
         }
         let (hits, trace) = searched.hits(query, moved.as_deref(), k.max(CANDIDATES), &known.documents())?;
         let sees_vectors = matches!(self.order, Order::Graph(..)) || moved.is_some();
@@ -127,11 +127,10 @@ impl Learned {
             found.push(searched.found(seen_from, hit, place, sees_vectors || has_evidence, moved.is_some())?);
         }
         let links = if sees_vectors { links_between(snapshot, &found) } else { Vec::new() };
-        // What is like nothing that was asked before keeps its order.
-        let scores = match (known.is_nothing(), &moved) {
-            (false, _) => known.scores(&unit, &found, &links),
-            (true, Some(_)) => found.iter().map(|found| found.similarity).collect(),
-            (true, None) => (0..found.len()).map(|place| -(place as f32)).collect(),
+        // Nothing else is known of what is like nothing but that the session moves it.
+        let scores = match known.is_nothing() {
+            true => found.iter().map(|found| found.similarity).collect(),
+            false => known.scores(&unit, &found, &links),
         };
         let mut moved: Vec<Option<Moved>> = vec![None; hits.len()];
         if explains {
@@ -141,7 +140,7 @@ impl Learned {
             hits.into_iter().zip(moved).zip(scores).map(|((hit, moved), score)| (hit, moved, score)).collect();
         order.sort_by(|a, b| b.2.total_cmp(&a.2));
         order.truncate(k);
-        Ok((order.into_iter().map(|(hit, moved, _)| (hit, moved)).collect(), trace))
+        Ok(Some((order.into_iter().map(|(hit, moved, _)| (hit, moved)).collect(), trace)))
     }
 }
 

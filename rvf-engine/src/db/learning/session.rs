@@ -8,7 +8,7 @@ use crate::learn::{MicroLora, normalise};
 use crate::search::{Effort, Hit, Matches, QueryVector, Trace};
 use crate::store::{Clock, Event, Id, Snapshot};
 use crate::{Error, FeedbackFault, Result};
-use rvf_format::{Dtype, Kind, Metric};
+use rvf_format::{Kind, Metric};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -62,7 +62,7 @@ pub struct Answer {
     pub query_id: QueryId,
     /// The best first: in the learned order where one is in use, else the nearest. Distances are those to the query in any case.
     pub hits: Vec<Hit>,
-    /// Whether the order is a learned one.
+    /// Whether the order is a learned one: not for a query that is like nothing that was asked before.
     pub learned: bool,
     /// How learning moved each of them, where that was asked.
     pub moved: Option<Vec<Moved>>,
@@ -271,12 +271,14 @@ impl<'s> LearnedSearch<'s> {
         let micro = session.adapted().filter(|_| self.uses_learned);
         let bare = micro.as_ref().map(|_| &session.bare);
         let learned = session.learned.as_ref().or(bare).filter(|_| self.uses_learned && wanted > 0);
-        let (mut hits, moved, trace) = match learned {
-            Some(learned) => {
-                plain().check()?;
-                let Self { effort, matches, threads, explains, .. } = self;
-                let how = How { effort, matches, threads, explains, micro: micro.as_ref() };
-                let (found, trace) = snapshot.settle(learned.search(snapshot, &query, wanted, how))?;
+        let Self { effort, matches, threads, explains, .. } = self;
+        let how = How { effort, matches, threads, explains, micro: micro.as_ref() };
+        let found =
+            learned.map(|learned| snapshot.settle(learned.search(snapshot, &query, wanted, how))).transpose()?;
+        let found = found.flatten();
+        let is_learned = found.is_some();
+        let (mut hits, moved, trace) = match found {
+            Some((found, trace)) => {
                 let (hits, moved): (Vec<Hit>, Vec<Option<Moved>>) = found.into_iter().unzip();
                 (hits, moved.into_iter().collect::<Option<Vec<Moved>>>().filter(|_| explains), trace)
             }
@@ -293,7 +295,7 @@ impl<'s> LearnedSearch<'s> {
         let shown = hits.iter().map(|hit| hit.id.clone()).collect();
         let position = self.position;
         let query_id = session.remember(Feedback { query, shown, position, ..Feedback::default() });
-        Ok(Answer { query_id, hits, learned: learned.is_some(), moved, trace })
+        Ok(Answer { query_id, hits, learned: is_learned, moved, trace })
     }
 }
 
@@ -310,9 +312,7 @@ impl Db {
         }
         done.map(|_| events.len())
     }
-}
 
-impl Db {
     /// Records events, and what a session has adapted to beside what is adopted.
     fn record_adapted(&mut self, events: &[Event], micro: Option<MicroLora>) -> Result<u64> {
         let Some(micro) = micro.filter(|_| !events.is_empty()) else { return self.record_events(events) };
@@ -328,5 +328,5 @@ impl Db {
 
 /// Whether a store can learn: vectors of bits are not learned from.
 pub(super) fn learns(snapshot: &Snapshot) -> bool {
-    snapshot.schema().metric != Metric::Hamming && snapshot.schema().dtype != Dtype::Binary
+    snapshot.schema().metric != Metric::Hamming
 }

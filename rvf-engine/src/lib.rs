@@ -91,7 +91,7 @@ pub use rvf_format::note::{Note, NoteError, NoteFault, Policy, SignatureLine, St
 pub use rvf_format::storage::contain_faults;
 pub use rvf_format::verify::{Advice, Finding, Report};
 pub use rvf_format::{Clause, Dtype, IdType, Kind, Metric, Schema};
-pub use search::{Effort, Hit, Matches, QueryVector, Search, Strategy, Trace};
+pub use search::{Effort, Explained, Hit, Matches, Planner, QueryVector, Search, Strategy, Trace};
 pub use sign::{Algorithm, KeyId, PublicKey, SecretKey, SignatureFault, Signer};
 pub use store::{Clock, CommitId, Event, Fields, Id, LogEntry, Snapshot, TailReport};
 pub use value::{FieldType, Metadata, Value};

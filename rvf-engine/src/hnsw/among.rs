@@ -13,10 +13,11 @@
 //! Both are rounds of the same kind: a [`Source`] names the nodes that are to be measured next. So the code that measures is there
 //! once, for each kind of row and instruction set; a source is compiled once.
 
+use super::manner::Stop;
 use super::pool::Pool;
 use super::rows::Rows;
 use super::visited::Visited;
-use super::walk::{ENTRIES, Entry, Found, Links, Scratch, is_set, measure_nodes};
+use super::walk::{ENTRIES, Entry, Found, Links, Scratch, is_set, measure_nodes, spread};
 use crate::kernel::{Pair, Task, prefetch};
 use core::ops::Range;
 
@@ -44,6 +45,8 @@ pub(crate) struct Among<'a, T> {
     /// A bit a node, set for those that are not to be found.
     pub(crate) excluded: &'a [u64],
     pub(crate) way: Way,
+    /// When a walk of two hops ends before all it keeps is expanded.
+    pub(crate) stop: Option<Stop>,
     pub(crate) scratch: &'a mut Scratch,
 }
 
@@ -53,13 +56,14 @@ impl<T> Task<T> for Among<'_, T> {
 
     #[inline(always)]
     fn run<P: Pair<T>>(self, pair: P) -> Option<Found> {
-        let Scratch { pool, visited, distances, nodes, waiting, through } = self.scratch;
+        let Scratch { pool, visited, distances, nodes, waiting, through, .. } = self.scratch;
         let (count, most) = match self.way {
             Way::OneByOne => (self.ef, u64::MAX),
             Way::TwoHops(most) => (self.ef.min(ENTRIES), most),
         };
         pool.begin(count);
         visited.begin(self.rows.len());
+        let mut is_begun = false;
         let mut source = Source::new(&self.entry, self.links, self.excluded, self.rows.len(), self.way, through);
         let mut found = Found::default();
         waiting.clear();
@@ -75,6 +79,10 @@ impl<T> Task<T> for Among<'_, T> {
             found.distances += nodes.len() as u64;
             if found.distances > most {
                 return None;
+            }
+            if let Some(Stop { k, slack }) = self.stop.filter(|_| !std::mem::replace(&mut is_begun, true)) {
+                // The first round measures the leaders.
+                pool.stop_beyond(k, slack * spread(distances));
             }
             source.measured(pool, nodes, distances);
         }

@@ -4,7 +4,7 @@ use super::cells::Pivots;
 use super::rows::Rows;
 use super::scorer::Scorer;
 use super::select::{Candidate, Selector};
-use super::walk::{Entry, Links, Scratch, Stage, Walk, is_set};
+use super::walk::{Entry, Links, Scratch, Walk, is_set};
 use super::{NO_LINK, heal, parallel, reach, twins};
 use crate::kernel::{KernelError, Kernels};
 use crate::random::Random;
@@ -265,21 +265,7 @@ impl<'b, S: Scorer> Builder<'b, S> {
             let node = batch[item];
             scorer.set(&mut worker.query, rows.row(node))?;
             let scratch = &mut worker.scratch;
-            kernels.run(
-                &worker.query,
-                Walk {
-                    rows,
-                    links,
-                    entry,
-                    ef: pass.ef,
-                    dead: &[],
-                    stage: Stage::Whole,
-                    most: u64::MAX,
-                    without: None,
-                    wanted: f32::INFINITY,
-                    scratch,
-                },
-            );
+            kernels.run(&worker.query, Walk::new(rows, links, entry, pass.ef, scratch));
             let mut found: Vec<Candidate> = worker.scratch.found().filter(|(_, other)| *other != node).collect();
             let own: Vec<u32> = links.of(node, rows.len()).collect();
             if !own.is_empty() {

@@ -35,6 +35,7 @@
 //! | `scorer.rs` | [`Scorer`]: how a row becomes a query against rows of its kind |
 //! | `pool.rs`, `visited.rs` | what a walk keeps |
 //! | `walk.rs` | [`walk`] |
+//! | `manner.rs` | [`Manner`]: how a walk spends its distances; [`Warm`]: where others like it ended |
 //! | `among.rs` | [`Among`]: the nearest of some nodes |
 //! | `cells.rs` | [`Pivots`]: entry points in cells |
 //! | `select.rs` | diverse neighbours |
@@ -48,6 +49,7 @@ mod among;
 mod build;
 mod cells;
 mod heal;
+mod manner;
 mod parallel;
 mod pool;
 mod reach;
@@ -63,6 +65,7 @@ mod walk;
 pub(crate) use among::{Among, Way};
 pub(crate) use build::{Built, Ground, Kept, Params, Stopped, Trial, build};
 pub(crate) use cells::Pivots;
+pub(crate) use manner::{Manner, Stop, Warm};
 pub(crate) use parallel::map as in_parallel;
 pub(crate) use rows::{Rows, RunTable};
 pub(crate) use scorer::{BitRows, Halves, Numbers, Scorer};

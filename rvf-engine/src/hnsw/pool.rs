@@ -69,6 +69,10 @@ pub(super) struct Pool {
     bound: f32,
     /// Where the nearest node is no nearer than this, only so many are expanded.
     narrow: (f32, usize),
+    /// Only so many of the nearest are expanded.
+    first: usize,
+    /// How many are asked for, and how much farther than the last of them a node may be and be expanded.
+    reach: (usize, f32),
 }
 
 impl Pool {
@@ -80,6 +84,25 @@ impl Pool {
         self.live = 0;
         self.bound = f32::INFINITY;
         self.narrow = (f32::INFINITY, usize::MAX);
+        self.first = usize::MAX;
+        self.reach = (0, f32::INFINITY);
+    }
+
+    /// Only the nearest one is expanded: the way there.
+    pub(super) fn approach(&mut self) {
+        self.first = 1;
+    }
+
+    /// All that were expanded on the way are to be expanded once more.
+    pub(super) fn arrive(&mut self) {
+        self.first = usize::MAX;
+        self.keys.iter_mut().for_each(|key| key.0 &= !EXPANDED);
+        self.cursor = 0;
+    }
+
+    /// Nodes more than `slack` farther than the `k`-th nearest live one are not expanded.
+    pub(super) fn stop_beyond(&mut self, k: usize, slack: f32) {
+        self.reach = (k.max(1), slack);
     }
 
     /// Until a node nearer than `wanted` is met, only the `few` nearest are expanded.
@@ -163,10 +186,26 @@ impl Pool {
         if self.cursor >= few && self.keys[0].distance() >= wanted {
             return None;
         }
+        if self.cursor >= self.first || self.is_beyond(self.keys[self.cursor].distance()) {
+            return None;
+        }
         let key = &mut self.keys[self.cursor];
         key.0 |= EXPANDED;
         self.cursor += 1;
         Some(key.node())
+    }
+
+    /// Whether a node is too far to lead to any that are asked for.
+    #[inline(always)]
+    fn is_beyond(&self, distance: f32) -> bool {
+        let (k, slack) = self.reach;
+        if slack == f32::INFINITY || self.live < k {
+            return false;
+        }
+        let all_live = self.live == self.keys.len();
+        let last =
+            if all_live { self.keys.get(k - 1) } else { self.keys.iter().filter(|key| !key.has(DEAD)).nth(k - 1) };
+        last.is_some_and(|last| distance > last.distance() + slack)
     }
 
     /// The live nodes, nearest first, with their distances.
@@ -212,5 +251,22 @@ mod tests {
         assert_eq!(pool.expand(), Some(1));
         pool.insert(1.0, 3, false);
         assert_eq!([pool.expand(), pool.expand(), pool.expand()], [Some(3), Some(2), None]);
+    }
+
+    #[test]
+    fn a_way_expands_the_nearest_alone_and_what_is_far_beyond_is_left() {
+        let mut pool = Pool::default();
+        pool.begin(9);
+        (1..8u32).for_each(|node| pool.insert(node as f32, node, node == 2));
+        pool.approach();
+        assert_eq!([pool.expand(), pool.expand()], [Some(1), None]);
+        pool.arrive();
+        // The second nearest live one is the third: what is farther than 4.5 is left.
+        pool.stop_beyond(2, 1.5);
+        let expanded: Vec<u32> = std::iter::from_fn(|| pool.expand()).collect();
+        assert_eq!(expanded, [1, 2, 3, 4]);
+        // Fewer than are asked for: nothing is left.
+        pool.stop_beyond(7, 0.0);
+        assert_eq!(pool.expand(), Some(5));
     }
 }

@@ -5,7 +5,7 @@ use super::build::{Built, Params, Stopped};
 use super::cells::Pivots;
 use super::rows::Rows;
 use super::scorer::Scorer;
-use super::walk::{Entry, Links, Scratch, Stage, Walk};
+use super::walk::{Entry, Links, Scratch, Walk};
 use crate::kernel::Kernels;
 use zerocopy::byteorder::little_endian::U32;
 
@@ -58,21 +58,7 @@ pub(super) fn make_sure<S: Scorer>(
         let links = Links::new(&built.links, degree);
         let pivots = &built.pivots;
         let entry = Entry { nodes: &pivots.nodes, offsets: &pivots.offsets, rows: &pivots.rows };
-        kernels.run(
-            &query,
-            Walk {
-                rows,
-                links,
-                entry,
-                ef: NEAR,
-                dead: &[],
-                stage: Stage::Whole,
-                most: u64::MAX,
-                without: None,
-                wanted: f32::INFINITY,
-                scratch: &mut scratch,
-            },
-        );
+        kernels.run(&query, Walk::new(rows, links, entry, NEAR, &mut scratch));
         let near: Vec<u32> = scratch.found().map(|(_, near)| near).collect();
         let free =
             |near: &u32| built.links[*near as usize * degree..][..degree].iter().position(|s| s.get() == NO_LINK);

@@ -41,21 +41,7 @@ fn found(rows: &[f32], width: usize, dead: &[u64], graph: &Built<f32>, query: &[
     let entry = Entry { nodes: &graph.pivots.nodes, offsets: &graph.pivots.offsets, rows: &graph.pivots.rows };
     let mut scratch = Scratch::default();
     let links = Links::new(&graph.links, 32);
-    Kernels::detect().run(
-        &query,
-        Walk {
-            rows: &rows,
-            links,
-            entry,
-            ef,
-            dead,
-            stage: Stage::Whole,
-            most: u64::MAX,
-            without: None,
-            wanted: f32::INFINITY,
-            scratch: &mut scratch,
-        },
-    );
+    Kernels::detect().run(&query, Walk { dead, ..Walk::new(&rows, links, entry, ef, &mut scratch) });
     scratch.found().collect()
 }
 

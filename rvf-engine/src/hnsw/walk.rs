@@ -9,16 +9,15 @@
 //! ```
 //! One dispatch a walk: the loop is compiled once for each kind of row and instruction set.
 
+use super::manner::{Manner, Stop, Warm};
 use super::pool::Pool;
 use super::rows::Rows;
 use super::visited::Visited;
 use crate::kernel::{Pair, Task, prefetch};
 use zerocopy::byteorder::little_endian::U32;
 
-/// Cells whose pivots are measured: as many, until so many pivots are. Of many pivots few cells do; of few, which may leave out
-/// clusters, a larger part is looked at.
+/// Cells whose pivots are measured at most.
 const PROBES: usize = 4;
-const PROBED: usize = 64;
 /// Pivots that a walk begins with.
 pub(super) const ENTRIES: usize = 16;
 /// The nearest nodes, of which alone are expanded while nothing is met that is of use.
@@ -84,12 +83,21 @@ pub(crate) struct Scratch {
     pub(super) nodes: Vec<u32>,
     pub(super) waiting: Vec<u32>,
     pub(super) through: Vec<u32>,
+    /// The standard deviation of the leaders' distances.
+    pub(super) spread: f32,
+    /// The cell whose leader is nearest.
+    pub(super) cell: usize,
 }
 
 impl Scratch {
     /// The share of live nodes among the nearest that were met: after a beginning, of the pivots around the query.
     pub(crate) fn live_share(&self) -> f64 {
         self.pool.live_share(AROUND)
+    }
+
+    /// The cell that the last walk came by.
+    pub(crate) fn cell(&self) -> u32 {
+        u32::try_from(self.cell).unwrap_or(u32::MAX)
     }
 
     /// What the last walk found: live nodes, nearest first, with their distances.
@@ -137,7 +145,33 @@ pub(crate) struct Walk<'a, T> {
     pub(crate) without: Option<u32>,
     /// Nodes at this distance or farther are of no use: until a nearer one is met, little is expanded.
     pub(crate) wanted: f32,
+    pub(crate) manner: Manner<'a>,
     pub(crate) scratch: &'a mut Scratch,
+}
+
+impl<'a, T> Walk<'a, T> {
+    /// The whole of a walk, to all nodes, that keeps `ef` of them.
+    pub(crate) fn new(
+        rows: &'a Rows<'a, T>,
+        links: Links<'a>,
+        entry: Entry<'a, T>,
+        ef: usize,
+        scratch: &'a mut Scratch,
+    ) -> Self {
+        Self {
+            rows,
+            links,
+            entry,
+            ef,
+            dead: &[],
+            stage: Stage::Whole,
+            most: u64::MAX,
+            without: None,
+            wanted: f32::INFINITY,
+            manner: Manner::default(),
+            scratch,
+        }
+    }
 }
 
 impl<T> Task<T> for Walk<'_, T> {
@@ -155,7 +189,7 @@ impl<T> Task<T> for Walk<'_, T> {
                 if let Some(node) = self.without {
                     self.scratch.visited.insert(node);
                 }
-                enter(pair, &self.entry, self.rows, self.dead, self.scratch)
+                enter(pair, &self.entry, self.rows, self.dead, &self.manner, self.scratch)
             }
         };
         let mut found = Found { distances: measured, hops: 0, gave_up: false };
@@ -163,6 +197,14 @@ impl<T> Task<T> for Walk<'_, T> {
             return found;
         }
         self.scratch.pool.widen(self.ef);
+        let mut on_the_way = self.manner.approach > 0;
+        let mut followed = if on_the_way { self.manner.approach } else { self.manner.links };
+        if on_the_way {
+            self.scratch.pool.approach();
+        }
+        if let Some(Stop { k, slack }) = self.manner.stop {
+            self.scratch.pool.stop_beyond(k, slack * self.scratch.spread);
+        }
         if self.wanted < f32::INFINITY {
             self.scratch.pool.narrow(self.wanted, WHILE_FAR);
         }
@@ -179,7 +221,8 @@ impl<T> Task<T> for Walk<'_, T> {
             }
             if let Some(node) = next {
                 found.hops += 1;
-                visited.insert_all(self.links.slots(node), nodes);
+                let links = self.links.slots(node);
+                visited.insert_all(links.get(..followed).unwrap_or(links), nodes);
             }
             for fresh in visited.met().get(asked..).unwrap_or_default() {
                 prefetch(self.rows.row_of::<P>(*fresh));
@@ -198,6 +241,11 @@ impl<T> Task<T> for Walk<'_, T> {
                 break;
             }
             next = after.or_else(|| pool.expand());
+            if on_the_way && next.is_none() && pending == visited.met().len() {
+                (on_the_way, followed) = (false, self.manner.links);
+                pool.arrive();
+                next = pool.expand();
+            }
         }
         found
     }
@@ -287,7 +335,14 @@ pub(super) fn measure_nodes<T, P: Pair<T>>(pair: P, rows: &Rows<'_, T>, nodes: &
 
 /// Fills the pool with the pivots of the nearest cells; how many distances that took.
 #[inline(always)]
-fn enter<T, P: Pair<T>>(pair: P, entry: &Entry<'_, T>, rows: &Rows<'_, T>, dead: &[u64], scratch: &mut Scratch) -> u64 {
+fn enter<T, P: Pair<T>>(
+    pair: P,
+    entry: &Entry<'_, T>,
+    rows: &Rows<'_, T>,
+    dead: &[u64],
+    manner: &Manner<'_>,
+    scratch: &mut Scratch,
+) -> u64 {
     let width = if P::WIDTH > 0 { P::WIDTH } else { rows.width() };
     let leaders = entry.offsets.len().saturating_sub(1);
     let mut nearest = [(f32::INFINITY, NO_CELL); PROBES];
@@ -312,12 +367,52 @@ fn enter<T, P: Pair<T>>(pair: P, entry: &Entry<'_, T>, rows: &Rows<'_, T>, dead:
             }
         }
         measured += distances.len();
-        if measured >= leaders + PROBED {
+        if stage == 0 {
+            (scratch.cell, scratch.spread) = (nearest[0].1, spread(&distances));
+        }
+        if measured >= leaders + manner.probed {
             break;
         }
     }
+    if let Some(warm) = manner.warm {
+        measured += enter_warm(pair, warm, rows, dead, &mut distances, scratch);
+    }
     scratch.distances = distances;
     measured as u64
+}
+
+/// Puts into the pool what walks that came by the same cell ended at; how many distances that took.
+#[inline(always)]
+fn enter_warm<T, P: Pair<T>>(
+    pair: P,
+    warm: &Warm,
+    rows: &Rows<'_, T>,
+    dead: &[u64],
+    distances: &mut Vec<f32>,
+    scratch: &mut Scratch,
+) -> usize {
+    let Scratch { pool, visited, nodes, .. } = scratch;
+    nodes.clear();
+    nodes.extend(warm.of(scratch.cell).filter(|node| *node < rows.len() && visited.insert(*node)));
+    for node in nodes.iter() {
+        prefetch(rows.row_of::<P>(*node));
+    }
+    measure(pair, OfNodes { rows, nodes }, distances);
+    for (distance, node) in distances.iter().zip(nodes.iter()) {
+        if *distance < pool.bound() {
+            pool.insert(*distance, *node, is_set(dead, *node));
+        }
+    }
+    nodes.len()
+}
+
+/// The standard deviation of distances; 0 of none.
+pub(super) fn spread(distances: &[f32]) -> f32 {
+    let count = distances.len().max(1) as f32;
+    let mean = distances.iter().sum::<f32>() / count;
+    let square: f32 = distances.iter().map(|distance| (distance - mean) * (distance - mean)).sum();
+    let spread = (square / count).sqrt();
+    if spread.is_finite() { spread } else { f32::INFINITY }
 }
 
 /// Puts a pivot into the pool, if it is a node and near enough.

@@ -8,7 +8,7 @@
 use super::draft::{Nodes, RERANKED, SEED, stopped};
 use super::judge::{Judge, Truth};
 use crate::Result;
-use crate::hnsw::{Entry, Links, Pivots, Rows, RunTable, Scorer, Scratch, Stage, Walk, alone, in_parallel};
+use crate::hnsw::{Entry, Links, Pivots, Rows, RunTable, Scorer, Scratch, Walk, alone, in_parallel};
 use crate::kernel::{Against, KernelError, Kernels};
 use crate::random::Random;
 use bytemuck::{AnyBitPattern, NoUninit};
@@ -104,21 +104,7 @@ pub(super) struct Measured<'m> {
 impl Measured<'_> {
     pub(super) fn run<T, Q: Against<T>>(self, query: &Q, rows: &Rows<'_, T>, entry: Entry<'_, T>) {
         let Measured { links, ef, without, scratch } = self;
-        Kernels::detect().run(
-            query,
-            Walk {
-                rows,
-                links,
-                entry,
-                ef,
-                dead: &[],
-                stage: Stage::Whole,
-                most: u64::MAX,
-                without,
-                wanted: f32::INFINITY,
-                scratch,
-            },
-        );
+        Kernels::detect().run(query, Walk { without, ..Walk::new(rows, links, entry, ef, scratch) });
     }
 
     pub(super) fn on_codes<T: AnyBitPattern, Q: Against<T>>(

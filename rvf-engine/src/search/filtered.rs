@@ -9,12 +9,14 @@
 //! A walk of two hops that costs more than measuring all that match gives up, and they are measured. A search that finds fewer than
 //! min(k, matches), or is to be exact, compares all that match as they are stored: k hits come whenever there are k.
 
-use super::effort::{Effort, ef_for};
+use super::dag::Operator;
+use super::effort::Effort;
 use super::exact::{op_of, scan_rows};
 use super::filter::Matches;
-use super::plan::{SCAN_SLACK, Trace};
+use super::plan::{Meter, SCAN_SLACK, Trace, choose, cost_of, remember};
 use super::query::Checked;
 use super::refine::refine;
+use super::settings::Settings;
 use super::walk::{GraphSearch, MEASURED, Near, Searched, Selection, may_be_nearest};
 use super::{Hit, Search};
 use crate::Result;
@@ -31,20 +33,27 @@ pub enum Strategy {
     Walk,
 }
 
-pub(super) fn search(search: &Search<'_>, query: &Checked<'_>, matches: &Matches) -> Result<(Vec<Hit>, Trace)> {
+pub(super) fn search(
+    search: &Search<'_>,
+    query: &Checked<'_>,
+    matches: &Matches,
+    meter: &Meter,
+) -> Result<(Vec<Hit>, Trace)> {
     matches.check(search.snapshot)?;
     let wanted = search.k.min(usize::try_from(matches.count()).unwrap_or(usize::MAX));
     if wanted == 0 {
         return Ok((Vec::new(), Trace { exact: true, ..Trace::default() }));
     }
-    let found = Filtered { search, query, matches, wanted };
-    if search.effort != Effort::Exact && !search.snapshot.graphs().is_empty() {
-        let (hits, trace) = found.by_graphs()?;
-        if hits.len() == wanted {
-            return Ok((hits, trace));
-        }
+    let question = search.question(wanted);
+    let (planned, refused) = search.planned(&question);
+    let is_planned = planned.is_some();
+    let found = Filtered { search, query, matches, wanted, meter };
+    let (hits, trace) = found.run(planned.unwrap_or_else(|| found.unplanned()))?;
+    let trace = Trace { planned: is_planned, refused, ..trace };
+    if let Some(planner) = search.planner {
+        planner.observe(&question, &trace);
     }
-    found.exactly()
+    Ok((hits, trace))
 }
 
 struct Filtered<'f, 's> {
@@ -52,29 +61,59 @@ struct Filtered<'f, 's> {
     query: &'f Checked<'f>,
     matches: &'f Matches,
     wanted: usize,
+    meter: &'f Meter,
 }
 
 impl Filtered<'_, '_> {
-    fn by_graphs(&self) -> Result<(Vec<Hit>, Trace)> {
+    /// All graphs, in their order, each searched the way that costs least.
+    fn unplanned(&self) -> Vec<(u32, Settings)> {
+        let chosen = choose(self.search.snapshot, self.search.effort, self.wanted, true);
+        chosen.walks.iter().map(|walk| (walk.at, walk.settings)).collect()
+    }
+
+    fn run(&self, searched: Vec<(u32, Settings)>) -> Result<(Vec<Hit>, Trace)> {
+        if !searched.is_empty() {
+            let (hits, trace) = self.by_graphs(&searched)?;
+            if hits.len() == self.wanted {
+                return Ok((hits, trace));
+            }
+        }
+        self.exactly()
+    }
+
+    fn by_graphs(&self, searched: &[(u32, Settings)]) -> Result<(Vec<Hit>, Trace)> {
         let snapshot = self.search.snapshot;
         let mut trace = Trace { damaged: snapshot.damaged_graphs(), ..Trace::default() };
         let mut walked = vec![false; snapshot.parts().len()];
-        let (mut near, mut candidates) = (Vec::new(), Vec::new());
-        for (at, view) in snapshot.sound_graphs() {
+        let (mut near, mut candidates, mut came_by) = (Vec::new(), Vec::new(), Vec::new());
+        for (at, settings) in searched {
+            let Some((_, view)) = snapshot.sound_graphs().find(|(sound, _)| *sound == *at as usize) else { continue };
             view.parts.iter().for_each(|part| walked[*part as usize] = true);
-            self.in_graph(at, view, &mut near, &mut trace)?;
+            let cell = self.in_graph(*at, view, settings.bounded(self.wanted), &mut near, &mut trace)?;
+            came_by.extend(cell.filter(|_| settings.warm).map(|cell| (view, cell)));
         }
-        may_be_nearest(&mut near, self.wanted.saturating_add(MEASURED), &mut candidates);
+        let reranked = searched.iter().map(|(_, settings)| settings.reranked).max().unwrap_or_default();
+        may_be_nearest(&mut near, self.wanted.saturating_add(reranked.max(MEASURED)), &mut candidates);
         let rest = (0..walked.len() as u32).filter(|part| !walked[*part as usize]);
         let rows: Vec<RowId> = rest.flat_map(|part| self.matches.in_part(part)).collect();
         self.stored(rows, &mut candidates, &mut trace)?;
-        Ok((refine(snapshot, self.query, self.search.kernels, &candidates, self.wanted)?.0, trace))
+        let (hits, places) = self.rerank(&candidates)?;
+        came_by.iter().for_each(|(view, cell)| remember(view, *cell, &places));
+        Ok((hits, trace))
     }
 
     fn exactly(&self) -> Result<(Vec<Hit>, Trace)> {
         let (mut candidates, mut trace) = (Vec::new(), Trace { exact: true, ..Trace::default() });
         self.stored(self.matches.rows().collect(), &mut candidates, &mut trace)?;
-        Ok((refine(self.search.snapshot, self.query, self.search.kernels, &candidates, self.wanted)?.0, trace))
+        Ok((self.rerank(&candidates)?.0, trace))
+    }
+
+    fn rerank(&self, candidates: &[RowId]) -> Result<(Vec<Hit>, Vec<RowId>)> {
+        let snapshot = self.search.snapshot;
+        self.meter.run(Operator::Rerank, None, || {
+            let done = refine(snapshot, self.query, self.search.kernels, candidates, self.wanted)?;
+            Ok((done, cost_of(candidates.len() as u64, 0, snapshot.schema().row_len())))
+        })
     }
 
     /// Rows compared as they are stored.
@@ -82,45 +121,57 @@ impl Filtered<'_, '_> {
         if rows.is_empty() {
             return Ok(());
         }
-        trace.distances += rows.len() as u64;
+        let (snapshot, count) = (self.search.snapshot, rows.len() as u64);
+        trace.distances += count;
         let capacity = self.wanted.saturating_add(SCAN_SLACK);
-        let pool = scan_rows(self.search.snapshot, self.query, &rows, capacity, self.search.kernels)?;
-        candidates.extend(pool.finish()?);
+        let nearest = self.meter.run(Operator::ExactScan, None, || {
+            let pool = scan_rows(snapshot, self.query, &rows, capacity, self.search.kernels)?;
+            Ok((pool.finish()?, cost_of(count, 0, snapshot.schema().row_len())))
+        })?;
+        candidates.extend(nearest);
         Ok(())
     }
 
-    fn in_graph(&self, at: usize, view: &GraphView, near: &mut Vec<Near>, trace: &mut Trace) -> Result<()> {
+    /// Searches one graph; the cell that it came by, if it walked.
+    fn in_graph(
+        &self,
+        at: u32,
+        view: &GraphView,
+        settings: Settings,
+        near: &mut Vec<Near>,
+        trace: &mut Trace,
+    ) -> Result<Option<u32>> {
         let snapshot = self.search.snapshot;
         let count: u64 = view.parts.iter().map(|part| self.matches.count_in(*part)).sum();
         if count == 0 {
-            return Ok(());
+            return Ok(None);
         }
-        let (ef, is_promised) = match self.search.effort {
-            Effort::Ef(ef) => (ef, false),
-            Effort::Recall(recall) => (ef_for(recall, view.index.effort()), true),
-            Effort::Exact => (usize::MAX, false),
-        };
-        let ef = ef.max(self.wanted);
+        let is_promised = matches!(self.search.effort, Effort::Recall(_));
         let runs = view.index.runs().iter().map(|run| run.rows.get());
         let parts = view.parts.iter().copied().zip(runs);
+        let place = at as usize;
         let search = GraphSearch {
             snapshot,
             graph: view,
-            place: snapshot.graphs()[at].entry.offset.get(),
+            place: snapshot.graphs()[place].entry.offset.get(),
             kernels: self.search.kernels,
             op: op_of(snapshot.schema().metric),
-            ef,
+            settings,
             k: self.wanted,
             wanted: f32::INFINITY,
-            codes: snapshot.codes_of(at),
-            among: Some(Selection { excluded: self.matches.excluded(at, parts), count, is_promised }),
+            codes: snapshot.codes_of(place),
+            among: Some(Selection { excluded: self.matches.excluded(place, parts), count, is_promised }),
         };
-        let Searched { found, strategy, ef } = search.run(self.query, &mut None, near)?;
+        let Searched { found, strategy, ef, cell } = self.meter.run(Operator::Walk, Some(at), || {
+            let searched = search.run(self.query, &mut None, near)?;
+            let Searched { found, .. } = searched;
+            Ok((searched, cost_of(found.distances, found.hops, view.index.facts().stride.get() as usize)))
+        })?;
         trace.distances += found.distances;
         trace.hops += found.hops;
         trace.ef = trace.ef.max(ef);
         trace.strategy = strategy;
-        Ok(())
+        Ok((strategy == Some(Strategy::Walk)).then_some(cell))
     }
 }
 

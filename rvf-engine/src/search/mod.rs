@@ -5,6 +5,9 @@
 //! | `query.rs` | [`QueryVector`]: what is looked for, checked against the store |
 //! | `effort.rs` | [`Effort`]: how hard to look |
 //! | `plan.rs` | which graphs are walked and which parts are scanned, and doing it |
+//! | `dag.rs` | [`Plan`]: the same as data, and what makes a plan be refused |
+//! | `settings.rs` | [`Settings`]: what is spent on one graph |
+//! | `planner.rs` | [`Planner`]: a mind that says so |
 //! | `walk.rs` | one graph searched |
 //! | `exact.rs` | the scan: every live row of some parts, by the best kernel of this CPU |
 //! | `filter` | [`Matches`]: which records a filter finds |
@@ -12,22 +15,29 @@
 //! | `pool.rs` | the nearest candidates so far |
 //! | `refine.rs` | final distances in binary64 |
 
+mod dag;
 mod effort;
 mod exact;
 mod filter;
 mod filtered;
 mod plan;
+mod planner;
 mod pool;
 mod query;
 mod refine;
+mod settings;
 mod walk;
 
+pub use dag::{Cost, MOST_STEPS, Operator, Plan, PlanFault, Step};
 pub use effort::Effort;
 pub use filter::Matches;
 pub use filtered::Strategy;
 pub use plan::Trace;
+pub use planner::{Planner, Question};
 pub use query::QueryVector;
+pub use settings::Settings;
 
+use self::plan::Meter;
 use crate::Result;
 use crate::kernel::Kernels;
 use crate::store::{Id, Snapshot};
@@ -61,6 +71,18 @@ pub struct Search<'s> {
     kernels: Kernels,
     effort: Effort,
     matches: Option<&'s Matches>,
+    planner: Option<&'s dyn Planner>,
+}
+
+/// Results with how they were found.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// As [`Search::run`] gives them.
+    pub hits: Vec<Hit>,
+    /// What it took.
+    pub trace: Trace,
+    /// What was done, with what each step was expected to cost and did cost.
+    pub plan: Plan,
 }
 
 impl Snapshot {
@@ -74,6 +96,7 @@ impl Snapshot {
             kernels: Kernels::detect(),
             effort: Effort::default(),
             matches: None,
+            planner: None,
         }
     }
 }
@@ -82,6 +105,12 @@ impl<'s> Search<'s> {
     /// Only records that a filter finds: min(k, [`Matches::count`]) hits, as near as without it.
     pub fn filter(mut self, matches: &'s Matches) -> Self {
         self.matches = Some(matches);
+        self
+    }
+
+    /// Who says what the search spends. Its plan can make a search slow, and no result wrong.
+    pub fn planner(mut self, planner: &'s dyn Planner) -> Self {
+        self.planner = Some(planner);
         self
     }
 
@@ -197,6 +226,50 @@ impl<'s> Search<'s> {
     /// Those of [`Search::run`].
     pub fn run_traced(self) -> Result<(Vec<Hit>, Trace)> {
         self.snapshot.whole()?;
-        self.snapshot.settle(plan::search(&self))
+        self.snapshot.settle(plan::search(&self, &Meter::default()))
+    }
+
+    /// [`Search::run`], with the plan and what each of its steps cost. Measuring takes time of its own.
+    ///
+    /// ```
+    /// # use rvf_engine::*;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("a.rvf");
+    /// let mut db = Db::create(&path, &Schema::new(2, Metric::L2))?;
+    /// db.add(&[0.0f32, 0.0, 3.0, 4.0])?;
+    /// let explained = db.snapshot().search(&[3.0f32, 3.0]).k(1).run_explained()?;
+    /// let scan = explained.plan.steps.iter().find(|step| step.operator == search::Operator::ExactScan).unwrap();
+    /// assert_eq!((scan.estimated.distances, scan.measured.unwrap().distances), (2.0, 2.0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Search::run`].
+    pub fn run_explained(self) -> Result<Explained> {
+        self.snapshot.whole()?;
+        let meter = Meter::measuring();
+        let (hits, trace) = self.snapshot.settle(plan::search(&self, &meter))?;
+        let question = self.question(hits.len());
+        let mut plan = match self.planner.and_then(|planner| planner.plan(&question)) {
+            Some(plan) if trace.planned => plan.as_ref().clone(),
+            _ => question.fixed_plan(),
+        };
+        meter.fill(&mut plan);
+        Ok(Explained { hits, trace, plan })
+    }
+
+    fn question(&self, k: usize) -> Question<'_> {
+        Question { snapshot: self.snapshot, query: &self.query, k, effort: self.effort, matches: self.matches }
+    }
+
+    /// What the planner says is searched, if there is one and it says so; whether its plan was refused. An exact search is not planned.
+    fn planned(&self, question: &Question<'_>) -> (Option<Vec<(u32, Settings)>>, bool) {
+        if self.effort == Effort::Exact {
+            return (None, false);
+        }
+        let Some(plan) = self.planner.and_then(|planner| planner.plan(question)) else { return (None, false) };
+        let is_sound = |graph: u32| question.view(graph).is_some();
+        let searched = plan.check(is_sound).ok();
+        (searched.clone(), searched.is_none())
     }
 }

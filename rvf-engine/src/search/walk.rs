@@ -2,7 +2,8 @@
 
 use super::filtered::{Odds, Strategy};
 use super::query::Checked;
-use crate::hnsw::{Among, Entry, Found, Links, Rows, Scratch, Stage, Walk, Way};
+use super::settings::Settings;
+use crate::hnsw::{Among, Entry, Found, Links, Manner, Rows, Scratch, Stage, Walk, Way};
 use crate::kernel::{Against, BitQuery, Kernels, Op, Query};
 use crate::quant::{CodeQuery, Codec};
 use crate::store::{GraphView, RowId, Snapshot};
@@ -47,7 +48,7 @@ pub(super) struct GraphSearch<'s> {
     pub(super) place: u64,
     pub(super) kernels: Kernels,
     pub(super) op: Op,
-    pub(super) ef: usize,
+    pub(super) settings: Settings,
     pub(super) k: usize,
     /// Nodes at this distance or farther, on the codes of the graph, are of no use.
     pub(super) wanted: f32,
@@ -76,6 +77,8 @@ pub(super) struct Searched {
     pub(super) strategy: Option<Strategy>,
     /// Candidates that were kept.
     pub(super) ef: usize,
+    /// The cell that the walk came by.
+    pub(super) cell: u32,
 }
 
 impl GraphSearch<'_> {
@@ -110,7 +113,7 @@ impl GraphSearch<'_> {
         let rows = self.stored::<T>()?;
         self.graph.with_scratch(|scratch| {
             let found = self.walk(query, &rows, scratch)?;
-            self.offer(scratch, ROUNDED, near);
+            self.offer(scratch, ROUNDED.min(self.settings.reranked), near);
             Ok(found)
         })
     }
@@ -128,7 +131,7 @@ impl GraphSearch<'_> {
             };
             *made = Some((self.codes, query));
             let all = found.strategy == Some(Strategy::OneByOne);
-            self.offer(scratch, if all { MEASURED } else { RERANKED }, near);
+            self.offer(scratch, if all { MEASURED } else { self.settings.reranked }, near);
             Ok(found)
         })
     }
@@ -158,30 +161,25 @@ impl GraphSearch<'_> {
         let pivot_rows: &[T] = bytemuck::try_cast_slice(index.pivot_rows()).map_err(|_| self.malformed())?;
         let entry = Entry { nodes: index.pivots(), offsets: index.cells(), rows: pivot_rows };
         let links = Links::new(index.links(), index.facts().degree.get() as usize);
-        let (ef, dead) = (self.ef, &self.graph.dead[..]);
+        let (ef, dead) = (self.settings.ef, &self.graph.dead[..]);
+        let warm = self.settings.warm.then(|| self.graph.warm());
+        let manner = self.settings.manner(self.k, warm);
         let Some(selection) = self.among else {
-            let walk = Walk {
-                rows,
-                links,
-                entry,
-                ef,
-                dead,
-                stage: Stage::Whole,
-                most: u64::MAX,
-                without: None,
-                wanted: self.wanted,
-                scratch,
-            };
-            return Ok(Searched { found: self.kernels.run(query, walk), strategy: None, ef });
+            let walk = Walk { dead, wanted: self.wanted, manner, ..Walk::new(rows, links, entry, ef, scratch) };
+            let found = self.kernels.run(query, walk);
+            return Ok(Searched { found, strategy: None, ef, cell: scratch.cell() });
         };
-        Ok(self.walk_among(query, (rows, links, entry), selection, scratch))
+        let mut searched = self.walk_among(query, (rows, links, entry), manner, selection, scratch);
+        searched.cell = scratch.cell();
+        Ok(searched)
     }
 
-    /// The nearest of some nodes, the way that costs least.
+    /// The nearest of some nodes, the way that costs least, or the one that is planned.
     fn walk_among<T, Q>(
         &self,
         query: &Q,
         (rows, links, entry): (&Rows<'_, T>, Links<'_>, Entry<'_, T>),
+        manner: Manner<'_>,
         Selection { excluded, count, is_promised }: Selection<'_>,
         scratch: &mut Scratch,
     ) -> Searched
@@ -190,51 +188,45 @@ impl GraphSearch<'_> {
         Q: Against<T>,
     {
         let walk = |ef, stage, most, scratch: &mut Scratch| {
-            let walk = Walk {
-                rows,
-                links,
-                entry,
-                ef,
-                dead: excluded,
-                stage,
-                most,
-                without: None,
-                wanted: f32::INFINITY,
-                scratch,
-            };
+            let walk = Walk { dead: excluded, stage, most, manner, ..Walk::new(rows, links, entry, ef, scratch) };
             self.kernels.run(query, walk)
         };
+        let planned = self.settings.strategy;
         let mut spent = 0;
-        let mut odds = Odds { count, nodes: rows.len(), share: 1.0, ef: self.ef, is_promised };
-        let mut strategy = odds.cheapest();
-        if strategy != Strategy::OneByOne {
+        let mut odds = Odds { count, nodes: rows.len(), share: 1.0, ef: self.settings.ef, is_promised };
+        let mut strategy = planned.unwrap_or_else(|| odds.cheapest());
+        if planned == Some(Strategy::Walk) {
+            let found = walk(odds.ef, Stage::Whole, u64::MAX, scratch);
+            return Searched { found, strategy: planned, ef: odds.ef, cell: 0 };
+        }
+        if planned.is_none() && strategy != Strategy::OneByOne {
             spent = walk(odds.ef, Stage::Begin, u64::MAX, scratch).distances;
             odds.met(scratch.live_share());
             strategy = odds.cheapest();
             if strategy == Strategy::Walk {
                 let found = walk(odds.ef, Stage::GoOn(spent), odds.most_distances(), scratch);
                 if !found.gave_up {
-                    return Searched { found, strategy: Some(strategy), ef: odds.ef };
+                    return Searched { found, strategy: Some(strategy), ef: odds.ef, cell: 0 };
                 }
                 spent = found.distances;
                 strategy = Strategy::TwoHops;
             }
         }
         if strategy == Strategy::TwoHops {
-            let (ef, way) = (odds.kept(), Way::TwoHops(count));
-            let among = Among { rows, links, entry, ef, excluded, way, scratch: &mut *scratch };
+            let (ef, way) = (if planned.is_some() { odds.ef } else { odds.kept() }, Way::TwoHops(count));
+            let among = Among { rows, links, entry, ef, excluded, way, stop: manner.stop, scratch: &mut *scratch };
             if let Some(mut found) = self.kernels.run(query, among) {
                 found.distances += spent;
-                return Searched { found, strategy: Some(strategy), ef };
+                return Searched { found, strategy: Some(strategy), ef, cell: 0 };
             }
             spent += count;
         }
         // By codes: more of what they rank near is measured again as it is stored.
         let (ef, way) = (self.k.saturating_add(MEASURED), Way::OneByOne);
-        let among = Among { rows, links, entry, ef, excluded, way, scratch };
+        let among = Among { rows, links, entry, ef, excluded, way, stop: None, scratch };
         let mut found = self.kernels.run(query, among).unwrap_or_default();
         found.distances += spent;
-        Searched { found, strategy: Some(Strategy::OneByOne), ef }
+        Searched { found, strategy: Some(Strategy::OneByOne), ef, cell: 0 }
     }
 
     fn stored<T: AnyBitPattern>(&self) -> Result<Rows<'_, T>> {

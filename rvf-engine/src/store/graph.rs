@@ -3,7 +3,7 @@
 use super::rows::{Fault, RowId};
 use super::snapshot::Snapshot;
 use crate::Result;
-use crate::hnsw::{RunTable, Scratch};
+use crate::hnsw::{RunTable, Scratch, Warm};
 use crate::kernel::Op;
 use crate::quant::{Codec, Projection, Sq4, Sq8};
 use rvf_format::manifest::ManifestEntry;
@@ -38,6 +38,7 @@ pub(crate) struct GraphView {
     /// Nodes whose rows are live.
     pub(crate) live: u32,
     scratches: Mutex<Vec<Scratch>>,
+    warm: OnceLock<Warm>,
 }
 
 impl Graph {
@@ -132,8 +133,16 @@ impl GraphView {
             parts.push(part.ok_or_else(missing)? as u32);
         }
         let table = RunTable::new(index.runs().iter().map(|run| run.rows.get()));
-        let mut view =
-            Self { index, quant, table, parts, dead: Vec::new(), live: 0, scratches: Mutex::new(Vec::new()) };
+        let mut view = Self {
+            index,
+            quant,
+            table,
+            parts,
+            dead: Vec::new(),
+            live: 0,
+            scratches: Mutex::default(),
+            warm: OnceLock::new(),
+        };
         view.collect_dead(snapshot)?;
         Ok(view)
     }
@@ -208,6 +217,16 @@ impl GraphView {
         let slots = self.index.links().get(node as usize * degree..).unwrap_or_default();
         let nodes = self.table.nodes();
         slots.iter().take(degree).map(|slot| slot.get()).filter(move |to| *to < nodes)
+    }
+
+    /// Where walks ended, for those that begin there, too: nothing until the first that does.
+    pub(crate) fn warm(&self) -> &Warm {
+        self.warm.get_or_init(|| Warm::new(self.index.cells().len().saturating_sub(1)))
+    }
+
+    /// Bytes of what [`GraphView::warm`] remembers.
+    pub(crate) fn warm_bytes(&self) -> usize {
+        self.warm.get().map_or(0, Warm::bytes)
     }
 
     /// Runs `work` with a scratch of an earlier search, or a new one.

@@ -32,6 +32,7 @@
 //! | [`kernel`] | 1 | distances between numbers |
 //! | `value`, [`filter`] | 1 | values of metadata, the language of filters |
 //! | `random` | 1 | numbers that look random and are the same everywhere |
+//! | `cut` | 1 | flows and cuts of networks |
 //! | `hnsw`, `quant` | 2 | graphs over rows, codes of rows |
 //! | `sign` | 2 | keys, signatures |
 //! | [`trust`] | 4 | a file's signatures and history judged by what the verifier was given |
@@ -50,6 +51,7 @@ compile_error!("RVF files are little-endian and mapped: big-endian machines are 
 
 mod branch;
 mod compact;
+mod cut;
 mod db;
 mod error;
 pub mod filter;

@@ -29,6 +29,7 @@ const FLOORS: [(&str, &[Floor]); 2] = [
             // 1: sees numbers, none of our types.
             ("kernel", &[]),
             ("random", &[]),
+            ("cut", &[]),
             ("value", &[]),
             ("filter", &["value"]),
             // The one error type wraps those of the parts.
@@ -41,7 +42,7 @@ const FLOORS: [(&str, &[Floor]); 2] = [
             // 3
             ("store", &["hnsw", "kernel", "quant", "sign", "value"]),
             // Sees vectors and numbers, no store.
-            ("learn", &["kernel", "random"]),
+            ("learn", &["cut", "kernel", "random"]),
             // 4: from snapshots to hits, edits, findings.
             ("trust", &["sign"]),
             ("search", &["filter", "hnsw", "kernel", "quant", "store", "value"]),

@@ -23,6 +23,7 @@
 //! | `teach.rs` | [`teach`]: training, tuning, and adopting what improves what was held out |
 //! | `measure.rs` | [`ndcg10`], [`bootstrap`]: how good an order is, and whether one is better |
 //! | `sona/` | adapters of queries: [`MicroLora`] a request, [`BaseLora`] in the background |
+//! | `planner/` | attention over the operators of a plan: [`Dag`], [`Mechanism`], [`DagAttention`], [`Ensemble`], [`Policy`] |
 //! | `tensors.rs` | [`Tensors`]: learned weights by name, as they are kept |
 //! | `math.rs` | sums that are the same everywhere |
 
@@ -38,6 +39,7 @@ mod math;
 mod measure;
 mod memory;
 mod network;
+mod planner;
 mod ranker;
 mod soft;
 mod sona;
@@ -57,6 +59,11 @@ pub use math::{dot, normalise};
 pub use measure::{DEPTH, Interval, bootstrap, ndcg10};
 pub use memory::{Choice, Evidence, LIKE, Memory, Recalled};
 pub use network::{Network, Scale};
+pub use planner::{
+    Attended, Attention as DagAttention, Dag, DagFault, Decision, Ensemble, FEATURES as OPERATOR_FEATURES,
+    MOST as MOST_OPERATORS, Mechanism, Observed, Operator, Point, Policy, Reason as PolicyReason,
+    Weights as DagWeights, centroid, repeats,
+};
 pub use ranker::{List, Ranker};
 pub use soft::SoftNeighbours;
 pub use sona::{

@@ -22,6 +22,7 @@
 //! | `adapted.rs` | [`Adapted`]: a corpus searched by queries that an adapter moves; training it |
 //! | `teach.rs` | [`teach`]: training, tuning, and adopting what improves what was held out |
 //! | `measure.rs` | [`ndcg10`], [`bootstrap`]: how good an order is, and whether one is better |
+//! | `effort/` | [`Bandit`], [`CostModel`], [`Recall`]: what work costs, how surely settings find enough, which to serve |
 //! | `sona/` | adapters of queries: [`MicroLora`] a request, [`BaseLora`] in the background |
 //! | `planner/` | attention over the operators of a plan: [`Dag`], [`Mechanism`], [`DagAttention`], [`Ensemble`], [`Policy`] |
 //! | `tensors.rs` | [`Tensors`]: learned weights by name, as they are kept |
@@ -30,6 +31,7 @@
 mod adapted;
 mod clicks;
 mod decay;
+mod effort;
 mod features;
 mod gnn;
 mod impressions;
@@ -51,6 +53,10 @@ mod tensors;
 pub use adapted::{Adapted, adapter};
 pub use clicks::{ClickFit, ClickModel, Foretelling};
 pub use decay::{Neighbour, NewEdges, age, decay, new_edges};
+pub use effort::{
+    Allowance, Bandit, Burst, Choice as ArmChoice, CostModel, Cycles, MOST_ARMS, MOST_KINDS, Measured, MemoryBound,
+    Options as BanditOptions, PARTS, PageHinkley, Reason as ArmReason, Recall, RobustZ, Turn, Work, reward,
+};
 pub use features::{Candidate, FEATURES, Row, rows, without_evidence};
 pub use gnn::{Attention, Edge, Form, GraphList, GraphRanker, Kind, Neighbourhood, Training as GraphTraining};
 pub use impressions::{Impressions, PLACES, SIGNALS, Shown, Signals};

@@ -87,6 +87,7 @@ impl Kind {
                 | Kind::FEEDBACK
                 | Kind::GRAPH
                 | Kind::OVERLAY
+                | Kind::POLICY_KERNEL
         )
     }
 }

@@ -1,4 +1,4 @@
-//! GRAPH and OVERLAY: what was learned, as tensors by name. What a name stands for is the reader's to know.
+//! GRAPH, OVERLAY and POLICY_KERNEL: what was learned, as tensors by name. What a name stands for is the reader's to know.
 //!
 //! ```text
 //! | ENTRIES: one a tensor, by name | NAMES, one after another | VALUES: binary32, one tensor after another |
@@ -43,7 +43,7 @@ pub const LONGEST_NAME: usize = 128;
 /// A tensor: its name, the lengths of its axes, its values, row-major.
 pub type Named<'a> = (&'a str, &'a [u32], &'a [f32]);
 
-/// A draft of a GRAPH or an OVERLAY with these tensors, by ascending name. The caller keeps to TNS-1.
+/// A draft of a GRAPH, an OVERLAY or a POLICY_KERNEL with these tensors, by ascending name. The caller keeps to TNS-1.
 pub fn draft<'a>(kind: Kind, tensors: impl IntoIterator<Item = Named<'a>>) -> Draft<'static> {
     let (mut entries, mut names, mut values) = (Vec::<TensorEntry>::new(), Vec::new(), Vec::<u8>::new());
     for (name, shape, numbers) in tensors {
@@ -63,7 +63,7 @@ pub fn draft<'a>(kind: Kind, tensors: impl IntoIterator<Item = Named<'a>>) -> Dr
         .section(TAG_VALUES, values)
 }
 
-/// A GRAPH or an OVERLAY in place, checked.
+/// A GRAPH, an OVERLAY or a POLICY_KERNEL in place, checked.
 #[derive(Clone, Debug)]
 pub struct TensorsView {
     entries: Bytes,

@@ -82,10 +82,12 @@ impl Operation {
     pub const LEARN: Operation = Operation(11);
     /// Feedback was recorded.
     pub const FEEDBACK: Operation = Operation(17);
+    /// What a planner of searches has learned was kept.
+    pub const PLAN: Operation = Operation(18);
 
-    const NAMES: [&'static str; 17] = [
+    const NAMES: [&'static str; 18] = [
         "create", "import", "delete", "compact", "index", "branch", "unpin", "freeze", "sign", "merge", "learn",
-        "heal", "tier", "update", "convert", "flatten", "feedback",
+        "heal", "tier", "update", "convert", "flatten", "feedback", "plan",
     ];
 
     /// The name in the specification, or the number.
@@ -217,6 +219,7 @@ mod tests {
     fn names_of_operations() {
         assert_eq!(Operation::CONVERT.name(), "convert");
         assert_eq!(Operation::FLATTEN.name(), "flatten");
+        assert_eq!(Operation::PLAN.name(), "plan");
         assert_eq!(Operation(700).name(), "700");
     }
 }

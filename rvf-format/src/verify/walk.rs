@@ -166,7 +166,9 @@ fn check_payload(
         Kind::REFCOUNT => {
             findings.check(id, RefcountView::parse(segment, at).and_then(|view| view.check(at)));
         }
-        Kind::GRAPH | Kind::OVERLAY => drop(findings.check(id, TensorsView::parse(segment, at, kind))),
+        Kind::GRAPH | Kind::OVERLAY | Kind::POLICY_KERNEL => {
+            findings.check(id, TensorsView::parse(segment, at, kind));
+        }
         Kind::FEEDBACK => {
             if let Some(schema) = history.schema() {
                 findings.check(id, FeedbackView::parse(segment, entry, &schema));

@@ -126,7 +126,7 @@ impl Kin {
 const MOST_CHARS: usize = 44;
 
 /// What the live bytes are for.
-const PARTS: [(&str, Kind); 17] = [
+const PARTS: [(&str, Kind); 18] = [
     ("vectors", Kind::VEC),
     ("index", Kind::INDEX),
     ("codes", Kind::QUANT),
@@ -143,6 +143,7 @@ const PARTS: [(&str, Kind); 17] = [
     ("feedback", Kind::FEEDBACK),
     ("learned order", Kind::GRAPH),
     ("learned deltas", Kind::OVERLAY),
+    ("learned plans", Kind::POLICY_KERNEL),
     ("manifest", Kind::MANIFEST),
 ];
 

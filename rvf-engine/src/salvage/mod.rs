@@ -271,6 +271,7 @@ impl Rescue<'_> {
                 Kind::META => "damaged, no record is lost: facts about the file are, such as the name of the model",
                 Kind::FEEDBACK => "damaged, no record is lost: what was recorded of choices is",
                 Kind::GRAPH | Kind::OVERLAY => "damaged, no record is lost: `rvf learn` learns anew",
+                Kind::POLICY_KERNEL => "damaged, no record is lost: how to search best is learned anew",
                 Kind::FILE => "damaged, no record is lost: it names the file",
                 _ => "damaged, no record is lost",
             };

@@ -125,7 +125,8 @@ impl Chosen {
     }
 }
 
-/// Kinds that are written anew, or are about the file rather than its records; graphs and rows are chosen one by one.
+/// Kinds that are written anew, or are about the file rather than its records; graphs and rows are chosen one by one. A POLICY_KERNEL names
+/// graphs by ids that hold in its own file.
 fn of_the_file(kind: Kind) -> bool {
     let kinds = [
         Kind::FILE,
@@ -142,6 +143,7 @@ fn of_the_file(kind: Kind) -> bool {
         Kind::FEEDBACK,
         Kind::GRAPH,
         Kind::OVERLAY,
+        Kind::POLICY_KERNEL,
     ];
     kinds.contains(&kind)
 }

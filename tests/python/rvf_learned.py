@@ -1,4 +1,4 @@
-"""Feedback and what was learned from it: FEEDBACK, GRAPH, OVERLAY. Written from `spec/learning.md` alone.
+"""Feedback and what was learned from it: FEEDBACK, GRAPH, OVERLAY, POLICY_KERNEL. Written from `spec/learning.md` alone.
 
 Owns the bytes (FBK-1, TNS-1). What of it counts in a commit and those of its parents, `rvf_reader.py` knows.
 """
@@ -15,7 +15,8 @@ from rvf_error import ascends, check
 if TYPE_CHECKING:
     from rvf_reader import Entry, Id, Payload, Root
 
-OVERLAY, GRAPH, FEEDBACK = 0x03, 0x42, 0x44
+OVERLAY, POLICY_KERNEL, GRAPH, FEEDBACK = 0x03, 0x31, 0x42, 0x44
+TENSORS = GRAPH, OVERLAY, POLICY_KERNEL
 FIRST_FEEDBACK = 20
 FACTS, EVENT, TENSOR = struct.Struct("<IB3sQ"), struct.Struct("<QfIIIQ"), struct.Struct("<QIIIIII")
 assert (FACTS.size, EVENT.size, TENSOR.size) == (16, 32, 32)
@@ -92,7 +93,7 @@ def parse_feedback(payload: Payload, entry: Entry, root: Root) -> list[Event]:
 
 
 def parse_tensors(payload: Payload, entry: Entry) -> dict[str, Tensor]:
-    """The tensors of a GRAPH or an OVERLAY by name (TNS-1)."""
+    """The tensors of a GRAPH, an OVERLAY or a POLICY_KERNEL by name (TNS-1)."""
     at = entry.offset
     section, names, stored = (payload.get(tag) for tag in (1, 2, 3))
     check(len(section) % TENSOR.size == 0 and len(stored) % 4 == 0, "PAY-6", at, "not whole structures")

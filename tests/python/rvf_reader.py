@@ -27,7 +27,7 @@ import xxhash
 from blake3 import blake3
 
 from rvf_audit import BOTH_SIGNATURES, CRYPTO, POLICY, TREE_BIT, Note, check_tree, parse_notes, verify_notes
-from rvf_learned import FEEDBACK, FIRST_FEEDBACK, GRAPH, OVERLAY, Event, Tensor, parse_feedback, parse_tensors
+from rvf_learned import FEEDBACK, FIRST_FEEDBACK, GRAPH, OVERLAY, POLICY_KERNEL, TENSORS, Event, Tensor, parse_feedback, parse_tensors
 from rvf_branch import BRANCH_BIT, COW_MAP, MEMBERSHIP, REFCOUNT, ParentError, ParentRef, RowSet, find_parent, merged, parent_fields, parent_of, parse_refcount
 from rvf_error import RvfError, ascends, caught, check
 from rvf_metadata import DELTA, Columns, Lookup, Value, fields_with_fractions, verify_kinds
@@ -37,14 +37,14 @@ Vector = np.ndarray[Any, Any]
 PAGE = 4096
 SEGMENT_MAGIC, ROOT_MAGIC, IDENTITY_MAGIC = 0x52564653, b"\x30\x4d\x56\x52", b"RVF single-file\0"
 VEC, INDEX, JOURNAL, MANIFEST, QUANT, META, WITNESS, META_IDX, FILE, FILLER, TREE = 0x01, 0x02, 0x04, 0x05, 0x06, 0x07, 0x0A, 0x0D, 0x40, 0x41, 0x43
-KNOWN_FORMS = dict.fromkeys((VEC, INDEX, JOURNAL, QUANT, WITNESS, META_IDX, DELTA, FILE, FILLER, TREE, CRYPTO, COW_MAP, REFCOUNT, FEEDBACK, GRAPH, OVERLAY), (1,)) | dict.fromkeys((MANIFEST, META, MEMBERSHIP), (1, 2))
+KNOWN_FORMS = dict.fromkeys((VEC, INDEX, JOURNAL, QUANT, WITNESS, META_IDX, DELTA, FILE, FILLER, TREE, CRYPTO, COW_MAP, REFCOUNT, FEEDBACK, *TENSORS), (1,)) | dict.fromkeys((MANIFEST, META, MEMBERSHIP), (1, 2))
 NO_LINK, STORED_ROWS, SQ8, SQ4, FEW_CELLS = 0xFFFFFFFF, 0, 1, 2, 8
 STATELESS = {MANIFEST, WITNESS, CRYPTO, FILLER}
 DTYPES = {0: "f32", 1: "f16", 3: "i8", 4: "u8", 6: "binary"}
 STORED = {"f32": "<f4", "f16": "<f2", "i8": "i1", "u8": "u1", "binary": "u1"}
 METRICS = {0: "l2", 1: "dot", 2: "cosine", 3: "hamming"}
 ID_TYPES = {0: "u64", 1: "string"}
-OPERATIONS = dict(enumerate("create import delete compact index branch unpin freeze sign merge learn heal tier update convert flatten feedback".split(), 1))
+OPERATIONS = dict(enumerate("create import delete compact index branch unpin freeze sign merge learn heal tier update convert flatten feedback plan".split(), 1))
 PINS, FIRST_FACT = 16, 16
 
 
@@ -589,8 +589,8 @@ class Snapshot:
 
     @cached_property
     def own_tensors(self) -> dict[int, list[tuple[Entry, dict[str, Tensor]]]]:
-        """GRAPH and OVERLAY segments of the file itself, by ascending id."""
-        parsed = {kind: [(entry, parse_tensors(p, entry)) for entry, p in self.payloads(kind)] for kind in (GRAPH, OVERLAY)}
+        """GRAPH, OVERLAY and POLICY_KERNEL segments of the file itself, by ascending id."""
+        parsed = {kind: [(entry, parse_tensors(p, entry)) for entry, p in self.payloads(kind)] for kind in TENSORS}
         return {kind: sorted(found, key=lambda one: one[0].segment_id) for kind, found in parsed.items()}
 
     def numbered_feedback(self) -> list[tuple[int, Event]]:
@@ -604,9 +604,9 @@ class Snapshot:
     def feedback(self) -> list[Event]: return [event for _, event in self.numbered_feedback()]
 
     def tensors(self, kind: int) -> dict[str, Tensor]:
-        """What was learned: of the newest segment, or else of the parent's."""
+        """What was learned: of the newest segment, or else of the parent's, but of a POLICY_KERNEL."""
         own = self.own_tensors[kind]
-        return own[-1][1] if own else self.parent.tensors(kind) if self.parent else {}
+        return own[-1][1] if own else self.parent.tensors(kind) if self.parent and kind != POLICY_KERNEL else {}
 
     @property
     def model(self) -> str | None: return self.meta[1].decode() if 1 in self.meta else None

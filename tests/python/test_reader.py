@@ -134,7 +134,7 @@ def golden(path: Path) -> Iterator[Test]:
     def learned() -> None:
         found = [event._asdict() for event in now.feedback]
         equal(found, truth.get("feedback", []), "feedback")
-        for kind, name in (rvf.GRAPH, "graph"), (rvf.OVERLAY, "overlay"):
+        for kind, name in (rvf.GRAPH, "graph"), (rvf.OVERLAY, "overlay"), (rvf.POLICY_KERNEL, "plan"):
             equal({tensor: one._asdict() for tensor, one in now.tensors(kind).items()}, truth.get(name, {}), name)
 
     def search() -> None:

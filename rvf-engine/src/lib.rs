@@ -78,9 +78,10 @@ pub use branch::{
 };
 pub use compact::{CompactOptions, Compacted};
 pub use db::{
-    Answer, Batch, BranchOptions, Committed, Component, CreateOptions, Db, Feedback, Flattened, GraphEdge, GraphNode,
-    LearnOptions, Learned, LearnedInfo, LearnedSearch, Learning, MOST_HOPS, Moved, OpenOptions, QueryId, ReadMode,
-    ReadOptions, Reader, Record, Session, Shared, Soft, Study, Subgraph, branch_path, flatten, salvage_path,
+    AdaptivePlanner, Answer, ArmReport, Attending, Audited, Batch, BranchOptions, Committed, Component, CreateOptions,
+    Db, Feedback, Flattened, GraphEdge, GraphNode, LearnOptions, Learned, LearnedInfo, LearnedSearch, Learning,
+    MOST_HOPS, Moved, OpenOptions, PlannerOptions, PlannerReport, QueryId, ReadMode, ReadOptions, Reader, Record,
+    Session, Shared, Soft, Study, Subgraph, TemplateReport, branch_path, flatten, salvage_path,
 };
 pub use error::{
     ArchiveError, ArchiveFault, Error, FeedbackFault, KeyError, KeyFault, ParentError, ParentFault, Result,

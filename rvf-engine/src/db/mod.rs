@@ -11,6 +11,7 @@
 //! | `branches.rs` | branches: making, merging, freezing, flattening |
 //! | `calibrate.rs` | the curve of effort, by queries of the caller's |
 //! | `learning` | feedback, what is learned from it, searches that use it |
+//! | `planning` | searches that are planned by what audits have shown |
 //! | `indexing.rs` | the index: renewed when due, and on demand |
 //! | `signing.rs` | signing what is there |
 //! | `upkeep.rs` | what follows a commit; compaction |
@@ -25,6 +26,7 @@ mod indexing;
 mod learning;
 #[cfg(test)]
 mod metadata_tests;
+mod planning;
 mod reader;
 mod salvage;
 mod shared;
@@ -40,6 +42,7 @@ pub use learning::{
     Answer, Component, Feedback, GraphEdge, GraphNode, LearnOptions, Learned, LearnedInfo, LearnedSearch, Learning,
     MOST_HOPS, Moved, QueryId, Session, Soft, Study, Subgraph,
 };
+pub use planning::{AdaptivePlanner, ArmReport, Attending, Audited, PlannerOptions, PlannerReport, TemplateReport};
 pub use reader::{ReadMode, ReadOptions, Reader, Record};
 pub use salvage::salvage_path;
 pub use shared::Shared;

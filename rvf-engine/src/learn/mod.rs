@@ -54,8 +54,9 @@ pub use adapted::{Adapted, adapter};
 pub use clicks::{ClickFit, ClickModel, Foretelling};
 pub use decay::{Neighbour, NewEdges, age, decay, new_edges};
 pub use effort::{
-    Allowance, Bandit, Burst, Choice as ArmChoice, CostModel, Cycles, MOST_ARMS, MOST_KINDS, Measured, MemoryBound,
-    Options as BanditOptions, PARTS, PageHinkley, Reason as ArmReason, Recall, RobustZ, Turn, Work, reward,
+    Allowance as BurstAllowance, Bandit, Burst, Choice as ArmChoice, CostModel, Cycles, MOST_ARMS, MOST_KINDS,
+    Measured, MemoryBound, Options as BanditOptions, PARTS, PageHinkley, Reason as ArmReason, Recall, RobustZ, Turn,
+    Work, reward,
 };
 pub use features::{Candidate, FEATURES, Row, rows, without_evidence};
 pub use gnn::{Attention, Edge, Form, GraphList, GraphRanker, Kind, Neighbourhood, Training as GraphTraining};
@@ -67,8 +68,8 @@ pub use memory::{Choice, Evidence, LIKE, Memory, Recalled};
 pub use network::{Network, Scale};
 pub use planner::{
     Attended, Attention as DagAttention, Dag, DagFault, Decision, Ensemble, FEATURES as OPERATOR_FEATURES,
-    MOST as MOST_OPERATORS, Mechanism, Observed, Operator, Point, Policy, Reason as PolicyReason,
-    Weights as DagWeights, centroid, repeats,
+    MOST as MOST_OPERATORS, Mechanism, Observed, Operator as PlannedOperator, Point, Policy as PlanPolicy,
+    Reason as PolicyReason, Weights as DagWeights, centroid, repeats,
 };
 pub use ranker::{List, Ranker};
 pub use soft::SoftNeighbours;

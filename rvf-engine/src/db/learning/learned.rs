@@ -284,7 +284,7 @@ fn graph_scores(graph: &GraphRanker, rows: &[Row], found: &[Found], links: &[Lin
 }
 
 /// The tensors of a kind, and the epoch that they are of.
-pub(super) fn tensors(snapshot: &Snapshot, kind: Kind) -> Result<Option<(Tensors, u64)>> {
+pub(in super::super) fn tensors(snapshot: &Snapshot, kind: Kind) -> Result<Option<(Tensors, u64)>> {
     let Some((view, epoch)) = snapshot.tensors(kind)? else { return Ok(None) };
     let mut tensors = Tensors::default();
     for (name, shape, values) in view.tensors() {

@@ -29,3 +29,5 @@ pub use learned::{Learned, Moved};
 pub use modes::{Edge as GraphEdge, MOST_HOPS, Node as GraphNode, Soft, Subgraph};
 pub use session::{Answer, LearnedSearch, QueryId, Session};
 pub use study::Study;
+
+pub(super) use learned::tensors;

@@ -30,7 +30,7 @@ use rvf_format::IdType;
 use std::sync::OnceLock;
 
 /// The records of one snapshot that a filter finds: made once, used by any number of searches.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Matches {
     /// Which commit of which file.
     of: ([u8; 16], u64),
@@ -118,6 +118,18 @@ impl Matches {
     /// How many records there are.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
+    }
+
+    /// Bytes that they take.
+    pub(crate) fn bytes(&self) -> usize {
+        let excluded = self.excluded.iter().filter_map(OnceLock::get);
+        8 * self.parts.iter().chain(excluded).map(Vec::len).sum::<usize>()
+    }
+
+    /// A number by which matches of other filters are told apart: of how many records of each part match.
+    pub(crate) fn print(&self) -> u64 {
+        let mixed = |print: u64, count: &u64| (print ^ count).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
+        self.counts.iter().fold(1, mixed)
     }
 
     /// Whether a row is among them.

@@ -117,9 +117,13 @@ fn walks_over_golden_indexes_find_the_nearest() {
     each(|golden, path| {
         let truth: Value = serde_json::from_slice(&std::fs::read(path.with_extension("json")).unwrap()).unwrap();
         let reader = Reader::open(path).unwrap();
-        assert_eq!(golden.name.starts_with("indexed"), truth.get("indexes").is_some(), "{}", golden.name);
+        let is_walked = golden.name.starts_with("indexed");
+        assert_eq!(is_walked || golden.name == "planned", truth.get("indexes").is_some(), "{}", golden.name);
         let Some(indexes) = truth.get("indexes") else { return };
         assert_eq!(json!(indexes_json(&reader)), *indexes, "{}", golden.name);
+        if !is_walked {
+            return;
+        }
         let (mut found, mut wanted) = (0, 0);
         for query in truth["queries"].as_array().unwrap() {
             let (hits, trace) = search(&reader, query, WALKED);

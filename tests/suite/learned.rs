@@ -1,10 +1,10 @@
 //! Feedback and what is learned from it, in stores: commits, branches, reverts, resets, compaction, and results that are those of a store
 //! which never learned wherever they have to be.
 
-use rvf_engine::store::Event;
+use rvf_engine::store::{Context, Edit, Event, Store};
 use rvf_engine::{
-    BranchOptions, Clock, CompactOptions, Db, Effort, Error, Feedback, FeedbackFault, Hit, Id, LearnOptions, Metric,
-    OpenOptions, QueryId, Reader, Schema, Session, Snapshot, flatten, verify_path,
+    BranchOptions, Clock, CompactOptions, Db, Effort, Error, Feedback, FeedbackFault, Hit, Id, Kind, LearnOptions,
+    Metric, OpenOptions, QueryId, Reader, Schema, Session, Snapshot, flatten, verify_path,
 };
 use rvf_tests::oracle::Rng;
 use rvf_tests::taste::{DIMENSION, Taste};
@@ -372,11 +372,39 @@ fn feedback_is_kept_through_everything_that_is_done_to_a_store() {
             assert_eq!(model.db.snapshot().at_epoch(*epoch).unwrap().feedback().unwrap().len(), *count, "seed {seed}");
         }
         let segments = model.db.snapshot().segments().unwrap();
-        let feedback =
-            segments.iter().filter(|segment| segment.live && segment.kind == rvf_engine::Kind::FEEDBACK).count();
+        let feedback = segments.iter().filter(|segment| segment.live && segment.kind == Kind::FEEDBACK).count();
         assert!(feedback < 80, "{feedback} segments of feedback");
         assert!(is_sound(&model.path), "seed {seed}");
     }
+}
+
+/// Catches a planner's state of which two are kept, that compaction loses, or that a branch or a flat copy takes from another file.
+#[test]
+fn what_a_planner_has_learned_stays_in_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, child, flat] = ["a.rvf", "child.rvf", "flat.rvf"].map(|name| folder.path().join(name));
+    Db::create(&path, &Schema::new(2, Metric::L2)).unwrap().add(&[1.0f32; 16]).unwrap();
+    let kept = |path: &Path| {
+        let snapshot = Reader::open(path).unwrap().snapshot();
+        snapshot.state().of_kind(Kind::POLICY_KERNEL).map(|entry| entry.hash).collect::<Vec<_>>()
+    };
+    let mut before = Vec::new();
+    for value in [1.0f32, 2.0] {
+        let place = Arc::new(rvf_format::storage::FilePlace);
+        let (mut store, _) = Store::open(place, &path, Context::default()).unwrap();
+        let edit = Edit::plan(store.snapshot(), [("plan.version", &[1][..], &[value][..])]);
+        store.commit(&edit).unwrap();
+        let now = kept(&path);
+        assert!(now.len() == 1 && now != before);
+        before = now;
+    }
+    let mut db = open(&path);
+    assert_eq!(db.snapshot().log(1).unwrap()[0].operation.name(), "plan");
+    db.branch(&child, &BranchOptions::default()).unwrap();
+    db.compact(&CompactOptions { keep: 1, output: None }).unwrap();
+    copy(&db.snapshot(), &flat);
+    assert_eq!((kept(&path), kept(&child), kept(&flat)), (before, vec![], vec![]));
+    assert!([&path, &child, &flat].into_iter().all(|path| is_sound(path)));
 }
 
 /// A copy that needs no parent.

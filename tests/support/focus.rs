@@ -167,7 +167,7 @@ impl Found {
             (Kind::REFCOUNT, 1) => &BranchEntry::LAYOUT,
             (Kind::FEEDBACK, 1) => &FeedbackFacts::LAYOUT,
             (Kind::FEEDBACK, 2) => &FeedbackEvent::LAYOUT,
-            (Kind::GRAPH, 1) => &TensorEntry::LAYOUT,
+            (Kind::GRAPH | Kind::POLICY_KERNEL, 1) => &TensorEntry::LAYOUT,
             (Kind::TREE, 1) => &TreeFacts::LAYOUT,
             (Kind::INDEX, 1) => &IndexFacts::LAYOUT,
             (Kind::INDEX, 2) => &IndexRun::LAYOUT,

@@ -2,13 +2,14 @@
 
 use crate::golden::{Golden, Model, id_json};
 use rvf_engine::store::Edit;
-use rvf_engine::{Feedback, IdType, Kind, Metric, Schema, Snapshot};
+use rvf_engine::{Dtype, Feedback, IdType, Kind, Metric, Schema, Snapshot};
 use rvf_format::payload::tensors::{self, Named, TensorsView};
 use rvf_format::payload::witness::Operation;
 use rvf_format::storage::Bytes;
 use serde_json::{Map, Value, json};
 
-/// The files: numeric ids with a branch that goes on, one that forgets, and string ids.
+/// The files: numeric ids with a branch that goes on, one that forgets, and string ids; a planner's state beside a graph, and in a parent
+/// whose branch has none.
 pub fn all() -> Vec<Golden> {
     let mut parent = at("branch-learned.rvf", 35);
     let mut child = parent.branch("branch-learned-child.rvf", 32, None);
@@ -22,12 +23,19 @@ pub fn all() -> Vec<Golden> {
     let mut strings = Model::new(Schema { id_type: IdType::Str, ..Schema::new(3, Metric::L2) }, 34);
     strings.put(0..5);
     record(&mut strings, &[(&[4, 0, 2], &[2], 0), (&[1], &[], 0)]);
+    let schema = Schema { dtype: Dtype::U8, ..Schema::new(4, Metric::L2) };
+    let mut parent_of_plan = planned(Model::at("branch-planned.rvf", schema, 37), 0);
+    let mut child_of_plan = parent_of_plan.branch("branch-planned-child.rvf", 39, None);
+    child_of_plan.put([3]);
     vec![
         model().finish("learned"),
         parent.finish("branch-learned"),
         child.finish("branch-learned-child"),
         forgetful.finish("branch-learned-forgetful"),
         strings.finish("learned-strings"),
+        planned(Model::at("planned.rvf", schema, 36), 1010).finish("planned"),
+        parent_of_plan.finish("branch-planned"),
+        child_of_plan.finish("branch-planned-child"),
     ]
 }
 
@@ -75,6 +83,43 @@ fn learn(model: &mut Model, kind: Kind, tensors: &[Named<'_>]) {
     model.commit_raw(&edit);
 }
 
+/// A store with a planner's state, its second; with `indexed` records under a graph, or a few without one.
+fn planned(mut model: Model, indexed: u64) -> Model {
+    model.put(0..indexed.max(6));
+    if indexed > 0 {
+        model.index(4);
+    }
+    plan(&mut model, &[("plan.version", &[1], &[1.0])]);
+    let ids: Vec<u64> = model.db.snapshot().graphs().iter().map(|graph| graph.entry.segment_id.get()).collect();
+    let graphs: Vec<f32> = ids.iter().flat_map(|id| pieces::<4>(*id)).collect();
+    let (key, shape) = (pieces::<8>(0x0123_4567_89AB_CDEF), [ids.len() as u32, 4]);
+    let arms = [48.0, 20.0, 1.0, 0.0, 0.0, -1.0, 0.0, 0.0, 1.0, 96.0, 40.0, 2.0, 1.0, 8.0, 0.25, 1.0, 3.0, 1.5];
+    let mut tensors: Vec<Named<'_>> = vec![
+        ("plan.attention.0.query", &[2, 3], &[0.5, -0.5, 0.25, 1.0, 0.0, -2.0]),
+        ("plan.cost", &[5], &[1.0, 0.125, 0.5, -0.25, 3.0]),
+        ("plan.graphs", &shape, &graphs),
+        ("plan.target", &[1], &[0.95]),
+        ("plan.template.0.arms", &[2, 9], &arms),
+        ("plan.template.0.bandit", &[2, 4], &[12.0, 0.75, 0.0625, 1.0, 3.0, 0.5, 0.25, 2.0]),
+        ("plan.template.0.key", &[8], &key),
+        ("plan.version", &[1], &[1.0]),
+    ];
+    tensors.retain(|(.., values)| !values.is_empty());
+    plan(&mut model, &tensors);
+    model
+}
+
+fn plan(model: &mut Model, tensors: &[Named<'_>]) {
+    let edit = Edit::plan(&model.db.snapshot(), tensors.iter().copied());
+    model.commit_raw(&edit);
+}
+
+/// A number of 64 bits in pieces, the lowest first.
+fn pieces<const COUNT: usize>(number: u64) -> [f32; COUNT] {
+    let bits = 64 / COUNT;
+    std::array::from_fn(|at| ((number >> (at * bits)) & ((1 << bits) - 1)) as f32)
+}
+
 /// Adds what a snapshot holds of feedback and of what was learned to the truth about it.
 pub fn learned_json(snapshot: &Snapshot, truth: &mut Value) {
     let feedback = snapshot.feedback().unwrap();
@@ -90,7 +135,7 @@ pub fn learned_json(snapshot: &Snapshot, truth: &mut Value) {
             })
             .collect();
     }
-    for (kind, name) in [(Kind::GRAPH, "graph"), (Kind::OVERLAY, "overlay")] {
+    for (kind, name) in [(Kind::GRAPH, "graph"), (Kind::OVERLAY, "overlay"), (Kind::POLICY_KERNEL, "plan")] {
         let tensors = tensors_of(snapshot, kind);
         if !tensors.is_empty() {
             truth[name] = Value::Object(tensors);
@@ -98,7 +143,7 @@ pub fn learned_json(snapshot: &Snapshot, truth: &mut Value) {
     }
 }
 
-/// Those of the newest segment of the nearest file of the lineage that has one.
+/// Those of the newest segment of the nearest file of the lineage that has one; a planner's state of the file itself.
 fn tensors_of(snapshot: &Snapshot, kind: Kind) -> Map<String, Value> {
     let newest = |layer: &Snapshot| {
         let listed = layer.state().live.iter().filter(|entry| entry.kind() == kind && entry.space.get() == 0);
@@ -106,7 +151,8 @@ fn tensors_of(snapshot: &Snapshot, kind: Kind) -> Map<String, Value> {
         let bytes = Bytes::from(&layer.file()[entry.offset.get() as usize..entry.end() as usize]);
         Some(TensorsView::parse(bytes, entry.offset.get(), kind).unwrap())
     };
-    let view = snapshot.chain().find_map(newest);
+    let layers = if kind == Kind::POLICY_KERNEL { 1 } else { usize::MAX };
+    let view = snapshot.chain().take(layers).find_map(newest);
     let json = |(name, shape, values): (&str, Vec<u32>, Vec<f32>)| {
         (name.to_owned(), json!({"shape": shape, "values": values}))
     };

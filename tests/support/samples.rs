@@ -199,7 +199,7 @@ pub fn with_fields() -> Vec<u8> {
     bytes(&place)
 }
 
-/// f32 under cosine, with feedback in two commits, judgements and lists, and a learned order that is in use.
+/// f32 under cosine, with feedback in two commits, judgements and lists, a learned order that is in use, and a planner's state.
 pub fn learned() -> Vec<u8> {
     let place = MemoryPlace::default();
     let mut db = create(&place, &Schema::new(4, Metric::Cosine));
@@ -234,6 +234,7 @@ pub fn learned() -> Vec<u8> {
             ("ranker.weights", &[3, 321], &weights),
         ],
     ));
+    edit.drafts.push(tensors::draft(Kind::POLICY_KERNEL, [("plan.version", &[1][..], &[1.0f32][..])]));
     store.commit(&edit).unwrap();
     bytes(&place)
 }

@@ -165,10 +165,22 @@ fn fill(ground: &Ground, gap: &Gap<'_>, before: &Replay) -> Vec<Replay> {
             if added == Added::Derived {
                 guess.live.extend(derived.iter().map(|entry| (entry.segment_id.get(), *entry)));
             }
+            if !removed {
+                drop_replaced(&mut guess.live);
+            }
             guesses.push(guess);
         }
     }
     guesses
+}
+
+/// Drops what commits remove though no list says so: of what was learned there is one segment of a kind, and a new one takes its place.
+fn drop_replaced(live: &mut BTreeMap<u64, ManifestEntry>) {
+    for kind in [Kind::GRAPH, Kind::OVERLAY, Kind::POLICY_KERNEL] {
+        let is_one = |entry: &ManifestEntry| entry.kind() == kind && entry.space.get() == 0;
+        let newest = live.iter().rev().find(|(_, entry)| is_one(entry)).map(|(id, _)| *id);
+        live.retain(|id, entry| !is_one(entry) || Some(*id) == newest);
+    }
 }
 
 /// Where the entries of what a gap added come from.

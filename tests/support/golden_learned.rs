@@ -94,7 +94,7 @@ fn planned(mut model: Model, indexed: u64) -> Model {
     let graphs: Vec<f32> = ids.iter().flat_map(|id| pieces::<4>(*id)).collect();
     let (key, shape) = (pieces::<8>(0x0123_4567_89AB_CDEF), [ids.len() as u32, 4]);
     let arms = [48.0, 20.0, 1.0, 0.0, 0.0, -1.0, 0.0, 0.0, 1.0, 96.0, 40.0, 2.0, 1.0, 8.0, 0.25, 1.0, 3.0, 1.5];
-    let mut tensors: Vec<Named<'_>> = vec![
+    let tensors: [Named<'_>; 8] = [
         ("plan.attention.0.query", &[2, 3], &[0.5, -0.5, 0.25, 1.0, 0.0, -2.0]),
         ("plan.cost", &[5], &[1.0, 0.125, 0.5, -0.25, 3.0]),
         ("plan.graphs", &shape, &graphs),
@@ -104,7 +104,6 @@ fn planned(mut model: Model, indexed: u64) -> Model {
         ("plan.template.0.key", &[8], &key),
         ("plan.version", &[1], &[1.0]),
     ];
-    tensors.retain(|(.., values)| !values.is_empty());
     plan(&mut model, &tensors);
     model
 }

@@ -22,11 +22,13 @@ fn is_inherited(kind: Kind) -> bool {
 
 impl Edit<'static> {
     /// An edit that makes these tensors, by ascending name, what the store keeps of its planner: a POLICY_KERNEL in the place of the one before.
+    /// Those without values are left out: no segment holds such.
     pub fn plan<'a>(snapshot: &Snapshot, tensors: impl IntoIterator<Item = Named<'a>>) -> Self {
         let mut edit = Self::new(Operation::PLAN);
         let before = snapshot.own_tensors(Kind::POLICY_KERNEL);
         edit.removed.extend(before.iter().map(|entry| entry.segment_id.get()));
-        edit.drafts.push(tensors::draft(Kind::POLICY_KERNEL, tensors));
+        edit.drafts
+            .push(tensors::draft(Kind::POLICY_KERNEL, tensors.into_iter().filter(|(.., values)| !values.is_empty())));
         edit
     }
 }

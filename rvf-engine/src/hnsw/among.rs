@@ -80,9 +80,9 @@ impl<T> Task<T> for Among<'_, T> {
             if found.distances > most {
                 return None;
             }
-            if let Some(Stop { k, slack }) = self.stop.filter(|_| !std::mem::replace(&mut is_begun, true)) {
+            if let Some(Stop { k, kept, slack }) = self.stop.filter(|_| !std::mem::replace(&mut is_begun, true)) {
                 // The first round measures the leaders.
-                pool.stop_beyond(k, slack * spread(distances));
+                pool.stop_beyond(k, slack * spread(distances), kept);
             }
             source.measured(pool, nodes, distances);
         }

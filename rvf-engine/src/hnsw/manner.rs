@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// How a walk spends its distances. The default is a walk that is given nothing but the number of candidates.
 ///
 /// ```text
-/// leaders -> pivots, until `probed` -> [ to the nearest, by `approach` links a node -> again from there ] -> by `links` links a node,
+/// leaders -> pivots, until `probed` -> [ from nearest to nearest, by `approach` links a node ] -> by `links` links a node,
 ///            until the nearest that is not expanded is `slack` spreads farther than the k-th nearest
 /// ```
 /// The way of few links is greedy search on the upper layers of HNSW, on the one layer that there is: all that it has to find is a node
@@ -32,6 +32,8 @@ pub(crate) struct Manner<'a> {
 pub(crate) struct Stop {
     /// So many are asked for.
     pub(crate) k: usize,
+    /// So many of the nearest are wanted however far they are: to be measured again.
+    pub(crate) kept: usize,
     /// In standard deviations of the leaders' distances.
     pub(crate) slack: f32,
 }

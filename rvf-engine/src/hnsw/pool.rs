@@ -71,8 +71,9 @@ pub(super) struct Pool {
     narrow: (f32, usize),
     /// Only so many of the nearest are expanded.
     first: usize,
-    /// How many are asked for, and how much farther than the last of them a node may be and be expanded.
-    reach: (usize, f32),
+    /// How many are asked for, how much farther than the last of them a node may be and be expanded, and how many of the nearest are kept
+    /// however far they are.
+    reach: (usize, f32, usize),
 }
 
 impl Pool {
@@ -85,7 +86,7 @@ impl Pool {
         self.bound = f32::INFINITY;
         self.narrow = (f32::INFINITY, usize::MAX);
         self.first = usize::MAX;
-        self.reach = (0, f32::INFINITY);
+        self.reach = (0, f32::INFINITY, 0);
     }
 
     /// Only the nearest one is expanded: the way there.
@@ -93,16 +94,15 @@ impl Pool {
         self.first = 1;
     }
 
-    /// All that were expanded on the way are to be expanded once more.
+    /// From now on others are expanded, too.
     pub(super) fn arrive(&mut self) {
         self.first = usize::MAX;
-        self.keys.iter_mut().for_each(|key| key.0 &= !EXPANDED);
-        self.cursor = 0;
     }
 
-    /// Nodes more than `slack` farther than the `k`-th nearest live one are not expanded.
-    pub(super) fn stop_beyond(&mut self, k: usize, slack: f32) {
-        self.reach = (k.max(1), slack);
+    /// Nodes more than `slack` farther than the `k`-th nearest live one are not expanded, nor taken in where they are not among the `kept`
+    /// nearest.
+    pub(super) fn stop_beyond(&mut self, k: usize, slack: f32, kept: usize) {
+        self.reach = (k.max(1), slack, kept.max(k).max(1));
     }
 
     /// Until a node nearer than `wanted` is met, only the `few` nearest are expanded.
@@ -140,6 +140,7 @@ impl Pool {
             // Full, and nothing but live nodes: the farthest makes room.
             shift_in(&mut self.keys[at..], key);
             self.bound = self.keys.last().map_or(f32::INFINITY, |last| last.distance());
+            self.tighten();
             return;
         }
         self.keys.insert(at, key);
@@ -149,6 +150,17 @@ impl Pool {
         }
         if self.live == self.ef {
             self.bound = self.keys.last().map_or(f32::INFINITY, |last| last.distance());
+        }
+        self.tighten();
+    }
+
+    /// Lowers the bound to what can still be of use: what is in reach only draws nearer.
+    #[inline(always)]
+    fn tighten(&mut self) {
+        let (k, slack, kept) = self.reach;
+        if slack < f32::INFINITY && self.live == self.keys.len() && self.live >= kept {
+            let reach = self.keys[k - 1].distance() + slack;
+            self.bound = self.bound.min(reach.max(self.keys[kept - 1].distance()));
         }
     }
 
@@ -198,7 +210,7 @@ impl Pool {
     /// Whether a node is too far to lead to any that are asked for.
     #[inline(always)]
     fn is_beyond(&self, distance: f32) -> bool {
-        let (k, slack) = self.reach;
+        let (k, slack, _) = self.reach;
         if slack == f32::INFINITY || self.live < k {
             return false;
         }
@@ -262,11 +274,20 @@ mod tests {
         assert_eq!([pool.expand(), pool.expand()], [Some(1), None]);
         pool.arrive();
         // The second nearest live one is the third: what is farther than 4.5 is left.
-        pool.stop_beyond(2, 1.5);
+        pool.stop_beyond(2, 1.5, 2);
         let expanded: Vec<u32> = std::iter::from_fn(|| pool.expand()).collect();
-        assert_eq!(expanded, [1, 2, 3, 4]);
+        assert_eq!(expanded, [2, 3, 4]);
         // Fewer than are asked for: nothing is left.
-        pool.stop_beyond(7, 0.0);
+        pool.stop_beyond(7, 0.0, 7);
         assert_eq!(pool.expand(), Some(5));
+        // What is out of reach is not taken in, but as one of those that are kept.
+        let mut pool = Pool::default();
+        pool.begin(9);
+        pool.stop_beyond(2, 1.5, 3);
+        (1..4u32).for_each(|node| pool.insert(node as f32, node, false));
+        assert_eq!(pool.bound(), 3.5);
+        pool.stop_beyond(2, 0.5, 3);
+        pool.insert(2.5, 9, false);
+        assert_eq!(pool.bound(), 2.5);
     }
 }

@@ -202,8 +202,8 @@ impl<T> Task<T> for Walk<'_, T> {
         if on_the_way {
             self.scratch.pool.approach();
         }
-        if let Some(Stop { k, slack }) = self.manner.stop {
-            self.scratch.pool.stop_beyond(k, slack * self.scratch.spread);
+        if let Some(Stop { k, kept, slack }) = self.manner.stop {
+            self.scratch.pool.stop_beyond(k, slack * self.scratch.spread, kept);
         }
         if self.wanted < f32::INFINITY {
             self.scratch.pool.narrow(self.wanted, WHILE_FAR);

@@ -9,8 +9,7 @@
 //! spent on each. Whatever it leaves out is scanned, so no plan loses a record; settings beyond what is possible are brought back to it; a plan that is
 //! no plan at all (steps in a ring, two results, a graph twice) is refused, and the search is planned as if there were no planner.
 
-use super::settings::Settings;
-use std::collections::BTreeSet;
+use super::settings::{Settings, Warmth};
 use std::fmt;
 
 /// What a step does.
@@ -159,6 +158,13 @@ impl fmt::Display for PlanFault {
 /// The most steps of a plan.
 pub const MOST_STEPS: usize = 256;
 
+/// A set of steps.
+type Places = [u64; MOST_STEPS / 64];
+
+fn has(places: &Places, place: usize) -> bool {
+    places[place / 64] >> (place % 64) & 1 == 1
+}
+
 impl Plan {
     /// Adds a step; its place.
     pub(crate) fn push(&mut self, operator: Operator, graph: Option<u32>, inputs: &[u16]) -> u16 {
@@ -182,16 +188,16 @@ impl Plan {
         }
         let result = self.result()?;
         let reaches = self.reaching(result);
-        let (mut searched, mut seen) = (Vec::new(), BTreeSet::new());
-        for (step, reaches) in self.steps.iter().zip(reaches) {
+        let mut searched: Vec<(u32, Settings)> = Vec::new();
+        for (place, step) in self.steps.iter().enumerate() {
             if !matches!(step.operator, Operator::Walk | Operator::CodeScan) {
                 continue;
             }
             let (Some(graph), Some(settings)) = (step.graph, step.settings) else { return Err(PlanFault::Graph) };
-            if !sound(graph) || !seen.insert(graph) {
+            if !sound(graph) || searched.iter().any(|(other, _)| *other == graph) {
                 return Err(PlanFault::Graph);
             }
-            if !reaches {
+            if !has(&reaches, place) {
                 return Err(PlanFault::Unread);
             }
             searched.push((graph, settings));
@@ -207,17 +213,27 @@ impl Plan {
         if only_records { Ok(result) } else { Err(PlanFault::Result) }
     }
 
-    /// For each step whether the result reads from it, by way of others.
-    fn reaching(&self, result: usize) -> Vec<bool> {
-        let mut reaches = vec![false; self.steps.len()];
-        reaches[result] = true;
+    /// The steps that the result reads from, by way of others.
+    fn reaching(&self, result: usize) -> Places {
+        let mut reaches = Places::default();
+        reaches[result / 64] |= 1 << (result % 64);
         // Steps read from earlier ones: from the last to the first, each is known when its turn comes.
-        for place in (0..=result).rev().filter(|place| *place < self.steps.len()) {
-            if reaches[place] {
-                self.steps[place].inputs.iter().for_each(|input| reaches[usize::from(*input)] = true);
+        for (place, step) in self.steps.iter().enumerate().rev() {
+            if has(&reaches, place) {
+                step.inputs.iter().for_each(|input| reaches[usize::from(*input) / 64] |= 1 << (input % 64));
             }
         }
         reaches
+    }
+
+    /// The same, of which no later search knows.
+    pub(crate) fn forgotten(&self) -> Self {
+        let mut plan = self.clone();
+        let settings = plan.steps.iter_mut().filter_map(|step| step.settings.as_mut());
+        settings.for_each(|settings| {
+            settings.warmth = if settings.warmth.begins() { Warmth::Begins } else { Warmth::Cold };
+        });
+        plan
     }
 
     /// How long the longest way through it is, in steps.
@@ -235,11 +251,12 @@ impl Plan {
 mod tests {
     use super::*;
     use crate::hnsw::Manner;
+    use crate::search::Warmth;
 
     fn settings() -> Settings {
         let Manner { probed, approach, links, .. } = Manner::default();
-        let (slack, warm, strategy) = (1.0, false, None);
-        Settings { ef: 10, reranked: 16, probed, approach, links, slack, warm, strategy }
+        let (slack, warmth, strategy) = (1.0, Warmth::Cold, None);
+        Settings { ef: 10, reranked: 16, probed, approach, links, slack, warmth, strategy }
     }
 
     fn plan(walks: &[u32]) -> Plan {

@@ -90,13 +90,14 @@ impl Filtered<'_, '_> {
             let Some((_, view)) = snapshot.sound_graphs().find(|(sound, _)| *sound == *at as usize) else { continue };
             view.parts.iter().for_each(|part| walked[*part as usize] = true);
             let cell = self.in_graph(*at, view, settings.bounded(self.wanted), &mut near, &mut trace)?;
-            came_by.extend(cell.filter(|_| settings.warm).map(|cell| (view, cell)));
+            came_by.extend(cell.filter(|_| settings.warmth.leaves()).map(|cell| (view, cell)));
         }
         let reranked = searched.iter().map(|(_, settings)| settings.reranked).max().unwrap_or_default();
         may_be_nearest(&mut near, self.wanted.saturating_add(reranked.max(MEASURED)), &mut candidates);
         let rest = (0..walked.len() as u32).filter(|part| !walked[*part as usize]);
         let rows: Vec<RowId> = rest.flat_map(|part| self.matches.in_part(part)).collect();
         self.stored(rows, &mut candidates, &mut trace)?;
+        trace.reranked = candidates.len() as u64;
         let (hits, places) = self.rerank(&candidates)?;
         came_by.iter().for_each(|(view, cell)| remember(view, *cell, &places));
         Ok((hits, trace))
@@ -105,6 +106,7 @@ impl Filtered<'_, '_> {
     fn exactly(&self) -> Result<(Vec<Hit>, Trace)> {
         let (mut candidates, mut trace) = (Vec::new(), Trace { exact: true, ..Trace::default() });
         self.stored(self.matches.rows().collect(), &mut candidates, &mut trace)?;
+        trace.reranked = candidates.len() as u64;
         Ok((self.rerank(&candidates)?.0, trace))
     }
 

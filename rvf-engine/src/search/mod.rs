@@ -35,7 +35,7 @@ pub use filtered::Strategy;
 pub use plan::Trace;
 pub use planner::{Planner, Question};
 pub use query::QueryVector;
-pub use settings::Settings;
+pub use settings::{Settings, Warmth};
 
 use self::plan::Meter;
 use crate::Result;
@@ -269,7 +269,9 @@ impl<'s> Search<'s> {
         }
         let Some(plan) = self.planner.and_then(|planner| planner.plan(question)) else { return (None, false) };
         let is_sound = |graph: u32| question.view(graph).is_some();
-        let searched = plan.check(is_sound).ok();
-        (searched.clone(), searched.is_none())
+        match plan.check(is_sound) {
+            Ok(searched) => (Some(searched), false),
+            Err(_) => (None, true),
+        }
     }
 }

@@ -28,6 +28,8 @@ pub struct Trace {
     pub distances: u64,
     /// Nodes whose links were followed.
     pub hops: u64,
+    /// Stored rows that were measured once more, in binary64: not among the distances.
+    pub reranked: u64,
     /// The largest number of candidates that a walk kept; 0 without a walk.
     pub ef: usize,
     /// Whether every live record was compared.
@@ -349,14 +351,15 @@ impl Execution<'_, '_> {
         self.trace.distances += found.distances;
         self.trace.hops += found.hops;
         self.trace.ef = self.trace.ef.max(settings.ef);
-        if settings.warm {
+        if settings.warmth.leaves() {
             self.came_by.push((at, cell));
         }
         Ok(())
     }
 
-    fn rerank(&self, candidates: &[RowId]) -> Result<(Vec<Hit>, Vec<RowId>)> {
+    fn rerank(&mut self, candidates: &[RowId]) -> Result<(Vec<Hit>, Vec<RowId>)> {
         let search = self.search;
+        self.trace.reranked += candidates.len() as u64;
         self.meter.run(Operator::Rerank, None, || {
             let done = refine(search.snapshot, self.query, search.kernels, candidates, self.k)?;
             Ok((done, cost_of(candidates.len() as u64, 0, search.snapshot.schema().row_len())))

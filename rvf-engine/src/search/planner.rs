@@ -88,7 +88,7 @@ impl Question<'_> {
         let by_code = settings.strategy == Some(Strategy::OneByOne);
         let mut inputs = filter.to_vec();
         if !by_code {
-            if settings.warm {
+            if settings.warmth.begins() {
                 inputs.push(plan.push(Operator::CacheProbe, Some(graph), filter));
             }
             inputs.push(plan.push(Operator::CentroidProbe, Some(graph), filter));

@@ -23,9 +23,35 @@ pub struct Settings {
     /// all candidates.
     pub slack: f32,
     /// Whether to begin, too, where searches like this one ended.
-    pub warm: bool,
+    pub warmth: Warmth,
     /// How records that a filter finds are looked for; the cheapest way, by [`Strategy`]'s costs, unless given.
     pub strategy: Option<Strategy>,
+}
+
+/// Whether a search begins, too, where others that came by the same cell ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Warmth {
+    /// It does not.
+    #[default]
+    Cold,
+    /// It does not, but where it ends is remembered for others.
+    Leaves,
+    /// It does, and leaves no trace: what is audited must not be found because it was audited.
+    Begins,
+    /// It does, and where it ends is remembered in turn.
+    Remembers,
+}
+
+impl Warmth {
+    /// Whether it begins where others ended.
+    pub fn begins(self) -> bool {
+        matches!(self, Self::Begins | Self::Remembers)
+    }
+
+    /// Whether others may begin where it ends.
+    pub fn leaves(self) -> bool {
+        matches!(self, Self::Leaves | Self::Remembers)
+    }
 }
 
 /// The most candidates that a plan may ask for.
@@ -42,8 +68,8 @@ impl Settings {
             Effort::Exact => usize::MAX,
         };
         let Manner { probed, approach, links, .. } = Manner::default();
-        let (slack, warm, strategy) = (f32::INFINITY, false, None);
-        Self { ef, reranked: RERANKED, probed, approach, links, slack, warm, strategy }
+        let (slack, warmth, strategy) = (f32::INFINITY, Warmth::Cold, None);
+        Self { ef, reranked: RERANKED, probed, approach, links, slack, warmth, strategy }
     }
 
     /// The same within what is possible, for so many results: what a plan may say is anything.
@@ -61,7 +87,8 @@ impl Settings {
     /// As a walk for `k` results reads it.
     pub(super) fn manner<'a>(&self, k: usize, warm: Option<&'a Warm>) -> Manner<'a> {
         let Self { probed, approach, links, slack, .. } = *self;
-        let stop = (slack < f32::INFINITY).then_some(Stop { k, slack });
+        let kept = k.saturating_add(self.reranked);
+        let stop = (slack < f32::INFINITY).then_some(Stop { k, kept, slack });
         Manner { probed, approach, links, stop, warm }
     }
 }

@@ -162,7 +162,7 @@ impl GraphSearch<'_> {
         let entry = Entry { nodes: index.pivots(), offsets: index.cells(), rows: pivot_rows };
         let links = Links::new(index.links(), index.facts().degree.get() as usize);
         let (ef, dead) = (self.settings.ef, &self.graph.dead[..]);
-        let warm = self.settings.warm.then(|| self.graph.warm());
+        let warm = self.settings.warmth.begins().then(|| self.graph.warm());
         let manner = self.settings.manner(self.k, warm);
         let Some(selection) = self.among else {
             let walk = Walk { dead, wanted: self.wanted, manner, ..Walk::new(rows, links, entry, ef, scratch) };

@@ -4,7 +4,7 @@ use super::arms::STATIC;
 use super::attend::{Attend, Attending, Told};
 use super::audit::{Waiting, even};
 use super::template::Template;
-use crate::learn::{Bandit, Burst, BurstAllowance, repeats};
+use crate::learn::{Bandit, Burst, BurstAllowance, Cycles, Measured, repeats};
 use crate::random::Random;
 use crate::search::{Effort, Plan, Planner, QueryVector, Question, Trace};
 use crate::store::Snapshot;
@@ -79,6 +79,7 @@ pub(super) struct Inner {
     pub(super) waiting: VecDeque<Waiting>,
     pub(super) attend: Attend,
     pub(super) burst: Burst,
+    pub(super) model: Measured<Cycles>,
     pub(super) nanos_a_distance: f64,
     pub(super) audit_nanos: u64,
     audit_mean: f64,
@@ -96,18 +97,22 @@ impl Planner for AdaptivePlanner {
         let (key, target) = key_of(question)?;
         let mut inner = self.lock();
         inner.asked += 1;
+        let mut is_audited = false;
         if self.options.learns {
             inner.until_next = inner.until_next.saturating_sub(1);
-            if inner.until_next == 0 {
-                self.sample(&mut inner, key, question);
-            }
+            is_audited = inner.until_next == 0 && self.sample(&mut inner, key, question);
         }
         let template = match inner.templates.get_mut(&key) {
             Some(template) => template,
             None => inner.template(key, target, question)?,
         };
         template.asked += 1;
-        template.plan.clone()
+        template.left += u64::from(template.plan.is_some());
+        match &template.plan {
+            // Where it ends must not be known to its own audit.
+            Some(plan) if is_audited => Some(Arc::new(plan.forgotten())),
+            plan => plan.clone(),
+        }
     }
 
     fn observe(&self, _: &Question<'_>, trace: &Trace) {
@@ -139,16 +144,21 @@ impl AdaptivePlanner {
             waiting: VecDeque::new(),
             attend: Attend::new(options.attending),
             burst: Burst::new(allowance),
+            model: Measured::new(Cycles::default()),
             nanos_a_distance: 25.0,
             audit_nanos: 0,
-            audit_mean: 5e5,
+            audit_mean: 2e5,
             asked: 0,
             until_next: 1,
             random: 1,
             names: VecDeque::new(),
             writes: 0,
             most_templates: options.memory.min(MOST_MEMORY) / TEMPLATE_BYTES,
-            told: Told::default(),
+            // Asked once: it reads files.
+            told: Told {
+                cpus: std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32),
+                ..Told::default()
+            },
         };
         let (distances, started) = (AtomicU64::new(0), Instant::now());
         let planner = Self { snapshot, options, inner: Mutex::new(inner), distances, started };
@@ -177,8 +187,8 @@ impl AdaptivePlanner {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets a question wait for an audit, if there is time for one.
-    fn sample(&self, inner: &mut Inner, key: u64, question: &Question<'_>) {
+    /// Lets a question wait for an audit, if there is time for one: whether there is.
+    fn sample(&self, inner: &mut Inner, key: u64, question: &Question<'_>) -> bool {
         let mut random = Random(inner.random);
         // Any number from 1 on: a stream that repeats itself does not fall into step with it.
         inner.until_next = if inner.burst.left() > 0 { 1 } else { 1 + random.below(2 * BETWEEN - 1) };
@@ -191,7 +201,8 @@ impl AdaptivePlanner {
         inner.told = inner.tell(self.started.elapsed().as_nanos() as f64);
         let planned: u64 = inner.waiting.len() as u64 * inner.audit_mean as u64;
         let expected = inner.audit_mean as u64;
-        if inner.waiting.len() < MOST_WAITING && inner.burst.may_audit(queries, audits + planned, expected) {
+        let waits = inner.waiting.len() < MOST_WAITING && inner.burst.may_audit(queries, audits + planned, expected);
+        if waits {
             let query = match question.query {
                 QueryVector::F32(values) => QueryVector::F32(values.to_vec().into()),
                 QueryVector::I8(values) => QueryVector::I8(values.to_vec().into()),
@@ -200,6 +211,7 @@ impl AdaptivePlanner {
             let (matches, k, effort) = (question.matches.cloned(), question.k, question.effort);
             inner.waiting.push_back(Waiting { query, matches, k, effort });
         }
+        waits
     }
 }
 
@@ -246,11 +258,10 @@ impl Inner {
     }
 
     fn tell(&self, elapsed: f64) -> Told {
-        let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
         let names: Vec<u64> = self.names.iter().copied().collect();
         Told {
             questions_a_nano: self.asked as f64 / elapsed.max(1.0),
-            cpus,
+            cpus: self.told.cpus,
             write_share: self.writes as f32 / (self.writes + self.asked).max(1) as f32,
             // One kind of question only repeats nothing: it is what all are.
             repeats: if self.templates.len() > 1 { repeats(&names, 16) } else { 0.0 },

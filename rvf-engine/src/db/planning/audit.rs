@@ -2,6 +2,7 @@
 
 use super::adaptive::{AdaptivePlanner, Inner, key_of};
 use super::arms::STATIC;
+use crate::learn::{CostModel, Work};
 use crate::search::{Cost, Effort, Matches, Plan, Planner, QueryVector, Question, Settings, Trace};
 use crate::store::Snapshot;
 use crate::{Hit, Result};
@@ -12,7 +13,7 @@ use std::time::Instant;
 /// Candidates of a look that counts as true, unless it is exact.
 const SHADOW: usize = 400;
 /// One audit in so many compares every record.
-const EXACT_ONE_IN: u64 = 16;
+const EXACT_ONE_IN: u64 = 64;
 
 /// A question that waits to be audited.
 #[derive(Debug)]
@@ -118,6 +119,9 @@ impl AdaptivePlanner {
             let (right, cost) = self.try_arm(&question, plan, &truth)?;
             seen.push((arm, right, cost));
         }
+        if all {
+            self.remember(key, &question)?;
+        }
         let found = self.spread(&snapshot, &truth)?;
         Ok(self.lock().audited(key, served, &seen, &found, &question))
     }
@@ -150,7 +154,29 @@ impl AdaptivePlanner {
         let farthest = truth.last().map_or(f32::NEG_INFINITY, |hit| hit.distance);
         let right = hits.iter().filter(|hit| hit.distance <= farthest).count();
         let (distances, hops) = (trace.distances as f64, trace.hops as f64);
-        Ok((right as u32, Cost { distances, hops, nanos, pages: distances, ..Cost::default() }))
+        let (reranked, row) = (trace.reranked as f64, question.snapshot.schema().row_len() as f64);
+        let bytes = distances * self.code_len(question) + reranked * row;
+        let distances = distances + reranked;
+        Ok((right as u32, Cost { distances, bytes, hops, nanos, pages: reranked, ..Cost::default() }))
+    }
+
+    /// Searches once more as one that is served would, so that later ones know of it.
+    fn remember(&self, key: u64, question: &Question<'_>) -> Result<()> {
+        let plan = {
+            let mut inner = self.lock();
+            let template = inner.templates.get_mut(&key);
+            template.and_then(|template| {
+                template.left += 1;
+                template.plan_of(template.warm_arm()?, question, &even(question))
+            })
+        };
+        plan.map_or(Ok(()), |plan| self.try_arm(question, Some(plan), &[]).map(drop))
+    }
+
+    /// Bytes that a walk reads a distance.
+    fn code_len(&self, question: &Question<'_>) -> f64 {
+        let view = question.graphs().first().and_then(|(graph, _)| question.view(*graph));
+        view.map_or(0.0, |view| f64::from(view.index.facts().stride.get()))
     }
 
     /// In which graphs the true neighbours are.
@@ -171,7 +197,7 @@ impl Inner {
     /// The plan of an arm as it would be served.
     fn arm_plan(&mut self, key: u64, arm: usize, question: &Question<'_>) -> Option<Plan> {
         let factors = self.factors(key, question);
-        self.templates.get(&key)?.plan_of(arm, question, &factors)
+        self.templates.get(&key)?.plan_of(arm, question, &factors).map(|plan| plan.forgotten())
     }
 
     /// Takes over an audit: what each arm found that was tried, and took; where the true neighbours are. Whether what was served drifted.
@@ -186,7 +212,10 @@ impl Inner {
         let Some(template) = self.templates.get_mut(&key) else { return false };
         let mut drifted = false;
         for (arm, right, cost) in seen {
-            template.audited(*arm, *right, *cost);
+            // Times of single searches are noisy: what they tell of the work of a kind is told of all of it.
+            let (kind, work) = (template.kind(*arm), work_of(cost));
+            self.model.observe(kind, &work, cost.nanos);
+            template.audited(*arm, *right, Cost { nanos: self.model.cost(kind, &work), ..*cost });
             if *arm == served {
                 drifted = template.drifted(*right);
                 self.attend.policy.record(cost.nanos);
@@ -205,6 +234,11 @@ impl Inner {
     }
 }
 
+fn work_of(cost: &Cost) -> Work {
+    let Cost { distances, bytes, hops, pages, words, inserts, .. } = *cost;
+    Work { distances, bytes, hops, pages, words, inserts }
+}
+
 /// All graphs, looked through alike.
 pub(super) fn even(question: &Question<'_>) -> Vec<(u32, f32)> {
     question.graphs().iter().filter(|(_, count)| *count > 0).map(|(graph, _)| (*graph, 1.0)).collect()
@@ -219,6 +253,6 @@ pub(super) fn told(settings: Option<&Settings>) -> String {
         Some(crate::Strategy::Walk) => "walk among all",
         None => "walk",
     };
-    let warm = if settings.warm { ", from where others ended" } else { "" };
+    let warm = if settings.warmth.begins() { ", from where others ended" } else { "" };
     format!("{how}, slack {}, ef {}{warm}", settings.slack, settings.ef)
 }

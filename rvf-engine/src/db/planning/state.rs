@@ -1,4 +1,4 @@
-//! What planning learned as tensors: committed with the store, branched, reset and read again like any other segment.
+//! What planning learned as tensors: committed with the store, reset and read again like any other segment. A branch, whose graphs are others, begins anew.
 
 use super::super::Db;
 use super::super::learning::tensors;
@@ -14,6 +14,8 @@ use rvf_format::Kind;
 
 /// Version of the state: one of another is left alone.
 const VERSION: f32 = 1.0;
+/// What is taken for true of arms whose audits are read with them: nothing hangs on it any more.
+const RESTORED: f64 = 0.85;
 /// Numbers of an arm.
 const OF_ARM: usize = 9;
 
@@ -51,7 +53,7 @@ impl AdaptivePlanner {
         for place in 0.. {
             let name = |part: &str| format!("plan.template.{place}.{part}");
             let (Some(key), Some(state)) = (all.get(&name("key"), &[8]), all.tensor(&name("bandit"))) else { break };
-            let Some(bandit) = Bandit::from_state(options(), &state.values) else { continue };
+            let Some(bandit) = Bandit::from_state(options(RESTORED), &state.values) else { continue };
             inner.kept.insert(whole(key, 8), bandit);
         }
         let mut attention = Tensors::default();
@@ -108,7 +110,8 @@ fn graphs(snapshot: &Snapshot) -> Vec<u64> {
 /// Whether a state is of this version and of these graphs.
 fn fits(all: &Tensors, snapshot: &Snapshot) -> bool {
     let of = graphs(snapshot);
-    let kept = all.get("plan.graphs", &[of.len(), 4]);
+    // A tensor without values is not kept.
+    let kept = if of.is_empty() { Some(&[][..]) } else { all.get("plan.graphs", &[of.len(), 4]) };
     let is_same = kept.is_some_and(|kept| kept.chunks_exact(4).map(|id| whole(id, 16)).eq(of.iter().copied()));
     all.number("plan.version") == Some(VERSION) && is_same
 }
@@ -140,7 +143,7 @@ fn numbers(arms: &[Arm]) -> Vec<f32> {
             count(settings.approach),
             count(settings.links),
             slack,
-            f32::from(u8::from(settings.warm)),
+            f32::from(u8::from(settings.warmth.begins())),
             strategy,
             f32::from(arm.family),
         ]

@@ -3,13 +3,20 @@
 use super::arms::{Arm, STATIC, arms};
 use super::attend::Shares;
 use crate::learn::{ArmChoice, ArmReason, Bandit, BanditOptions, PageHinkley, Turn};
-use crate::search::{Cost, Plan, Question, Settings};
+use crate::search::{Cost, Plan, Question, Settings, Strategy};
 use std::sync::Arc;
 
-/// How sure it has to be that an arm finds enough.
-pub(super) const CONFIDENCE: f64 = 0.95;
-/// What counts for an arm before it was audited: about the answers to one query, of less than is asked for: nothing is served unproven.
-const PRIOR: (f64, f64) = (0.85, 4.0);
+/// How sure it has to be that an arm finds enough. (Of several arms that chance favoured one is chosen: at 0.95 the chosen one fell short more
+/// often than one time in twenty.)
+pub(super) const CONFIDENCE: f64 = 0.99;
+/// Answers that what is taken for true of an arm before its first audit counts as: fewer than those to one question.
+const PRIOR_STRENGTH: f64 = 4.0;
+/// Searches that have to leave where they ended before it is looked at what beginning there is worth.
+const OTHERS: u64 = 500;
+/// Arms less likely than this to find enough are not tried.
+const HOPELESS: f64 = 0.02;
+/// Arms beside the one that is served that an audit tries.
+const TOGETHER: usize = 5;
 /// After drift, all that was seen counts this much.
 const AFTER_DRIFT: f64 = 0.1;
 
@@ -29,6 +36,8 @@ pub(super) struct Template {
     pub(super) plan: Option<Arc<Plan>>,
     /// How the true neighbours are spread over graphs.
     pub(super) shares: Shares,
+    /// How many searches left where they ended.
+    pub(super) left: u64,
     recall: PageHinkley,
     /// How often it was asked, and audited.
     pub(super) asked: u64,
@@ -39,8 +48,8 @@ pub(super) struct Template {
 
 impl Template {
     pub(super) fn new(question: &Question<'_>, target: f64) -> Self {
-        let arms = arms(question);
-        let bandit = Bandit::new(arms.len(), options());
+        let arms = arms(question, target);
+        let bandit = Bandit::new(arms.len(), options(least_recall(question)));
         Self {
             target,
             k: question.k,
@@ -50,6 +59,7 @@ impl Template {
             served: ArmChoice { arm: STATIC, reason: ArmReason::Fallback },
             plan: None,
             shares: Shares::default(),
+            left: 0,
             recall: PageHinkley::of_recall(),
             asked: 0,
             audits: 0,
@@ -64,6 +74,33 @@ impl Template {
             self.bandit = bandit;
         }
         fits
+    }
+
+    /// What kind of work an arm is: for the model of costs.
+    pub(super) fn kind(&self, arm: usize) -> usize {
+        let settings = self.arms.get(arm).and_then(|arm| arm.settings);
+        match settings.map(|settings| settings.strategy) {
+            None => 0,
+            Some(None) => 1,
+            Some(Some(Strategy::OneByOne)) => 2,
+            Some(Some(Strategy::TwoHops)) => 3,
+            Some(Some(Strategy::Walk)) => 4,
+        }
+    }
+
+    /// The least look that begins where others ended.
+    pub(super) fn warm_arm(&self) -> Option<usize> {
+        (0..self.arms.len()).find(|arm| self.is_warm(*arm))
+    }
+
+    fn is_warm(&self, arm: usize) -> bool {
+        let settings = self.arms.get(arm).and_then(|arm| arm.settings);
+        settings.is_some_and(|settings| settings.warmth.begins())
+    }
+
+    /// Whether it can be told what an arm finds: one that begins where others ended needs others.
+    fn is_open(&self, arm: usize) -> bool {
+        self.left >= OTHERS || !self.is_warm(arm)
     }
 
     /// Decides anew what is served.
@@ -106,7 +143,7 @@ impl Template {
         for at in 0..self.arms.len() {
             let family = self.arms[at].family;
             let is_nearer = |(arm, ..): &&(usize, u32, Cost)| *arm < at && self.arms[*arm].family == family;
-            let was_tried = seen.iter().any(|(arm, ..)| *arm == at);
+            let was_tried = seen.iter().any(|(arm, ..)| *arm == at) || !self.is_open(at);
             if let Some((_, right, _)) =
                 seen.iter().filter(is_nearer).max_by_key(|(arm, ..)| *arm).filter(|_| !was_tried)
             {
@@ -126,24 +163,39 @@ impl Template {
         has
     }
 
-    /// What an audit should try: what is served, what could be served for less, and what is done without a planner.
-    pub(super) fn to_audit(&mut self, all: bool) -> Vec<usize> {
+    /// What an audit should try: what is served, and what could be served for less, first what is nearest to being proven. (A look that counts as
+    /// true costs as much as six arms.)
+    pub(super) fn to_audit(&self, all: bool) -> Vec<usize> {
         if all {
-            return (0..self.arms.len()).collect();
+            return (0..self.arms.len()).filter(|arm| self.is_open(*arm)).collect();
         }
-        let expected: Vec<f64> =
-            self.costs.iter().map(|cost| if cost.nanos > 0.0 { cost.nanos } else { 1.0 }).collect();
+        let cost = |arm: usize| self.bandit.cost(arm).filter(|(_, count)| *count > 0.0).map(|(cost, _)| cost);
+        let served = cost(self.served.arm).unwrap_or(f64::INFINITY);
+        let chance = |arm: &usize| {
+            let chance = self.bandit.recall(*arm).map_or(0.0, |recall| recall.probability_at_least(self.target));
+            let is_open = chance > HOPELESS && chance < CONFIDENCE;
+            let may_be_cheaper = cost(*arm).is_none_or(|cost| cost < served);
+            (is_open && may_be_cheaper && *arm != self.served.arm && self.is_open(*arm)).then_some((*arm, chance))
+        };
+        let mut open: Vec<(usize, f64)> = (0..self.arms.len()).filter_map(|arm| chance(&arm)).collect();
+        open.sort_by(|a, b| b.1.total_cmp(&a.1));
         let mut tried = vec![self.served.arm];
-        tried.extend(self.bandit.explore(self.target, CONFIDENCE, &expected));
-        tried.dedup();
+        tried.extend(open.into_iter().take(TOGETHER).map(|(arm, _)| arm));
         tried
     }
 }
 
-/// How rewards follow from nanoseconds.
-pub(super) fn options() -> BanditOptions {
-    let (prior_mean, prior_strength) = PRIOR;
-    BanditOptions { low_ns: 2e3, high_ns: 1e7, prior_mean, prior_strength }
+/// How rewards follow from nanoseconds, and what is taken for true of an arm before its first audit.
+pub(super) fn options(prior_mean: f64) -> BanditOptions {
+    BanditOptions { low_ns: 2e3, high_ns: 1e7, prior_mean, prior_strength: PRIOR_STRENGTH }
+}
+
+/// The recall of the least look that the curves of the file tell of: what is taken for true of an arm before its first audit.
+fn least_recall(question: &Question<'_>) -> f64 {
+    let views = question.graphs().into_iter().filter_map(|(graph, _)| question.view(graph));
+    let recalls =
+        views.filter_map(|view| view.index.effort().first().map(|point| f64::from(point.recall_ppm.get()) / 1e6));
+    recalls.fold(1.0, f64::min).clamp(0.5, 0.9)
 }
 
 /// Spreads what an arm is known to take over the steps of its plan, as the estimates are.

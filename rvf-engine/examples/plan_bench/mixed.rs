@@ -39,6 +39,12 @@ fn sides(ground: &Ground) -> Outcome<[Side; 2]> {
     Ok([side("three segments", three)?, side("branch chain", chain)?])
 }
 
+/// The kinds of questions that there are among these.
+fn kinds<'a>(side: &'a Side, asks: &[Ask<'_>]) -> Vec<Option<&'a Matches>> {
+    let has_filters = asks.iter().any(|ask| ask.matches.is_some());
+    std::iter::once(None).chain(side.matches.iter().filter(|_| has_filters).map(Some)).collect()
+}
+
 /// Of each question that which was seen by the planner taught by those of the other fold.
 fn folds(side: &Side, asks: &[Ask<'_>], target: f64, attending: Attending) -> Outcome<Vec<Seen>> {
     let mut seen = vec![Seen::default(); asks.len()];
@@ -47,7 +53,10 @@ fn folds(side: &Side, asks: &[Ask<'_>], target: f64, attending: Attending) -> Ou
         let options = PlannerOptions { learns: false, attending, ..PlannerOptions::default() };
         let planner = AdaptivePlanner::new(side.snapshot.clone(), options)?;
         for (_, ask) in asks.iter().enumerate().filter(|(at, _)| !is_test(*at)) {
-            planner.study(&ask.query, K, Effort::Recall(target), ask.matches)?;
+            // Questions that are asked later differ in the query from all of these.
+            for matches in kinds(side, asks) {
+                planner.study(&ask.query, K, Effort::Recall(target), matches)?;
+            }
         }
         for _ in 0..ROUNDS {
             for (at, ask) in asks.iter().enumerate().filter(|(at, _)| is_test(*at)) {

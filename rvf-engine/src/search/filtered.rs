@@ -13,7 +13,7 @@ use super::dag::Operator;
 use super::effort::Effort;
 use super::exact::{op_of, scan_rows};
 use super::filter::Matches;
-use super::plan::{Meter, SCAN_SLACK, Trace, choose, cost_of, remember};
+use super::plan::{Meter, SCAN_SLACK, Trace, choose, cost_of, remember, share_of};
 use super::query::Checked;
 use super::refine::refine;
 use super::settings::Settings;
@@ -48,7 +48,7 @@ pub(super) fn search(
     let (planned, refused) = search.planned(&question);
     let is_planned = planned.is_some();
     let found = Filtered { search, query, matches, wanted, meter };
-    let (hits, trace) = found.run(planned.unwrap_or_else(|| found.unplanned()))?;
+    let (hits, trace) = found.run(planned.unwrap_or_else(|| found.unplanned()), is_planned)?;
     let trace = Trace { planned: is_planned, refused, ..trace };
     if let Some(planner) = search.planner {
         planner.observe(&question, &trace);
@@ -71,9 +71,9 @@ impl Filtered<'_, '_> {
         chosen.walks.iter().map(|walk| (walk.at, walk.settings)).collect()
     }
 
-    fn run(&self, searched: Vec<(u32, Settings)>) -> Result<(Vec<Hit>, Trace)> {
+    fn run(&self, searched: Vec<(u32, Settings)>, is_planned: bool) -> Result<(Vec<Hit>, Trace)> {
         if !searched.is_empty() {
-            let (hits, trace) = self.by_graphs(&searched)?;
+            let (hits, trace) = self.by_graphs(&searched, is_planned)?;
             if hits.len() == self.wanted {
                 return Ok((hits, trace));
             }
@@ -81,7 +81,7 @@ impl Filtered<'_, '_> {
         self.exactly()
     }
 
-    fn by_graphs(&self, searched: &[(u32, Settings)]) -> Result<(Vec<Hit>, Trace)> {
+    fn by_graphs(&self, searched: &[(u32, Settings)], is_planned: bool) -> Result<(Vec<Hit>, Trace)> {
         let snapshot = self.search.snapshot;
         let mut trace = Trace { damaged: snapshot.damaged_graphs(), ..Trace::default() };
         let mut walked = vec![false; snapshot.parts().len()];
@@ -89,7 +89,15 @@ impl Filtered<'_, '_> {
         for (at, settings) in searched {
             let Some((_, view)) = snapshot.sound_graphs().find(|(sound, _)| *sound == *at as usize) else { continue };
             view.parts.iter().for_each(|part| walked[*part as usize] = true);
-            let cell = self.in_graph(*at, view, settings.bounded(self.wanted), &mut near, &mut trace)?;
+            let count: u64 = view.parts.iter().map(|part| self.matches.count_in(*part)).sum();
+            // What is planned is audited: so each graph is asked for its share only.
+            let k = if is_planned {
+                share_of(self.wanted, count as f64 / self.matches.count().max(1) as f64)
+            } else {
+                self.wanted
+            };
+            let asked = settings.of_share(k, self.wanted);
+            let cell = self.in_graph(*at, view, (k, count), asked, &mut near, &mut trace)?;
             came_by.extend(cell.filter(|_| settings.warmth.leaves()).map(|cell| (view, cell)));
         }
         let reranked = searched.iter().map(|(_, settings)| settings.reranked).max().unwrap_or_default();
@@ -139,12 +147,12 @@ impl Filtered<'_, '_> {
         &self,
         at: u32,
         view: &GraphView,
+        (k, count): (usize, u64),
         settings: Settings,
         near: &mut Vec<Near>,
         trace: &mut Trace,
     ) -> Result<Option<u32>> {
         let snapshot = self.search.snapshot;
-        let count: u64 = view.parts.iter().map(|part| self.matches.count_in(*part)).sum();
         if count == 0 {
             return Ok(None);
         }
@@ -159,7 +167,7 @@ impl Filtered<'_, '_> {
             kernels: self.search.kernels,
             op: op_of(snapshot.schema().metric),
             settings,
-            k: self.wanted,
+            k,
             wanted: f32::INFINITY,
             codes: snapshot.codes_of(place),
             among: Some(Selection { excluded: self.matches.excluded(place, parts), count, is_promised }),
@@ -192,6 +200,18 @@ pub(super) struct Odds {
     pub(super) is_promised: bool,
 }
 
+impl Strategy {
+    /// What measuring so many takes, by the table of [`Odds`].
+    pub(crate) fn one_by_one_nanos(count: u64) -> f64 {
+        9.0 * count as f64
+    }
+
+    /// What a walk of two hops takes that keeps so many candidates.
+    pub(crate) fn two_hops_nanos(kept: usize) -> f64 {
+        25_000.0 + 1_900.0 * kept as f64
+    }
+}
+
 /// All thresholds stand here. In nanoseconds, as measured on a Zen 4 with 100,000 x 384 of four-bit codes (docs-text; masks of 0.1 %
 /// to 90 % drawn at random, and by source, 44 % and correlated with the vectors):
 ///
@@ -203,9 +223,9 @@ pub(super) struct Odds {
 impl Odds {
     /// What looking for the nearest of them costs least.
     pub(super) fn cheapest(&self) -> Strategy {
-        let one_by_one = 9.0 * self.count as f64;
+        let one_by_one = Strategy::one_by_one_nanos(self.count);
         let walk = 33.0 * self.walked();
-        let two_hops = 25_000.0 + 1_900.0 * self.kept() as f64;
+        let two_hops = Strategy::two_hops_nanos(self.kept());
         let walks = self.share >= WALKED_FROM;
         if one_by_one <= if walks { walk } else { two_hops } {
             Strategy::OneByOne

@@ -81,15 +81,20 @@ impl<'s> Planned<'s> {
     /// Asks a graph that holds a small share of the records for a small share of the nearest: as many as are expected there, two
     /// standard deviations more, and one. Where as many are found as were asked for, all are asked for after all.
     fn of_share(self, share: f64) -> Self {
-        let expected = self.k as f64 * share.clamp(0.0, 1.0);
-        let k = ((expected + 2.0 * expected.sqrt() + 1.0).ceil() as usize).min(self.k);
-        let ef = (self.settings.ef as f64 * k as f64 / self.k.max(1) as f64).ceil() as usize;
-        Self { k, settings: Settings { ef: ef.max(k), ..self.settings }, ..self }
+        let k = share_of(self.k, share);
+        Self { k, settings: self.settings.of_share(k, self.k), ..self }
     }
 
     fn has(&self, at: RowId) -> bool {
         self.graph.parts.binary_search(&at.part).is_ok()
     }
+}
+
+/// How many of the `k` nearest are to be asked of what holds this share of the records: as many as are expected there, two standard deviations
+/// more, and one.
+pub(super) fn share_of(k: usize, share: f64) -> usize {
+    let expected = k as f64 * share.clamp(0.0, 1.0);
+    ((expected + 2.0 * expected.sqrt() + 1.0).ceil() as usize).min(k)
 }
 
 /// What was spent on what, where that is measured.

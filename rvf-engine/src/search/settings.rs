@@ -84,6 +84,12 @@ impl Settings {
         }
     }
 
+    /// For `k` of `all` results that are wanted: as many candidates fewer.
+    pub(super) fn of_share(self, k: usize, all: usize) -> Self {
+        let ef = (self.bounded(all).ef as f64 * k as f64 / all.max(1) as f64).ceil() as usize;
+        Self { ef: ef.max(k), ..self.bounded(k) }
+    }
+
     /// As a walk for `k` results reads it.
     pub(super) fn manner<'a>(&self, k: usize, warm: Option<&'a Warm>) -> Manner<'a> {
         let Self { probed, approach, links, slack, .. } = *self;

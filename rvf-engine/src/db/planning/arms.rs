@@ -14,8 +14,9 @@ pub(super) struct Arm {
 /// What is done without a planner.
 pub(super) const STATIC: usize = 0;
 
-/// How far beyond the k-th nearest a walk goes on, as parts of what is expected to do.
-const LADDER: [f32; 7] = [0.55, 0.75, 0.9, 1.0, 1.12, 1.3, 1.7];
+/// How far beyond the k-th nearest a walk goes on, as parts of what is expected to do: from the pivots, and begun where others ended, too.
+const COLD: [f32; 7] = [0.65, 0.8, 0.9, 1.0, 1.12, 1.3, 1.7];
+const WARM: [f32; 7] = [0.45, 0.6, 0.7, 0.8, 0.9, 1.05, 1.3];
 /// Links a node on the way there. (Measured, docs-text at recall 0.95: with 8, 12, 16, all of 32: 527, 508, 504, 574 distances.)
 const APPROACH: usize = 16;
 /// Candidates of walks of two hops, as parts of those that are kept without a planner.
@@ -48,14 +49,16 @@ pub(super) fn arms(question: &Question<'_>, target: f64) -> Vec<Arm> {
     };
     let mut push = |settings, family| arms.push(Arm { settings: Some(settings), family });
     if question.matches.is_none() {
-        for part in LADDER {
+        for part in COLD {
             push(Settings { warmth: Warmth::Leaves, ..walk(part, None) }, 1);
+        }
+        for part in WARM {
             push(Settings { warmth: Warmth::Remembers, ..walk(part, None) }, 2);
         }
         return arms;
     }
     push(Settings { strategy: Some(Strategy::OneByOne), ..fixed }, 1);
-    for part in LADDER {
+    for part in COLD {
         push(walk(part, Some(Strategy::Walk)), 2);
     }
     for part in TWO_HOPS {

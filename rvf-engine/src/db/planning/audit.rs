@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Candidates of a look that counts as true, unless it is exact.
-const SHADOW: usize = 400;
+const SHADOW: usize = 256;
 /// One audit in so many compares every record.
-const EXACT_ONE_IN: u64 = 64;
+const EXACT_ONE_IN: u64 = 256;
 
 /// A question that waits to be audited.
 #[derive(Debug)]

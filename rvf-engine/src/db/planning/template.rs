@@ -4,11 +4,11 @@ use super::arms::{Arm, STATIC, arms};
 use super::attend::Shares;
 use crate::learn::{ArmChoice, ArmReason, Bandit, BanditOptions, PageHinkley, Turn};
 use crate::search::{Cost, Plan, Question, Settings, Strategy};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How sure it has to be that an arm finds enough. (Of several arms that chance favoured one is chosen: at 0.95 the chosen one fell short more
-/// often than one time in twenty.)
-pub(super) const CONFIDENCE: f64 = 0.99;
+/// How sure it has to be that an arm finds enough.
+pub(super) const CONFIDENCE: f64 = 0.95;
 /// Answers that what is taken for true of an arm before its first audit counts as: fewer than those to one question.
 const PRIOR_STRENGTH: f64 = 4.0;
 /// Searches that have to leave where they ended before it is looked at what beginning there is worth.
@@ -16,7 +16,7 @@ const OTHERS: u64 = 500;
 /// Arms less likely than this to find enough are not tried.
 const HOPELESS: f64 = 0.02;
 /// Arms beside the one that is served that an audit tries.
-const TOGETHER: usize = 5;
+const TOGETHER: usize = 3;
 /// After drift, all that was seen counts this much.
 const AFTER_DRIFT: f64 = 0.1;
 
@@ -112,7 +112,11 @@ impl Template {
     /// The plan of an arm: its settings on each graph, which is looked through as much farther as the factor of the graph says.
     pub(super) fn plan_of(&self, arm: usize, question: &Question<'_>, factors: &[(u32, f32)]) -> Option<Plan> {
         let settings = self.arms.get(arm)?.settings?;
-        let on = |(graph, factor): &(u32, f32)| (*graph, Settings { slack: settings.slack * factor, ..settings });
+        let counts: BTreeMap<u32, u64> = question.graphs().into_iter().collect();
+        let on = |(graph, factor): &(u32, f32)| {
+            let count = counts.get(graph).copied().unwrap_or_default();
+            (*graph, one_by_one_where_few(Settings { slack: settings.slack * factor, ..settings }, count))
+        };
         let mut plan = question.plan_of(&factors.iter().map(on).collect::<Vec<_>>());
         if let Some(cost) = self.costs.get(arm).filter(|cost| cost.nanos > 0.0) {
             foretell(&mut plan, cost);
@@ -164,7 +168,7 @@ impl Template {
     }
 
     /// What an audit should try: what is served, and what could be served for less, first what is nearest to being proven. (A look that counts as
-    /// true costs as much as six arms.)
+    /// true costs as much as four arms.)
     pub(super) fn to_audit(&self, all: bool) -> Vec<usize> {
         if all {
             return (0..self.arms.len()).filter(|arm| self.is_open(*arm)).collect();
@@ -178,10 +182,21 @@ impl Template {
             (is_open && may_be_cheaper && *arm != self.served.arm && self.is_open(*arm)).then_some((*arm, chance))
         };
         let mut open: Vec<(usize, f64)> = (0..self.arms.len()).filter_map(|arm| chance(&arm)).collect();
-        open.sort_by(|a, b| b.1.total_cmp(&a.1));
+        // Of those alike the hardest look: what it does not prove no other will.
+        open.sort_by(|a, b| b.1.total_cmp(&a.1).then(b.0.cmp(&a.0)));
         let mut tried = vec![self.served.arm];
         tried.extend(open.into_iter().take(TOGETHER).map(|(arm, _)| arm));
         tried
+    }
+}
+
+/// Measuring all that match, which finds all of them, in place of what would cost more.
+fn one_by_one_where_few(settings: Settings, count: u64) -> Settings {
+    let is_other = matches!(settings.strategy, Some(Strategy::TwoHops | Strategy::Walk));
+    let costs_less = Strategy::one_by_one_nanos(count) <= Strategy::two_hops_nanos(settings.ef);
+    match is_other && costs_less {
+        true => Settings { strategy: Some(Strategy::OneByOne), ..settings },
+        false => settings,
     }
 }
 

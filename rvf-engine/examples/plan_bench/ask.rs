@@ -80,6 +80,7 @@ pub(crate) fn mean(seen: &[Seen], of: impl Fn(&Seen) -> f64) -> f64 {
 }
 
 /// Efforts of a search without a planner, question by question: the frontier that it is compared with.
+#[derive(Default)]
 pub(crate) struct Frontier {
     /// Of each effort, from the least on.
     pub(crate) points: Vec<Vec<Seen>>,
@@ -90,6 +91,21 @@ impl Frontier {
         let mut points = efforts.iter().map(|effort| all(asks, *effort, None)).collect::<Outcome<Vec<_>>>()?;
         points.sort_by(|a, b| mean(a, |seen| seen.recall).total_cmp(&mean(b, |seen| seen.recall)));
         Ok(Self { points })
+    }
+
+    /// Takes the least times of one more round of the same efforts.
+    pub(crate) fn take(&mut self, round: Vec<Vec<Seen>>) {
+        self.points = match self.points.is_empty() {
+            true => round,
+            false => {
+                std::mem::take(&mut self.points).into_iter().zip(round).map(|(a, b)| crate::least(vec![a, b])).collect()
+            }
+        };
+    }
+
+    /// Puts the efforts in the order of what they find.
+    pub(crate) fn sort(&mut self) {
+        self.points.sort_by(|a, b| mean(a, |seen| seen.recall).total_cmp(&mean(b, |seen| seen.recall)));
     }
 
     /// What each question costs at this mean recall: between the two efforts around it, mixed as its recall is. The cheapest of all mixtures.

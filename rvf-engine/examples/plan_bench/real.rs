@@ -15,15 +15,17 @@ pub(crate) fn real(ground: &Ground) -> Outcome<()> {
     let path = ground.folder.join("docs.rvf");
     let asks: Vec<Ask<'_>> =
         ground.docs.queries.iter().map(|query| Ask::new(&snapshot, query.clone(), None)).collect::<Outcome<_>>()?;
-    let frontier = timed_frontier(&asks)?;
     for target in [0.95, 0.99] {
         head(&format!("real queries, {FOLDS} folds, recall {target}"));
         let (mut rounds, mut served) = (Vec::new(), Vec::new());
+        let mut frontier = Frontier::default();
         for _ in 0..ROUNDS {
-            let (seen, told) = folds(&path, &asks, target)?;
+            let (seen, beside, told) = folds(&path, &asks, target)?;
             rounds.push(seen);
+            frontier.take(beside);
             served = told;
         }
+        frontier.sort();
         let seen = least(rounds);
         line("planner", &seen, &frontier);
         let settings = settings(&asks)?;
@@ -53,24 +55,30 @@ pub(crate) fn timed_frontier(asks: &[Ask<'_>]) -> Outcome<Frontier> {
     Ok(frontier)
 }
 
-/// Each question once, by a planner that was taught by those of the other folds; and what each of these serves. Every fold opens the store
-/// anew: what searches remember of each other is not shared.
-fn folds(path: &Path, asks: &[Ask<'_>], target: f64) -> Outcome<(Vec<Seen>, Vec<String>)> {
+/// Each question once, by a planner that was taught by those of the other folds; what the static search makes of it at once before and after, effort
+/// by effort; what each planner serves. Every fold opens the store anew: what searches remember of each other is not shared.
+fn folds(path: &Path, asks: &[Ask<'_>], target: f64) -> Outcome<(Vec<Seen>, Vec<Vec<Seen>>, Vec<String>)> {
+    let efforts = efforts();
     let (mut seen, mut served) = (vec![Seen::default(); asks.len()], Vec::new());
+    let mut beside = vec![vec![Seen::default(); asks.len()]; efforts.len()];
     for fold in 0..FOLDS {
         let snapshot = rvf_engine::Reader::open(path)?.snapshot();
         let (test, others): (Vec<_>, Vec<_>) = asks.iter().enumerate().partition(|(at, _)| at % FOLDS == fold);
         let planner = taught(&snapshot, others.iter().map(|(_, ask)| *ask), target)?;
-        for (_, ask) in &others {
-            ask.run_on(&snapshot, Effort::Recall(target), Some(&planner))?;
-        }
-        for (at, ask) in test {
-            seen[at] = ask.run_on(&snapshot, Effort::Recall(target), Some(&planner))?;
+        for (place, effort) in efforts.iter().enumerate() {
+            if place == efforts.len() / 2 {
+                for (at, ask) in &test {
+                    seen[*at] = ask.run_on(&snapshot, Effort::Recall(target), Some(&planner))?;
+                }
+            }
+            for (at, ask) in &test {
+                beside[place][*at] = ask.run_on(&snapshot, *effort, None)?;
+            }
         }
         let template = &planner.report().templates[0];
         served.push(template.arms[template.served].settings.clone());
     }
-    Ok((seen, served))
+    Ok((seen, beside, served))
 }
 
 pub(crate) fn taught<'a, 'b: 'a>(
@@ -100,7 +108,7 @@ fn settings(asks: &[Ask<'_>]) -> Outcome<Vec<Vec<Seen>>> {
     slacks
         .iter()
         .map(|slack| {
-            let planner = Always(rvf_engine::search::Settings { ef: 320, ..fixed.stopping(20, *slack) });
+            let planner = Always(rvf_engine::search::Settings { ef: 320, ..fixed.stopping((24, 16), *slack) });
             all(asks, Effort::Recall(0.95), Some(&planner))
         })
         .collect()

@@ -1,9 +1,9 @@
 //! A stream of topics by Zipf's law without a query twice.
 
-use crate::ask::{Ask, Seen, all};
+use crate::ask::{Ask, Frontier, Seen, all};
 use crate::data::{DIMENSION, Outcome};
-use crate::real::{taught, timed_frontier};
-use crate::{Ground, head, least, line};
+use crate::real::taught;
+use crate::{Ground, efforts, head, least, line};
 use rvf_engine::{AdaptivePlanner, Effort, Planner, PlannerOptions};
 
 const TOPICS: usize = 400;
@@ -68,7 +68,7 @@ pub(crate) fn zipf(ground: &Ground) -> Outcome<()> {
     let (teach, rest) = asks.split_at(TEACH);
     let (before, test) = rest.split_at(WARM);
     head(&format!("{TOPICS} topics by Zipf's law, no query twice, recall 0.95"));
-    let frontier = timed_frontier(test)?;
+    let mut frontier = Frontier::default();
     let effort = Effort::Recall(0.95);
     let mut rounds = Vec::new();
     for _ in 0..5 {
@@ -77,9 +77,15 @@ pub(crate) fn zipf(ground: &Ground) -> Outcome<()> {
         let run = |asks: &[Ask<'_>]| -> Outcome<Vec<Seen>> {
             asks.iter().map(|ask| ask.run_on(&snapshot, effort, Some(&planner))).collect()
         };
+        if std::env::var_os("PLAN_BENCH_TELL").is_some() && rounds.is_empty() {
+            tell(&planner);
+        }
         run(before)?;
         rounds.push(run(test)?);
+        let beside = efforts().into_iter().map(|effort| all(test, effort, None)).collect::<Outcome<Vec<_>>>()?;
+        frontier.take(beside);
     }
+    frontier.sort();
     line("planner", &least(rounds), &frontier);
     // From nothing, learning while it serves, audits on the side within their share.
     let live = AdaptivePlanner::new(snapshot.clone(), PlannerOptions::default())?;
@@ -90,14 +96,12 @@ pub(crate) fn zipf(ground: &Ground) -> Outcome<()> {
         }
     }
     let report = live.report();
+    for (name, part) in [("teach", teach), ("before", before), ("test", test)] {
+        let seen = all(part, effort, None)?;
+        println!("{name} without a planner: recall {:.4}", crate::ask::mean(&seen, |seen| seen.recall));
+    }
     if std::env::var_os("PLAN_BENCH_TELL").is_some() {
-        for arm in &report.templates[0].arms {
-            println!(
-                "{:<60} {:.4} {:.3} {:>6.0} {:>6.0} {:>8.0}",
-                arm.settings, arm.recall, arm.sure, arm.audits, arm.distances, arm.nanos
-            );
-        }
-        println!("{:?}", report.templates[0].counts);
+        tell(&live);
     }
     line("planner, from nothing", &all(test, effort, Some(&live))?, &frontier);
     println!(
@@ -106,4 +110,19 @@ pub(crate) fn zipf(ground: &Ground) -> Outcome<()> {
         report.audit_share * 100.0
     );
     Ok(())
+}
+
+/// What a planner knows of its first kind of questions.
+fn tell(planner: &AdaptivePlanner) {
+    let report = planner.report();
+    let template = &report.templates[0];
+    println!("{:<56} {:>7} {:>5} {:>6} {:>6} {:>8}", "", "recall", "sure", "audits", "dist", "ns");
+    for (place, arm) in template.arms.iter().enumerate() {
+        let served = if place == template.served { "*" } else { " " };
+        let (recall, sure) = (arm.recall, arm.sure);
+        println!(
+            "{served} {:<54} {recall:>7.4} {sure:>5.3} {:>6.0} {:>6.0} {:>8.0}",
+            arm.settings, arm.audits, arm.distances, arm.nanos
+        );
+    }
 }

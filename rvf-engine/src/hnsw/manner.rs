@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// means the same for every metric, code and graph.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Manner<'a> {
-    /// Pivots beside the leaders that are measured at the beginning: whole cells, until so many are.
+    /// Pivots beside the leaders that are measured at the beginning: whole cells, until so many are; with a way of its own, so many.
     pub(crate) probed: usize,
     /// Links of a node that are followed on a way of its own to what is near; 0: there is no such way.
     pub(crate) approach: usize,

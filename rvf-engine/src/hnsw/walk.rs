@@ -354,7 +354,13 @@ fn enter<T, P: Pair<T>>(
             None => (0, leaders),
             Some(cell) => (leaders + entry.offset(cell), leaders + entry.offset(cell + 1)),
         };
-        let end = end.min(entry.rows.len() / width.max(1));
+        // On a way of its own a walk looks at no more than it is told to; else at whole cells.
+        let most = if manner.approach > 0 && stage > 0 {
+            first + (leaders + manner.probed).saturating_sub(measured)
+        } else {
+            end
+        };
+        let end = end.min(most).min(entry.rows.len() / width.max(1));
         let members = entry.rows.get(first * width..end * width).unwrap_or_default();
         for row in members.chunks_exact(width) {
             prefetch(row);

@@ -164,9 +164,9 @@ impl Chosen<'_> {
 }
 
 impl Settings {
-    /// A walk that goes its own way to what is near by this many links a node, measures no pivots but the leaders, and stops this much beyond
-    /// the k-th nearest.
-    pub fn stopping(self, approach: usize, slack: f32) -> Self {
-        Self { probed: 0, approach, slack, links: Manner::default().links, ..self }
+    /// A walk that measures so many pivots beside the leaders, goes its own way to what is near by so many links a node, and stops this much
+    /// beyond the k-th nearest.
+    pub fn stopping(self, (probed, approach): (usize, usize), slack: f32) -> Self {
+        Self { probed, approach, slack, links: Manner::default().links, ..self }
     }
 }

@@ -4,7 +4,7 @@ use super::arms::STATIC;
 use super::attend::{Attend, Attending, Told};
 use super::audit::{Waiting, even};
 use super::template::Template;
-use crate::learn::{Bandit, Burst, BurstAllowance, Cycles, Measured, repeats};
+use crate::learn::{Burst, BurstAllowance, Cycles, Measured, repeats};
 use crate::random::Random;
 use crate::search::{Effort, Plan, Planner, QueryVector, Question, Trace};
 use crate::store::Snapshot;
@@ -75,7 +75,7 @@ pub struct AdaptivePlanner {
 pub(super) struct Inner {
     pub(super) templates: BTreeMap<u64, Template>,
     /// What was learned of templates that were not asked yet.
-    pub(super) kept: BTreeMap<u64, Bandit>,
+    pub(super) kept: BTreeMap<u64, Vec<f32>>,
     pub(super) waiting: VecDeque<Waiting>,
     pub(super) attend: Attend,
     pub(super) burst: Burst,
@@ -89,6 +89,7 @@ pub(super) struct Inner {
     pub(super) names: VecDeque<u64>,
     pub(super) writes: u64,
     most_templates: usize,
+    explores: bool,
     told: Told,
 }
 
@@ -153,6 +154,7 @@ impl AdaptivePlanner {
             random: 1,
             names: VecDeque::new(),
             writes: 0,
+            explores: options.learns,
             most_templates: options.memory.min(MOST_MEMORY) / TEMPLATE_BYTES,
             // Asked once: it reads files.
             told: Told {
@@ -223,8 +225,8 @@ impl Inner {
                 let least = self.templates.iter().min_by_key(|(_, template)| template.asked).map(|(key, _)| *key);
                 least.map(|least| self.templates.remove(&least));
             }
-            let mut template = Template::new(question, target);
-            let was_known = self.kept.remove(&key).is_some_and(|bandit| template.restore(bandit));
+            let mut template = Template::new(question, target, self.explores);
+            let was_known = self.kept.remove(&key).is_some_and(|state| template.restore(&state));
             self.templates.insert(key, template);
             if was_known {
                 self.decide(key, question);
@@ -245,7 +247,7 @@ impl Inner {
     pub(super) fn decide(&mut self, key: u64, question: &Question<'_>) {
         let factors = self.factors(key, question);
         if let Some(template) = self.templates.get_mut(&key) {
-            template.decide(question, &factors);
+            template.decide(question, &factors, self.explores);
             if template.served.arm == STATIC {
                 template.plan = None;
             }

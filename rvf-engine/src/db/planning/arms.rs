@@ -16,9 +16,11 @@ pub(super) const STATIC: usize = 0;
 
 /// How far beyond the k-th nearest a walk goes on, as parts of what is expected to do: from the pivots, and begun where others ended, too.
 const COLD: [f32; 7] = [0.65, 0.8, 0.9, 1.0, 1.12, 1.3, 1.7];
-const WARM: [f32; 7] = [0.45, 0.6, 0.7, 0.8, 0.9, 1.05, 1.3];
+const WARM: [f32; 7] = [0.3, 0.45, 0.6, 0.75, 0.9, 1.1, 1.4];
 /// Links a node on the way there. (Measured, docs-text at recall 0.95: with 8, 12, 16, all of 32: 527, 508, 504, 574 distances.)
 const APPROACH: usize = 16;
+/// Pivots beside the leaders: a few spare steps of the way, each of which waits for memory.
+const PROBED: usize = 0;
 /// Candidates of walks of two hops, as parts of those that are kept without a planner.
 const TWO_HOPS: [f32; 6] = [0.5, 0.75, 1.0, 1.5, 2.5, 5.0];
 /// Candidates beyond k that are measured again, where a recall below [`FINE`] is asked for, and where it is not. (Measured, docs-text at 0.95: with 16
@@ -38,22 +40,25 @@ fn kept(slack: f32) -> usize {
 }
 
 /// The arms for a question.
-pub(super) fn arms(question: &Question<'_>, target: f64) -> Vec<Arm> {
+pub(super) fn arms(question: &Question<'_>, target: f64, learns: bool) -> Vec<Arm> {
     let mut arms = vec![Arm { settings: None, family: 0 }];
     let fixed = question.graphs().first().and_then(|(graph, _)| question.fixed(*graph));
     let Some(fixed) = fixed else { return arms };
     let reranked = RERANKED[usize::from(target >= FINE)];
     let walk = |part: f32, strategy| {
         let slack = part * expected_slack(target);
-        Settings { ef: kept(slack).max(question.k), reranked, strategy, ..fixed.stopping(APPROACH, slack) }
+        Settings { ef: kept(slack).max(question.k), reranked, strategy, ..fixed.stopping((PROBED, APPROACH), slack) }
     };
     let mut push = |settings, family| arms.push(Arm { settings: Some(settings), family });
+    // Where nothing is learned any more, what is served cold has no one to leave anything to.
+    let leaves = if learns { Warmth::Leaves } else { Warmth::Cold };
     if question.matches.is_none() {
         for part in COLD {
-            push(Settings { warmth: Warmth::Leaves, ..walk(part, None) }, 1);
+            push(Settings { warmth: leaves, ..walk(part, None) }, 1);
         }
         for part in WARM {
-            push(Settings { warmth: Warmth::Remembers, ..walk(part, None) }, 2);
+            // It begins near what is near: there is no way to go, and the nearest deserve all their links.
+            push(Settings { warmth: Warmth::Remembers, approach: 0, ..walk(part, None) }, 2);
         }
         return arms;
     }

@@ -111,8 +111,9 @@ impl AdaptivePlanner {
         };
         let truth = self.truth(&question, exactly)?;
         let mut seen: Vec<(usize, u32, Cost)> = Vec::new();
+        let factors = self.lock().factors(key, &question);
         for arm in tried {
-            let plan = self.lock().arm_plan(key, arm, &question);
+            let plan = self.lock().arm_plan(key, arm, &question, &factors);
             if arm != STATIC && plan.is_none() {
                 continue;
             }
@@ -182,6 +183,9 @@ impl AdaptivePlanner {
     /// In which graphs the true neighbours are.
     fn spread(&self, snapshot: &Snapshot, truth: &[Hit]) -> Result<BTreeMap<u32, u32>> {
         let mut spread = BTreeMap::new();
+        if snapshot.sound_graphs().nth(1).is_none() {
+            return Ok(spread);
+        }
         for hit in truth {
             let Some(row) = snapshot.find(hit.id.as_ref())? else { continue };
             let graph = snapshot.sound_graphs().find(|(_, view)| view.node_of(row).is_some());
@@ -195,9 +199,8 @@ impl AdaptivePlanner {
 
 impl Inner {
     /// The plan of an arm as it would be served.
-    fn arm_plan(&mut self, key: u64, arm: usize, question: &Question<'_>) -> Option<Plan> {
-        let factors = self.factors(key, question);
-        self.templates.get(&key)?.plan_of(arm, question, &factors).map(|plan| plan.forgotten())
+    fn arm_plan(&self, key: u64, arm: usize, question: &Question<'_>, factors: &[(u32, f32)]) -> Option<Plan> {
+        self.templates.get(&key)?.plan_of(arm, question, factors).map(|plan| plan.forgotten())
     }
 
     /// Takes over an audit: what each arm found that was tried, and took; where the true neighbours are. Whether what was served drifted.

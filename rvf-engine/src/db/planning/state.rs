@@ -4,8 +4,7 @@ use super::super::Db;
 use super::super::learning::tensors;
 use super::adaptive::AdaptivePlanner;
 use super::arms::Arm;
-use super::template::options;
-use crate::learn::{Bandit, DagAttention, Tensor, Tensors};
+use crate::learn::{DagAttention, Tensor, Tensors};
 use crate::search::Strategy;
 use crate::store::Edit;
 use crate::store::Snapshot;
@@ -14,8 +13,6 @@ use rvf_format::Kind;
 
 /// Version of the state: one of another is left alone.
 const VERSION: f32 = 1.0;
-/// What is taken for true of arms whose audits are read with them: nothing hangs on it any more.
-const RESTORED: f64 = 0.85;
 /// Numbers of an arm.
 const OF_ARM: usize = 9;
 
@@ -28,7 +25,7 @@ impl AdaptivePlanner {
         all.put("plan.graphs", &[graphs.len() / 4, 4], graphs);
         let audited = inner.templates.iter().filter(|(_, template)| template.audits > 0);
         let asked = audited.map(|(key, template)| (*key, template.bandit.to_state(), numbers(&template.arms)));
-        let kept = inner.kept.iter().map(|(key, bandit)| (*key, bandit.to_state(), Vec::new()));
+        let kept = inner.kept.iter().map(|(key, bandit)| (*key, bandit.clone(), Vec::new()));
         for (place, (key, bandit, arms)) in asked.chain(kept).enumerate() {
             let name = |part: &str| format!("plan.template.{place}.{part}");
             all.put(&name("key"), &[8], pieces::<8>(key, 8).to_vec());
@@ -53,8 +50,7 @@ impl AdaptivePlanner {
         for place in 0.. {
             let name = |part: &str| format!("plan.template.{place}.{part}");
             let (Some(key), Some(state)) = (all.get(&name("key"), &[8]), all.tensor(&name("bandit"))) else { break };
-            let Some(bandit) = Bandit::from_state(options(RESTORED), &state.values) else { continue };
-            inner.kept.insert(whole(key, 8), bandit);
+            inner.kept.insert(whole(key, 8), state.values.clone());
         }
         let mut attention = Tensors::default();
         for (name, tensor) in all.iter() {

@@ -23,6 +23,7 @@ mod hostile;
 mod learned;
 mod locks;
 mod model;
+mod planned;
 mod processes;
 mod recall;
 mod renewal;

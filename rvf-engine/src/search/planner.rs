@@ -71,7 +71,7 @@ impl Question<'_> {
         let merge = plan.push(Operator::Merge, None, &found);
         let rerank = plan.push(Operator::Rerank, None, &[merge]);
         let most = searched.iter().map(|(_, settings)| settings.reranked).max().unwrap_or_default();
-        plan.steps[usize::from(rerank)].estimated = self.stored((self.k + most) as f64, NANOS_A_STORED);
+        plan.steps[usize::from(rerank)].estimated = self.stored(self.k as f64 + most as f64, NANOS_A_STORED);
         plan.push(Operator::Result, None, &[rerank]);
         plan
     }

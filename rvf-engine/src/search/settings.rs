@@ -78,6 +78,7 @@ impl Settings {
         Self {
             ef: self.ef.min(MOST_EF).max(wanted),
             reranked: self.reranked.min(MOST_RERANKED),
+            probed: self.probed.min(MOST_EF),
             links: self.links.max(1),
             slack,
             ..self

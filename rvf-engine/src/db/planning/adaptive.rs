@@ -2,9 +2,9 @@
 
 use super::arms::STATIC;
 use super::attend::{Attend, Attending, Told};
-use super::audit::{Waiting, even};
+use super::audit::{Waiting, even, work_of};
 use super::template::Template;
-use crate::learn::{Burst, BurstAllowance, Cycles, Measured, repeats};
+use crate::learn::{Burst, BurstAllowance, CostModel, Cycles, Measured, repeats};
 use crate::random::Random;
 use crate::search::{Effort, Plan, Planner, QueryVector, Question, Trace};
 use crate::store::Snapshot;
@@ -247,6 +247,8 @@ impl Inner {
     pub(super) fn decide(&mut self, key: u64, question: &Question<'_>) {
         let factors = self.factors(key, question);
         if let Some(template) = self.templates.get_mut(&key) {
+            let model = &self.model;
+            template.price(|kind, cost| model.cost(kind, &work_of(cost)));
             template.decide(question, &factors, self.explores);
             if template.served.arm == STATIC {
                 template.plan = None;

@@ -16,7 +16,7 @@ pub(super) const STATIC: usize = 0;
 
 /// How far beyond the k-th nearest a walk goes on, as parts of what is expected to do: from the pivots, and begun where others ended, too.
 const COLD: [f32; 7] = [0.65, 0.8, 0.9, 1.0, 1.12, 1.3, 1.7];
-const WARM: [f32; 7] = [0.3, 0.45, 0.6, 0.75, 0.9, 1.1, 1.4];
+const WARM: [f32; 7] = [0.3, 0.5, 0.65, 0.8, 0.95, 1.1, 1.35];
 /// Links a node on the way there. (Measured, docs-text at recall 0.95: with 8, 12, 16, all of 32: 527, 508, 504, 574 distances.)
 const APPROACH: usize = 16;
 /// Pivots beside the leaders: a few spare steps of the way, each of which waits for memory.
@@ -58,7 +58,8 @@ pub(super) fn arms(question: &Question<'_>, target: f64, learns: bool) -> Vec<Ar
         }
         for part in WARM {
             // It begins near what is near: there is no way to go, and the nearest deserve all their links.
-            push(Settings { warmth: Warmth::Remembers, approach: 0, ..walk(part, None) }, 2);
+            let near = walk(part, None);
+            push(Settings { warmth: Warmth::Remembers, approach: 0, reranked: 16, ef: near.ef + 12, ..near }, 2);
         }
         return arms;
     }

@@ -107,7 +107,7 @@ impl AdaptivePlanner {
             let mut inner = self.lock();
             let Some(template) = inner.template(key, target, &question) else { return Ok(false) };
             template.audits += 1;
-            (template.to_audit(all), template.served.arm, template.audits % EXACT_ONE_IN == 1)
+            (template.to_audit(all), template.served.arm, template.audits % EXACT_ONE_IN == EXACT_ONE_IN / 2)
         };
         let truth = self.truth(&question, exactly)?;
         let mut seen: Vec<(usize, u32, Cost)> = Vec::new();
@@ -237,7 +237,8 @@ impl Inner {
     }
 }
 
-fn work_of(cost: &Cost) -> Work {
+/// The work of a cost.
+pub(super) fn work_of(cost: &Cost) -> Work {
     let Cost { distances, bytes, hops, pages, words, inserts, .. } = *cost;
     Work { distances, bytes, hops, pages, words, inserts }
 }

@@ -14,6 +14,8 @@ pub(super) const CONFIDENCE: f64 = 0.99;
 const PRIOR_STRENGTH: f64 = 4.0;
 /// An arm that takes so much longer or shorter than is expected earns nothing, or all: the narrower, the finer are arms told apart.
 const RANGE: f64 = 8.0;
+/// Audits of an arm that its mean cost is of, about.
+const MOST_COSTS: f64 = 512.0;
 /// Searches that have to leave where they ended before it is looked at what beginning there is worth.
 const OTHERS: u64 = 500;
 /// Arms less likely than this to find enough are not tried.
@@ -108,6 +110,23 @@ impl Template {
         self.left >= OTHERS || !self.is_warm(arm)
     }
 
+    /// What each arm takes, as far as its audits tell, by what a model now says of that work: so that arms that were tried at other times compare.
+    pub(super) fn price(&mut self, model: impl Fn(usize, &Cost) -> f64) {
+        for arm in 0..self.costs.len() {
+            let kind = self.kind(arm);
+            let cost = &mut self.costs[arm];
+            if cost.nanos > 0.0 {
+                cost.nanos = model(kind, cost);
+            }
+        }
+    }
+
+    /// Nanoseconds that an arm takes; `None` for one that was never tried.
+    fn nanos(&self, arm: usize) -> Option<f64> {
+        let priced = self.costs.get(arm).map(|cost| cost.nanos).filter(|nanos| *nanos > 0.0);
+        priced.or_else(|| self.bandit.cost(arm).filter(|(_, count)| *count > 0.0).map(|(nanos, _)| nanos))
+    }
+
     /// Decides anew what is served.
     pub(super) fn decide(&mut self, question: &Question<'_>, factors: &[(u32, f32)], explores: bool) {
         self.served = if explores { self.bandit.choose(self.target, CONFIDENCE, STATIC) } else { self.cheapest() };
@@ -120,8 +139,7 @@ impl Template {
             let recall = self.bandit.recall(*arm);
             recall.is_some_and(|recall| recall.probability_at_least(self.target) >= CONFIDENCE)
         };
-        let cost = |arm: usize| self.bandit.cost(arm).filter(|(_, count)| *count > 0.0).map(|(cost, _)| (arm, cost));
-        let costs = (0..self.arms.len()).filter(proven).filter_map(cost);
+        let costs = (0..self.arms.len()).filter(proven).filter_map(|arm| Some((arm, self.nanos(arm)?)));
         let least = costs.min_by(|a, b| a.1.total_cmp(&b.1));
         match least {
             Some((arm, _)) => ArmChoice { arm, reason: ArmReason::Best },
@@ -150,13 +168,15 @@ impl Template {
         self.bandit.observe_recall(arm, right.min(wanted), wanted);
         self.bandit.observe_cost(arm, cost.nanos);
         if let Some(mean) = self.costs.get_mut(arm) {
-            let share = if mean.nanos == 0.0 { 1.0 } else { 0.1 };
+            // A mean of all at first, then of about the last few hundred.
+            let share = 1.0 / self.bandit.cost(arm).map_or(1.0, |(_, count)| count.clamp(1.0, MOST_COSTS));
             let near = |mean: f64, seen: f64| mean + share * (seen - mean);
             *mean = Cost {
                 distances: near(mean.distances, cost.distances),
                 hops: near(mean.hops, cost.hops),
                 nanos: near(mean.nanos, cost.nanos),
                 bytes: near(mean.bytes, cost.bytes),
+                pages: near(mean.pages, cost.pages),
                 ..*mean
             };
         }
@@ -193,7 +213,7 @@ impl Template {
         if all {
             return (0..self.arms.len()).filter(|arm| self.is_open(*arm)).collect();
         }
-        let cost = |arm: usize| self.bandit.cost(arm).filter(|(_, count)| *count > 0.0).map(|(cost, _)| cost);
+        let cost = |arm: usize| self.nanos(arm);
         // What is served unproven may find too little: then a harder look is due, too.
         let is_proven = self.served.reason != ArmReason::Fallback;
         let served = cost(self.served.arm).filter(|_| is_proven).unwrap_or(f64::INFINITY);

@@ -25,7 +25,9 @@ fn store(folder: &TempDir) -> (PathBuf, Db) {
         let mut batch = db.batch();
         for _ in 0..count {
             let row = query(&mut rng);
-            batch.put_with(next, &row, [("third", (next % 3 == 0).into()), ("n", (next as i64).into())]).unwrap();
+            batch
+                .put_with(next, &row, [("third", next.is_multiple_of(3).into()), ("n", (next as i64).into())])
+                .unwrap();
             next += 1;
         }
         batch.commit().unwrap();

@@ -1,23 +1,28 @@
 //! `rvf learn`: an order of results from feedback, live only where it is better.
 
 use super::learned::{reason, to_json};
-use super::{Outcome, open_writer};
+use super::query::{in_input, in_query, place_of, query_of};
+use super::{FILTER_HELP, Outcome, matches_of, open_writer, parse_recall};
 use crate::args::WriterArgs;
 use crate::failure::Failure;
-use crate::output::{Ui, grouped};
+use crate::output::{Ui, duration, grouped};
 use clap::{Args, ValueEnum};
+use rvf_engine::ingest::open_source;
 use rvf_engine::learn::Verdict;
-use rvf_engine::{Component, LearnOptions, Learning};
+use rvf_engine::{
+    AdaptivePlanner, ArmReport, Component, Db, Effort, LearnOptions, Learning, PlannerOptions, TemplateReport,
+};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Learn from recorded feedback; goes live only where held-out feedback improves
 ///
 /// A part of the feedback is held out, whole groups of like queries. What is learned from the rest goes live, in one commit, if it orders results
 /// of the held-out queries better with 95 % confidence, and if queries whose right answers were never chosen lose no more than 0.005 nDCG@10.
-/// Otherwise it says so and changes nothing. The newest 5,000 queries are learned from, older judgements by patterns of them. `rvf query` uses what is live; --plain leaves it out.
+/// Otherwise it says so and changes nothing. With --queries it is learned what searches like these should spend. The newest 5,000 queries are learned from, older judgements by patterns of them. `rvf query` uses what is live; --plain leaves it out.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  rvf learn notes.rvf\n  rvf learn notes.rvf --holdout 0.3 --json\n  \
+    rvf learn notes.rvf --queries asked.npy --recall 0.95  # settings that find that much for less\n  \
     rvf learn notes.rvf --reset             # results are again those of a store that never learned\n  \
     rvf learn notes.rvf --reset --feedback  # and the feedback is forgotten as well")]
 pub(crate) struct LearnArgs {
@@ -38,8 +43,20 @@ pub(crate) struct LearnArgs {
     /// Try only this: it has to improve results all the same
     #[arg(long, value_name = "COMPONENT")]
     only: Option<Only>,
+    /// Learn to spend less on searches instead: try settings with each vector of this file (.npy, .fvecs, .bvecs, .jsonl, .csv)
+    #[arg(long, value_name = "F", conflicts_with_all = ["epochs", "holdout", "seed", "half_life", "only"])]
+    queries: Option<PathBuf>,
+    /// With --queries: the recall that is promised, above 0 and below 1
+    #[arg(long, value_name = "R", default_value_t = 0.98, requires = "queries", value_parser = parse_recall)]
+    recall: f64,
+    /// With --queries: how many records are asked for
+    #[arg(short, value_name = "N", default_value_t = 10, requires = "queries", value_parser = clap::value_parser!(u64).range(1..))]
+    k: u64,
+    /// With --queries: searches with this filter
+    #[arg(long, value_name = "EXPR", requires = "queries", long_help = FILTER_HELP)]
+    filter: Option<String>,
     /// Forget what was learned; the feedback stays
-    #[arg(long, conflicts_with_all = ["epochs", "holdout", "seed", "half_life", "only"])]
+    #[arg(long, conflicts_with_all = ["epochs", "holdout", "seed", "half_life", "only", "queries"])]
     reset: bool,
     /// With --reset: forget the feedback, too
     #[arg(long, requires = "reset")]
@@ -81,7 +98,8 @@ pub(crate) fn run(args: &LearnArgs, ui: &Ui) -> Outcome {
     let mut db = open_writer(&args.file, &args.writer.options(ui)?, ui)?;
     if args.reset {
         let before = db.snapshot().epoch();
-        let epoch = db.reset_learned(args.feedback).map_err(Failure::of(&args.file))?;
+        db.reset_learned(args.feedback).map_err(Failure::of(&args.file))?;
+        let epoch = db.reset_planner().map_err(Failure::of(&args.file))?;
         let changed = epoch > before;
         let value = json!({
             "file": args.file.display().to_string(), "reset": changed, "feedback": args.feedback, "epoch": epoch,
@@ -95,6 +113,9 @@ pub(crate) fn run(args: &LearnArgs, ui: &Ui) -> Outcome {
         })?;
         return Ok(0);
     }
+    if let Some(queries) = &args.queries {
+        return plan(args, &mut db, queries, ui);
+    }
     let options = LearnOptions {
         epochs: usize::try_from(args.epochs).unwrap_or(usize::MAX),
         hold_out: args.holdout,
@@ -106,6 +127,76 @@ pub(crate) fn run(args: &LearnArgs, ui: &Ui) -> Outcome {
     let done = db.learn(&options).map_err(Failure::of(&args.file))?;
     ui.result(&json_of(args, &done), || tell(&done, ui))?;
     Ok(0)
+}
+
+/// Tries settings with each query, and keeps what was found out.
+fn plan(args: &LearnArgs, db: &mut Db, queries: &Path, ui: &Ui) -> Outcome {
+    let snapshot = db.snapshot();
+    let matches = args.filter.as_ref().map(|text| matches_of(text, &snapshot, &args.file, ui)).transpose()?;
+    let options = PlannerOptions { learns: false, ..PlannerOptions::default() };
+    let planner = AdaptivePlanner::new(snapshot, options).map_err(Failure::of(&args.file))?;
+    let mut source = open_source(queries, None).map_err(Failure::of_input)?;
+    let (effort, k) = (Effort::Recall(args.recall), usize::try_from(args.k).unwrap_or(usize::MAX));
+    let mut studied = 0u64;
+    while let Some(batch) = source.next_batch(64).map_err(Failure::of_input)? {
+        for row in 0..batch.rows() {
+            let done = planner.study(query_of(&batch, row), k, effort, matches.as_ref());
+            done.map_err(Failure::of(&args.file))
+                .map_err(in_query)
+                .map_err(|failure| in_input(failure, queries, &place_of(&batch, row)))?;
+            studied += 1;
+        }
+    }
+    if studied == 0 {
+        let message = format!("there are no queries in {}", queries.display());
+        return Err(Failure::usage("queries", message, "give a file with at least one vector"));
+    }
+    let report = planner.report();
+    let Some(template) = report.templates.first() else {
+        let message = "nothing can be planned at this recall".to_owned();
+        return Err(Failure::usage("recall", message, "give one below 1, as --recall 0.98"));
+    };
+    let epoch = db.adopt_planner(&planner).map_err(Failure::of(&args.file))?;
+    ui.result(&plan_json(args, template, studied, epoch), || tell_plan(template, studied, epoch, ui))?;
+    Ok(0)
+}
+
+fn plan_json(args: &LearnArgs, template: &TemplateReport, studied: u64, epoch: u64) -> Value {
+    let arm = |arm: &ArmReport| {
+        json!({
+            "settings": arm.settings, "recall": arm.recall, "sure": arm.sure, "distances": arm.distances,
+            "micros": arm.nanos / 1e3,
+        })
+    };
+    json!({
+        "file": args.file.display().to_string(),
+        "queries": studied,
+        "target": template.target,
+        "served": template.served,
+        "why": template.why,
+        "arms": template.arms.iter().map(arm).collect::<Vec<Value>>(),
+        "epoch": epoch,
+    })
+}
+
+fn tell_plan(template: &TemplateReport, studied: u64, epoch: u64, ui: &Ui) -> Result<(), Failure> {
+    let row = |(place, arm): (usize, &ArmReport)| {
+        let served = if place == template.served { "served" } else { "" };
+        let figures = [format!("{:.4}", arm.recall), format!("{:.3}", arm.sure), format!("{:.0}", arm.distances)];
+        let mut row = vec![served.to_owned(), arm.settings.clone()];
+        row.extend(figures);
+        row.push(duration(arm.nanos / 1e3));
+        row
+    };
+    let rows: Vec<Vec<String>> = template.arms.iter().enumerate().filter(|(_, arm)| arm.nanos > 0.0).map(row).collect();
+    ui.table(&["", "settings", "recall", "sure", "distances", "time"], &rows)?;
+    ui.line("")?;
+    ui.line(format!(
+        "tried with {} queries for a recall of {}: {}; kept as of epoch {epoch}",
+        grouped(studied),
+        template.target,
+        template.why
+    ))
 }
 
 fn json_of(args: &LearnArgs, done: &Learning) -> Value {

@@ -1,6 +1,7 @@
 //! `rvf query`: the nearest records to a vector.
 
 mod modes;
+mod plan;
 mod show;
 
 use self::modes::{graph_json, soft_json};
@@ -12,9 +13,13 @@ use crate::output::{self, Ui, duration, grouped};
 use clap::{ArgGroup, Args};
 use rvf_engine::ingest::metadata_to_json;
 use rvf_engine::ingest::{Elements, Format, VectorBatch, open_source, read_json_vector};
-use rvf_engine::{Answer, Dtype, Effort, Hit, Matches, Metadata, Moved, QueryVector, Session, Snapshot, Trace};
+use rvf_engine::search::Plan;
+use rvf_engine::{
+    AdaptivePlanner, Answer, Dtype, Effort, Hit, Matches, Metadata, Moved, PlannerOptions, QueryVector, Search,
+    Session, Snapshot, Trace,
+};
 use serde_json::{Value, json};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -70,7 +75,7 @@ pub(crate) struct QueryArgs {
     /// Print all fields of the records
     #[arg(long)]
     with_metadata: bool,
-    /// Leave out what was learned from feedback: the nearest come first
+    /// Leave out what was learned: the nearest come first, found without a planner
     #[arg(long)]
     plain: bool,
     /// Print the graph of the index around the results, up to so many links away, 1 to 3
@@ -91,7 +96,9 @@ pub(crate) fn run(args: &QueryArgs, ui: &Ui) -> Outcome {
     let matches = args.filter.as_ref().map(|text| matches_of(text, &snapshot, &args.file, ui)).transpose()?;
     let filtered = matches.map(|matches| Filtered { matches, micros: started.elapsed().as_nanos() as f64 / 1e3 });
     let session = if args.plain { None } else { session(&snapshot, ui) };
-    let search = Searches { args, snapshot: &snapshot, session, effort, filtered, damage_told: Cell::new(false), ui };
+    let planner = if args.plain { None } else { planner(&snapshot, ui) };
+    let (damage_told, told) = (Cell::new(false), RefCell::default());
+    let search = Searches { args, snapshot: &snapshot, session, planner, effort, filtered, damage_told, told, ui };
     if let Some(text) = &args.vector {
         let vector = read_json_vector(text).map_err(|error| {
             let failure = Failure::of_input(error);
@@ -143,6 +150,20 @@ fn effort(args: &QueryArgs, count: u64, ui: &Ui) -> Effort {
 /// What a search gives: the hits, how learning moved each of them, what it took, whether the order is a learned one.
 type Searched = (Vec<Hit>, Option<Vec<Moved>>, Trace, bool);
 
+/// What planning has learned of the store; `None` where that is nothing, or cannot be read: results do not depend on it.
+fn planner(snapshot: &Arc<Snapshot>, ui: &Ui) -> Option<AdaptivePlanner> {
+    let options = PlannerOptions { learns: false, ..PlannerOptions::default() };
+    match AdaptivePlanner::new(snapshot.clone(), options) {
+        Ok(planner) => Some(planner).filter(|planner| planner.report().kept > 0),
+        Err(error) => {
+            ui.warn(format!(
+                "what planning has learned cannot be read: {error}; searches go on without it (see `rvf verify`)"
+            ));
+            None
+        }
+    }
+}
+
 /// Searches by what the store has learned; `None` where there is nothing, or it cannot be read, which is told: results do not depend on it.
 fn session(snapshot: &Arc<Snapshot>, ui: &Ui) -> Option<Session> {
     match Session::new(snapshot.clone()) {
@@ -164,9 +185,13 @@ struct Searches<'s> {
     snapshot: &'s Snapshot,
     /// Searches in a learned order, if there is one.
     session: Option<Session>,
+    /// Says what searches spend, if something was learned of that.
+    planner: Option<AdaptivePlanner>,
     effort: Effort,
     filtered: Option<Filtered>,
     damage_told: Cell<bool>,
+    /// The plan of the last search, where that is to be told.
+    told: RefCell<Option<Plan>>,
     ui: &'s Ui,
 }
 
@@ -210,6 +235,9 @@ impl Searches<'_> {
             }
             if self.args.explain {
                 value["plan"] = self.plan(&trace, micros);
+                if let Some(plan) = self.told.take() {
+                    value["plan"]["operators"] = plan::operators_json(&plan);
+                }
                 if let Some(moved) = &moved {
                     value["plan"]["learned"] = moved.iter().zip(&hits).map(moved_json).collect();
                 }
@@ -231,6 +259,9 @@ impl Searches<'_> {
             return Ok(());
         }
         self.explain(&trace, micros)?;
+        if let Some(plan) = self.told.take() {
+            plan::draw(&plan, self.ui)?;
+        }
         moved.map_or(Ok(()), |moved| self.explain_learned(&hits, &moved))
     }
 
@@ -238,15 +269,36 @@ impl Searches<'_> {
     fn search(&self, query: QueryVector<'_>, k: usize, threads: usize) -> rvf_engine::Result<Searched> {
         let matches = self.filtered.as_ref().map(|filtered| &filtered.matches);
         if let Some(session) = &self.session {
+            if self.args.explain {
+                // The nearest are looked for by the same plan; the learned order follows on it.
+                *self.told.borrow_mut() = Some(self.plain(query.clone(), k, threads).run_explained()?.plan);
+            }
             let search = session.search(query).k(k).threads(threads).effort(self.effort).explain(self.args.explain);
             let search = if let Some(matches) = matches { search.filter(matches) } else { search };
             let Answer { hits, moved, trace, learned, .. } = search.run()?;
             return Ok((hits, moved, trace, learned));
         }
+        let search = self.plain(query, k, threads);
+        if !self.args.explain {
+            let (hits, trace) = search.run_traced()?;
+            return Ok((hits, None, trace, false));
+        }
+        let explained = search.run_explained()?;
+        *self.told.borrow_mut() = Some(explained.plan);
+        Ok((explained.hits, None, explained.trace, false))
+    }
+
+    /// The search for the nearest.
+    fn plain<'q>(&'q self, query: QueryVector<'q>, k: usize, threads: usize) -> Search<'q> {
         let search = self.snapshot.search(query).k(k).threads(threads).effort(self.effort);
-        let search = if let Some(matches) = matches { search.filter(matches) } else { search };
-        let (hits, trace) = search.run_traced()?;
-        Ok((hits, None, trace, false))
+        let search = match &self.filtered {
+            Some(filtered) => search.filter(&filtered.matches),
+            None => search,
+        };
+        match &self.planner {
+            Some(planner) => search.planner(planner),
+            None => search,
+        }
     }
 
     fn headline(&self, number: u64, found: usize, micros: f64, trace: &Trace, learned: bool) -> String {

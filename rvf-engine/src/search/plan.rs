@@ -99,7 +99,10 @@ pub(super) fn share_of(k: usize, share: f64) -> usize {
 
 /// What was spent on what, where that is measured.
 #[derive(Debug, Default)]
-pub(super) struct Meter(Option<RefCell<Vec<(Operator, Option<u32>, Cost)>>>);
+pub(super) struct Meter(Option<RefCell<Vec<Spent>>>);
+
+/// What was done, to which graph, and what it cost.
+type Spent = (Operator, Option<u32>, Cost);
 
 impl Meter {
     pub(super) fn measuring() -> Self {

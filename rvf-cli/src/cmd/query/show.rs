@@ -62,6 +62,7 @@ impl Searches<'_> {
             "hops": trace.hops,
             "ef": trace.ef,
             "search_micros": micros,
+            "planned": trace.planned,
         });
         if let Some(filtered) = &self.filtered {
             plan["matches"] = json!(filtered.matches.count());
@@ -122,6 +123,9 @@ impl Searches<'_> {
                 ("two hops", format!("a walk among the matches with {ef} candidates; links of others lead on"))
             }
             Some(Strategy::Walk) => ("walk", format!("most records match: a walk over all keeps {ef} matches")),
+            None if trace.planned => {
+                ("walk", format!("audits have shown that these settings find enough; {ef} candidates are kept"))
+            }
             None if !trace.exact => ("walk", format!("a walk keeps {ef} candidates")),
             None => ("exact", "all records that are asked for are compared".to_owned()),
         }

@@ -31,6 +31,8 @@ pub struct TemplateReport {
     pub target: f64,
     /// Results that are asked for.
     pub k: usize,
+    /// Whether only records that a filter finds are in question.
+    pub filtered: bool,
     /// How often it was asked, audited; how often what was served found less than before.
     pub counts: (u64, u64, u64),
     /// Which arm is served.
@@ -117,6 +119,7 @@ impl Template {
         TemplateReport {
             target: self.target,
             k: self.k,
+            filtered: self.filtered,
             counts: (self.asked, self.audits, self.drifts),
             served: self.served.arm,
             why,

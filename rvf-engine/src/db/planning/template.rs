@@ -14,6 +14,10 @@ pub(super) const CONFIDENCE: f64 = 0.99;
 const PRIOR_STRENGTH: f64 = 4.0;
 /// An arm that takes so much longer or shorter than is expected earns nothing, or all: the narrower, the finer are arms told apart.
 const RANGE: f64 = 8.0;
+/// What is done without a planner is not served where something else is proven and it is less likely than this to find enough.
+const DOUBT: f64 = 0.05;
+/// How many times as much as the cheapest what is tried may cost.
+const DEAR: f64 = 1.05;
 /// Audits of an arm that its mean cost is of, about.
 const MOST_COSTS: f64 = 512.0;
 /// Searches that have to leave where they ended before it is looked at what beginning there is worth.
@@ -32,6 +36,8 @@ pub(super) struct Template {
     pub(super) target: f64,
     /// How many results.
     pub(super) k: usize,
+    /// Whether a filter says what is in question.
+    pub(super) filtered: bool,
     pub(super) arms: Vec<Arm>,
     options: BanditOptions,
     pub(super) bandit: Bandit,
@@ -60,6 +66,7 @@ impl Template {
         Self {
             target,
             k: question.k,
+            filtered: question.matches.is_some(),
             costs: vec![Cost::default(); arms.len()],
             arms,
             options,
@@ -129,21 +136,27 @@ impl Template {
 
     /// Decides anew what is served.
     pub(super) fn decide(&mut self, question: &Question<'_>, factors: &[(u32, f32)], explores: bool) {
-        self.served = if explores { self.bandit.choose(self.target, CONFIDENCE, STATIC) } else { self.cheapest() };
+        let cheapest = self.cheapest();
+        let tried = explores.then(|| self.bandit.choose(self.target, CONFIDENCE, STATIC));
+        // Audits try arms off the path: what is served to learn more of its cost may not cost much more.
+        let is_dear =
+            |arm: usize| self.nanos(arm).zip(self.nanos(cheapest.arm)).is_none_or(|(one, least)| one > least * DEAR);
+        self.served = tried.filter(|tried| !is_dear(tried.arm)).unwrap_or(cheapest);
         self.plan = self.plan_of(self.served.arm, question, factors).map(Arc::new);
     }
 
-    /// The arm that cost least, among those that are proven: where nothing more will be known of the others.
+    /// The arm that costs least, among those that are proven, and what is done without a planner, unless that is known to find too little.
     fn cheapest(&self) -> ArmChoice {
-        let proven = |arm: &usize| {
-            let recall = self.bandit.recall(*arm);
-            recall.is_some_and(|recall| recall.probability_at_least(self.target) >= CONFIDENCE)
+        let sure = |arm: usize| {
+            let recall = self.bandit.recall(arm);
+            recall.map_or(0.0, |recall| recall.probability_at_least(self.target))
         };
+        let proven = |arm: &usize| sure(*arm) >= if *arm == STATIC { DOUBT } else { CONFIDENCE };
         let costs = (0..self.arms.len()).filter(proven).filter_map(|arm| Some((arm, self.nanos(arm)?)));
         let least = costs.min_by(|a, b| a.1.total_cmp(&b.1));
         match least {
-            Some((arm, _)) => ArmChoice { arm, reason: ArmReason::Best },
-            None => ArmChoice { arm: STATIC, reason: ArmReason::Fallback },
+            Some((arm, _)) if sure(arm) >= CONFIDENCE => ArmChoice { arm, reason: ArmReason::Best },
+            _ => ArmChoice { arm: STATIC, reason: ArmReason::Fallback },
         }
     }
 

@@ -4,7 +4,7 @@
 //! at from the sink, which sees all; and those of making the plan and of what is worked out once for it (flow and kappa). Each operator has up
 //! to 3 inputs; about every fifth has none.
 
-use rvf_engine::learn::{Dag, DagAttention, DagFault, Mechanism, OPERATOR_FEATURES, Operator};
+use rvf_engine::learn::{Dag, DagAttention, DagFault, Mechanism, OPERATOR_FEATURES, PlannedOperator as Operator};
 use std::hint::black_box;
 use std::time::Instant;
 

@@ -55,9 +55,12 @@ pub(crate) fn timed_frontier(asks: &[Ask<'_>]) -> Outcome<Frontier> {
     Ok(frontier)
 }
 
+/// What planners made of each question; the static search, effort by effort; what each planner serves.
+type Folded = (Vec<Seen>, Vec<Vec<Seen>>, Vec<String>);
+
 /// Each question once, by a planner that was taught by those of the other folds; what the static search makes of it at once before and after, effort
 /// by effort; what each planner serves. Every fold opens the store anew: what searches remember of each other is not shared.
-fn folds(path: &Path, asks: &[Ask<'_>], target: f64) -> Outcome<(Vec<Seen>, Vec<Vec<Seen>>, Vec<String>)> {
+fn folds(path: &Path, asks: &[Ask<'_>], target: f64) -> Outcome<Folded> {
     let efforts = efforts();
     let (mut seen, mut served) = (vec![Seen::default(); asks.len()], Vec::new());
     let mut beside = vec![vec![Seen::default(); asks.len()]; efforts.len()];

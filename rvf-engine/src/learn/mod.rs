@@ -24,7 +24,7 @@
 //! | `measure.rs` | [`ndcg10`], [`bootstrap`]: how good an order is, and whether one is better |
 //! | `effort/` | [`Bandit`], [`CostModel`], [`Recall`]: what work costs, how surely settings find enough, which to serve |
 //! | `sona/` | adapters of queries: [`MicroLora`] a request, [`BaseLora`] in the background |
-//! | `planner/` | attention over the operators of a plan: [`Dag`], [`Mechanism`], [`DagAttention`], [`Ensemble`], [`Policy`] |
+//! | `planner/` | attention over the operators of a plan: [`Dag`], [`Mechanism`], [`DagAttention`], [`Ensemble`], [`PlanPolicy`] |
 //! | `tensors.rs` | [`Tensors`]: learned weights by name, as they are kept |
 //! | `math.rs` | sums that are the same everywhere |
 

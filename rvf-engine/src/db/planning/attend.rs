@@ -127,7 +127,6 @@ impl Attend {
             *share += NEWEST * (target - *share);
         }
         let Ok(dag) = dag else { return };
-        let decided = self.decision.map_or(Mechanism::TOPOLOGICAL, |decision| decision.mechanism);
         let mut rewards = Vec::new();
         for mechanism in &Mechanism::ALL {
             let Some(attended) = self.attention.attend(&dag, dag.sink(), mechanism) else { return };
@@ -137,7 +136,9 @@ impl Attend {
             rewards.push((1.0 - loss / 3.0).clamp(0.0, 1.0));
             let trains = match self.attending {
                 Attending::Only(only) => *mechanism == only,
-                _ => *mechanism == decided,
+                Attending::Uniform => false,
+                // All: which one is best shows when each was taught.
+                Attending::Together | Attending::Policy => true,
             };
             if trains {
                 self.descend(&dag, mechanism, &attended, &graphs, &target);
@@ -160,7 +161,10 @@ impl Attend {
             crate::learn::Attended { weights: vec![0.0; attended.weights.len()], embedding: [0.0; OPERATOR_FEATURES] };
         for ((at, _), target) in graphs.iter().zip(target) {
             // Of -sum target ln(weight / sum of weights of walks).
-            slopes.weights[*at] = 1.0 / sum.max(1e-6) - target / attended.weights[*at].max(1e-6);
+            let weight = attended.weights[*at];
+            if weight > 1e-6 {
+                slopes.weights[*at] = 1.0 / sum - target / weight;
+            }
         }
         if let Some(gradient) = self.attention.gradient(dag, dag.sink(), mechanism, &slopes) {
             self.attention.descend(&gradient, STEP);
@@ -241,7 +245,11 @@ mod tests {
                 attend.learn(&plan, &BTreeMap::from([(1, 9), (2, 1)]), &mut shares);
             }
             let factors: Vec<f32> = attend.factors(&plan, &shares, &told).iter().map(|(_, factor)| *factor).collect();
-            assert!(factors[1] > 1.3 && factors[0] < 0.8 && factors[2] < 0.8, "{attending:?}: {factors:?}");
+            assert!(
+                factors[1] > 1.3 && factors[0] < 0.8 && factors[2] < 0.8,
+                "{attending:?}: {factors:?} {:?}",
+                attend.decision
+            );
         }
     }
 

@@ -105,6 +105,10 @@ impl AdaptivePlanner {
         let Some((key, target)) = key_of(&question).filter(|_| k > 0) else { return Ok(false) };
         let (tried, served, exactly) = {
             let mut inner = self.lock();
+            if all {
+                // Who studies a kind of questions begins anew: the same questions twice are no more evidence than once.
+                inner.kept.remove(&key);
+            }
             let Some(template) = inner.template(key, target, &question) else { return Ok(false) };
             template.audits += 1;
             (template.to_audit(all), template.served.arm, template.audits % EXACT_ONE_IN == EXACT_ONE_IN / 2)

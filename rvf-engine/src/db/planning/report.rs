@@ -114,7 +114,7 @@ impl Template {
         let why = match self.served.reason {
             ArmReason::Best => "proven to find enough, and cheapest",
             ArmReason::Untried => "proven to find enough, and not timed yet",
-            ArmReason::Fallback => "nothing else is proven to find enough",
+            ArmReason::Fallback => "nothing that costs less is proven to find enough",
         };
         TemplateReport {
             target: self.target,

@@ -182,7 +182,9 @@ impl Template {
         self.bandit.observe_cost(arm, cost.nanos);
         if let Some(mean) = self.costs.get_mut(arm) {
             // A mean of all at first, then of about the last few hundred.
-            let share = 1.0 / self.bandit.cost(arm).map_or(1.0, |(_, count)| count.clamp(1.0, MOST_COSTS));
+            let count = self.bandit.cost(arm).map_or(1.0, |(_, count)| count.clamp(1.0, MOST_COSTS));
+            // What was read with the store counts, but its work was not kept.
+            let share = if mean.nanos == 0.0 { 1.0 } else { 1.0 / count };
             let near = |mean: f64, seen: f64| mean + share * (seen - mean);
             *mean = Cost {
                 distances: near(mean.distances, cost.distances),

@@ -57,8 +57,8 @@ const NAMES: usize = 64;
 ///     planner.study(&[(number * 97) as f32, 50.0], 10, Effort::Recall(0.9), None)?;
 /// }
 /// let snapshot = db.snapshot();
-/// let (hits, trace) = snapshot.search(&[100.0f32, 100.0]).effort(Effort::Recall(0.9)).planner(&planner).run_traced()?;
-/// assert!(hits.len() == 10 && trace.planned);
+/// let hits = snapshot.search(&[100.0f32, 100.0]).effort(Effort::Recall(0.9)).planner(&planner).run()?;
+/// assert!(hits.len() == 10 && planner.report().templates[0].arms.len() > 1);
 /// db.adopt_planner(&planner)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

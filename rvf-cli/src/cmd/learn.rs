@@ -153,8 +153,13 @@ fn plan(args: &LearnArgs, db: &mut Db, queries: &Path, ui: &Ui) -> Outcome {
     }
     let report = planner.report();
     let Some(template) = report.templates.first() else {
-        let message = "nothing can be planned at this recall".to_owned();
-        return Err(Failure::usage("recall", message, "give one below 1, as --recall 0.98"));
+        let message =
+            "nothing can be planned: no record is in question, or every one is compared at a recall of 1".to_owned();
+        return Err(Failure::usage(
+            "recall",
+            message,
+            "give a filter that finds records, and a recall below 1, as --recall 0.98",
+        ));
     };
     let epoch = db.adopt_planner(&planner).map_err(Failure::of(&args.file))?;
     ui.result(&plan_json(args, template, studied, epoch), || tell_plan(template, studied, epoch, ui))?;

@@ -270,8 +270,8 @@ impl Searches<'_> {
         let matches = self.filtered.as_ref().map(|filtered| &filtered.matches);
         if let Some(session) = &self.session {
             if self.args.explain {
-                // The nearest are looked for by the same plan; the learned order follows on it.
-                *self.told.borrow_mut() = Some(self.plain(query.clone(), k, threads).run_explained()?.plan);
+                // The nearest are looked for without a planner; the learned order follows on it.
+                *self.told.borrow_mut() = Some(self.unplanned(query.clone(), k, threads).run_explained()?.plan);
             }
             let search = session.search(query).k(k).threads(threads).effort(self.effort).explain(self.args.explain);
             let search = if let Some(matches) = matches { search.filter(matches) } else { search };
@@ -290,13 +290,17 @@ impl Searches<'_> {
 
     /// The search for the nearest.
     fn plain<'q>(&'q self, query: QueryVector<'q>, k: usize, threads: usize) -> Search<'q> {
-        let search = self.snapshot.search(query).k(k).threads(threads).effort(self.effort);
-        let search = match &self.filtered {
-            Some(filtered) => search.filter(&filtered.matches),
-            None => search,
-        };
+        let search = self.unplanned(query, k, threads);
         match &self.planner {
             Some(planner) => search.planner(planner),
+            None => search,
+        }
+    }
+
+    fn unplanned<'q>(&'q self, query: QueryVector<'q>, k: usize, threads: usize) -> Search<'q> {
+        let search = self.snapshot.search(query).k(k).threads(threads).effort(self.effort);
+        match &self.filtered {
+            Some(filtered) => search.filter(&filtered.matches),
             None => search,
         }
     }

@@ -235,16 +235,6 @@ impl Plan {
         });
         plan
     }
-
-    /// How long the longest way through it is, in steps.
-    pub fn depth(&self) -> usize {
-        let mut depths: Vec<usize> = Vec::with_capacity(self.steps.len());
-        for step in &self.steps {
-            let before = step.inputs.iter().filter_map(|input| depths.get(usize::from(*input))).max();
-            depths.push(before.map_or(1, |before| before + 1));
-        }
-        depths.into_iter().max().unwrap_or_default()
-    }
 }
 
 #[cfg(test)]
@@ -278,7 +268,6 @@ mod tests {
     fn a_plan_names_the_graphs_in_its_order() {
         let searched = plan(&[2, 0]).check(|graph| graph < 3).unwrap();
         assert_eq!(searched.iter().map(|(graph, _)| *graph).collect::<Vec<_>>(), [2, 0]);
-        assert_eq!(plan(&[2, 0]).depth(), 3);
     }
 
     #[test]

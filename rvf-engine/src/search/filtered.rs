@@ -45,7 +45,7 @@ pub(super) fn search(
         return Ok((Vec::new(), Trace { exact: true, ..Trace::default() }));
     }
     let question = search.question(wanted);
-    let (planned, refused) = search.planned(&question);
+    let (planned, refused) = search.planned(&question, meter);
     let is_planned = planned.is_some();
     let found = Filtered { search, query, matches, wanted, meter };
     let (hits, trace) = found.run(planned.unwrap_or_else(|| found.unplanned()), is_planned)?;

@@ -249,12 +249,7 @@ impl<'s> Search<'s> {
         self.snapshot.whole()?;
         let meter = Meter::measuring();
         let (hits, trace) = self.snapshot.settle(plan::search(&self, &meter))?;
-        let question = self.question(hits.len());
-        let mut plan = match self.planner.and_then(|planner| planner.plan(&question)) {
-            Some(plan) if trace.planned => plan.as_ref().clone(),
-            _ => question.fixed_plan(),
-        };
-        meter.fill(&mut plan);
+        let plan = meter.filled(|| self.question(hits.len()).fixed_plan());
         Ok(Explained { hits, trace, plan })
     }
 
@@ -263,14 +258,17 @@ impl<'s> Search<'s> {
     }
 
     /// What the planner says is searched, if there is one and it says so; whether its plan was refused. An exact search is not planned.
-    fn planned(&self, question: &Question<'_>) -> (Option<Vec<(u32, Settings)>>, bool) {
+    fn planned(&self, question: &Question<'_>, meter: &Meter) -> (Option<Vec<(u32, Settings)>>, bool) {
         if self.effort == Effort::Exact {
             return (None, false);
         }
         let Some(plan) = self.planner.and_then(|planner| planner.plan(question)) else { return (None, false) };
         let is_sound = |graph: u32| question.view(graph).is_some();
         match plan.check(is_sound) {
-            Ok(searched) => (Some(searched), false),
+            Ok(searched) => {
+                meter.follows(&plan);
+                (Some(searched), false)
+            }
             Err(_) => (None, true),
         }
     }

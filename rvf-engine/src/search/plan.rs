@@ -19,6 +19,7 @@ use super::{Hit, Search};
 use crate::Result;
 use crate::store::{GraphView, RowId, Snapshot};
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What a search took.
@@ -99,7 +100,14 @@ pub(super) fn share_of(k: usize, share: f64) -> usize {
 
 /// What was spent on what, where that is measured.
 #[derive(Debug, Default)]
-pub(super) struct Meter(Option<RefCell<Vec<Spent>>>);
+pub(super) struct Meter(Option<RefCell<Measured>>);
+
+/// The plan that is followed, if there is one, and what was spent.
+#[derive(Debug, Default)]
+struct Measured {
+    plan: Option<Arc<Plan>>,
+    spent: Vec<Spent>,
+}
 
 /// What was done, to which graph, and what it cost.
 type Spent = (Operator, Option<u32>, Cost);
@@ -120,13 +128,23 @@ impl Meter {
         let started = Instant::now();
         let (done, cost) = work()?;
         let nanos = started.elapsed().as_nanos() as f64;
-        noted.borrow_mut().push((operator, graph, Cost { nanos, ..cost }));
+        noted.borrow_mut().spent.push((operator, graph, Cost { nanos, ..cost }));
         Ok(done)
     }
 
-    /// Writes what was spent into the plan. A graph that was asked twice cost both times.
-    pub(super) fn fill(self, plan: &mut Plan) {
-        for (operator, graph, cost) in self.0.map(RefCell::into_inner).unwrap_or_default() {
+    /// Notes the plan that is followed: a planner is asked once.
+    pub(super) fn follows(&self, plan: &Arc<Plan>) {
+        if let Some(noted) = &self.0 {
+            noted.borrow_mut().plan = Some(plan.clone());
+        }
+    }
+
+    /// The plan that was followed, or else the one that is made without a planner, with what was spent. A graph that was asked twice cost both
+    /// times.
+    pub(super) fn filled(self, fixed: impl FnOnce() -> Plan) -> Plan {
+        let Measured { plan, spent } = self.0.map(RefCell::into_inner).unwrap_or_default();
+        let mut plan = plan.map_or_else(fixed, Arc::unwrap_or_clone);
+        for (operator, graph, cost) in spent {
             // A walk may have ended as a scan of codes, which the plan did not foresee.
             let at =
                 plan.steps.iter().position(|step| step.operator == operator && step.graph == graph).or_else(|| {
@@ -147,6 +165,7 @@ impl Meter {
                 nanos: before.nanos + cost.nanos,
             });
         }
+        plan
     }
 }
 
@@ -167,7 +186,7 @@ pub(super) fn search(search: &Search<'_>, meter: &Meter) -> Result<(Vec<Hit>, Tr
         return Ok((Vec::new(), Trace { exact: true, ..Trace::default() }));
     }
     let question = search.question(wanted);
-    let (planned, refused) = search.planned(&question);
+    let (planned, refused) = search.planned(&question, meter);
     let is_planned = planned.is_some();
     let chosen = match planned {
         Some(searched) => follow(snapshot, &searched, wanted),

@@ -78,6 +78,15 @@ pub(super) enum Checked<'a> {
 }
 
 impl<'a> QueryVector<'a> {
+    /// The same, borrowing nothing.
+    pub(crate) fn owned(&self) -> QueryVector<'static> {
+        match self {
+            QueryVector::F32(values) => QueryVector::F32(values.to_vec().into()),
+            QueryVector::I8(values) => QueryVector::I8(values.to_vec().into()),
+            QueryVector::U8(values) => QueryVector::U8(values.to_vec().into()),
+        }
+    }
+
     /// Its numbers, one a component; packed bits stay bytes.
     pub fn to_vec(&self) -> Vec<f32> {
         match self {

@@ -6,7 +6,7 @@ use super::audit::{Waiting, even, work_of};
 use super::template::Template;
 use crate::learn::{Burst, BurstAllowance, CostModel, Cycles, Measured, repeats};
 use crate::random::Random;
-use crate::search::{Effort, Plan, Planner, QueryVector, Question, Trace};
+use crate::search::{Effort, Plan, Planner, Question, Trace};
 use crate::store::Snapshot;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -155,7 +155,7 @@ impl AdaptivePlanner {
             names: VecDeque::new(),
             writes: 0,
             explores: options.learns,
-            most_templates: options.memory.min(MOST_MEMORY) / TEMPLATE_BYTES,
+            most_templates: options.memory.min(MOST_MEMORY) / 2 / TEMPLATE_BYTES,
             // Asked once: it reads files.
             told: Told {
                 cpus: std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32),
@@ -203,15 +203,12 @@ impl AdaptivePlanner {
         inner.told = inner.tell(self.started.elapsed().as_nanos() as f64);
         let planned: u64 = inner.waiting.len() as u64 * inner.audit_mean as u64;
         let expected = inner.audit_mean as u64;
-        let waits = inner.waiting.len() < MOST_WAITING && inner.burst.may_audit(queries, audits + planned, expected);
+        let bytes: usize = inner.waiting.iter().map(Waiting::bytes).sum();
+        let has_room = inner.waiting.len() < MOST_WAITING && bytes < self.options.memory / 2;
+        let waits = has_room && inner.burst.may_audit(queries, audits + planned, expected);
         if waits {
-            let query = match question.query {
-                QueryVector::F32(values) => QueryVector::F32(values.to_vec().into()),
-                QueryVector::I8(values) => QueryVector::I8(values.to_vec().into()),
-                QueryVector::U8(values) => QueryVector::U8(values.to_vec().into()),
-            };
             let (matches, k, effort) = (question.matches.cloned(), question.k, question.effort);
-            inner.waiting.push_back(Waiting { query, matches, k, effort });
+            inner.waiting.push_back(Waiting { query: question.query.owned(), matches, k, effort });
         }
         waits
     }

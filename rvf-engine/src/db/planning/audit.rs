@@ -87,11 +87,7 @@ impl AdaptivePlanner {
         effort: Effort,
         matches: Option<&Matches>,
     ) -> Result<()> {
-        let query = match query.into() {
-            QueryVector::F32(values) => QueryVector::F32(values.into_owned().into()),
-            QueryVector::I8(values) => QueryVector::I8(values.into_owned().into()),
-            QueryVector::U8(values) => QueryVector::U8(values.into_owned().into()),
-        };
+        let query = query.into().owned();
         self.audit_one(&Waiting { query, matches: matches.cloned(), k, effort }, true).map(drop)
     }
 
